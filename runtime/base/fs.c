@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/base/fs.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/sys.h"
+
+int fs_read_fd(int fd, size_t max, const char *what, struct str *ret, struct err *e)
+{
+	char buf[4096];
+
+	for (;;) {
+		ssize_t n = read(fd, buf, sizeof buf);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, "read %s", what);
+		if (n == 0)
+			break;
+		if (ret->len + (size_t)n > max)
+			return err_set(e, ERR_KERNEL, EFBIG, "%s: more than %zu bytes", what, max);
+		str_addn(ret, buf, (size_t)n);
+	}
+	str_addn(ret, "", 0);
+	return str_failed(ret) ? err_oom(e) : 0;
+}
+
+int fs_read(int at, const char *path, size_t max, struct str *ret, struct err *e)
+{
+	cleanup_fd int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	return fs_read_fd(fd, max, path, ret, e);
+}
+
+int fs_write_fd(int fd, const void *data, size_t len, const char *what, struct err *e)
+{
+	const char *p = data;
+
+	do {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, "write %s", what);
+		p += n;
+		len -= (size_t)n;
+	} while (len > 0);
+	return 0;
+}
+
+int fs_write(int at, const char *path, const char *text, struct err *e)
+{
+	cleanup_fd int fd = openat(at, path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	return fs_write_fd(fd, text, strlen(text), path, e);
+}
+
+int fs_replace(int at, const char *name, const void *data, size_t len, mode_t mode, struct err *e)
+{
+	char tmp[NAME_MAX + 1];
+	int r;
+
+	/* The name carries no pid: whoever writes here holds the container's lock, and a leftover of a killed
+	 * writer is simply overwritten. */
+	if (snprintf(tmp, sizeof tmp, ".%s.tmp", name) >= (int)sizeof tmp)
+		return err_set(e, ERR_KERNEL, ENAMETOOLONG, "%s", name);
+	cleanup_fd int fd = openat(at, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd < 0)
+		return err_sys(e, "create %s", name);
+	r = fs_write_fd(fd, data, len, name, e);
+	if (r == 0 && renameat(at, tmp, at, name) < 0)
+		r = err_sys(e, "rename %s", name);
+	if (r < 0)
+		unlinkat(at, tmp, 0);
+	return r;
+}
+
+int fs_mkdir_all(const char *path, mode_t mode, struct err *e)
+{
+	char buf[PATH_MAX];
+	size_t len = strlen(path);
+
+	if (len >= sizeof buf)
+		return err_set(e, ERR_KERNEL, ENAMETOOLONG, "mkdir %s", path);
+	if (mkdir(path, mode) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != ENOENT)
+		return err_sys(e, "mkdir %s", path);
+	memcpy(buf, path, len + 1);
+	for (char *p = buf + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(buf, mode) < 0 && errno != EEXIST)
+			return err_sys(e, "mkdir %s", buf);
+		*p = '/';
+	}
+	if (mkdir(buf, mode) < 0 && errno != EEXIST)
+		return err_sys(e, "mkdir %s", path);
+	return 0;
+}
+
+static int open_below(int at, const char *name)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH,
+	};
+	int fd = sys_openat2(at, name, &how);
+
+	/* Before Linux 5.6, and under filters that deny openat2, the name is a single component anyway. */
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		fd = openat(at, name, (int)how.flags);
+	return fd;
+}
+
+int fs_remove_tree(int at, const char *name, struct err *e)
+{
+	cleanup_dir DIR *dir = NULL;
+	cleanup_fd int fd = -1;
+	struct dirent *d;
+
+	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM && errno != EBUSY)
+		return err_sys(e, "remove %s", name);
+	if (unlinkat(at, name, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return err_sys(e, "remove %s", name);
+	fd = open_below(at, name);
+	if (fd < 0)
+		return err_sys(e, "remove %s", name);
+	dir = fdopendir(fd);
+	if (!dir)
+		return err_sys(e, "remove %s", name);
+	fd_take(&fd);
+	while ((d = readdir(dir))) {
+		int r;
+
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		r = fs_remove_tree(dirfd(dir), d->d_name, e);
+		if (r < 0)
+			return err_wrap(e, "%s", name);
+	}
+	if (unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_sys(e, "remove %s", name);
+	return 0;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_LEN 4096
+
+static struct log_options sink = { .fd = -1 };
+
+void log_setup(const struct log_options *options)
+{
+	sink = *options;
+}
+
+bool log_debugging(void)
+{
+	return sink.debug;
+}
+
+int log_fd(void)
+{
+	return sink.fd;
+}
+
+static const char *level_name(enum log_level level)
+{
+	switch (level) {
+	case LOG_LEVEL_ERROR:
+		return "error";
+	case LOG_LEVEL_WARNING:
+		return "warning";
+	case LOG_LEVEL_DEBUG:
+		break;
+	}
+	return "debug";
+}
+
+static void timestamp(char *buf, size_t size)
+{
+	struct timespec now;
+	struct tm tm;
+	char date[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf, size, "%s.%06ldZ", date, now.tv_nsec / 1000);
+}
+
+/* Quote for JSON and for the text form alike: both want ", \ and control characters escaped.  Bytes that are not
+ * UTF-8 would spoil the reader's parser: the ones from 0x80 up pass only in well-formed sequences. */
+static size_t utf8_len(const unsigned char *s)
+{
+	size_t n = s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+static void quote(char *out, size_t size, const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t o = 0;
+
+	while (*s && o + 8 < size) {
+		size_t n = *s >= 0x80 ? utf8_len(s) : 1;
+
+		if (n == 0) {
+			o += (size_t)snprintf(out + o, size - o, "\\u%04x", 0xfffdU);
+			s++;
+		} else if (*s == '"' || *s == '\\') {
+			out[o++] = '\\';
+			out[o++] = (char)*s++;
+		} else if (*s < 0x20) {
+			o += (size_t)snprintf(out + o, size - o, "\\u%04x", *s++);
+		} else {
+			memcpy(out + o, s, n);
+			o += n;
+			s += n;
+		}
+	}
+	out[o] = '\0';
+}
+
+static void write_all(int fd, const char *buf, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, buf, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return; /* nowhere is left to say so */
+		buf += n;
+		len -= (size_t)n;
+	}
+}
+
+static void record(int fd, enum log_level level, const char *text)
+{
+	char when[64], quoted[LINE_MAX_LEN], line[LINE_MAX_LEN + 128];
+	int n;
+
+	timestamp(when, sizeof when);
+	quote(quoted, sizeof quoted, text);
+	n = snprintf(line, sizeof line,
+		     sink.json ? "{\"level\":\"%s\",\"msg\":\"%s\",\"time\":\"%s\"}\n"
+			       : "level=%s msg=\"%s\" time=\"%s\"\n",
+		     level_name(level), quoted, when);
+	if (n > 0)
+		write_all(fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+static void plain(const char *prefix, const char *text)
+{
+	char line[LINE_MAX_LEN];
+	int n = snprintf(line, sizeof line, "vzrun: %s%s\n", prefix, text);
+
+	if (n > 0)
+		write_all(STDERR_FILENO, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+void log_error(const struct err *e)
+{
+	char text[ERR_TEXT_MAX + 128];
+
+	err_format(e, text, sizeof text);
+	if (sink.fd >= 0)
+		record(sink.fd, LOG_LEVEL_ERROR, text);
+	plain("", text);
+}
+
+void log_warn(const char *fmt, ...)
+{
+	char text[LINE_MAX_LEN - 64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (sink.fd >= 0 && sink.level >= LOG_LEVEL_WARNING)
+		record(sink.fd, LOG_LEVEL_WARNING, text);
+	plain("warning: ", text);
+}
+
+void log_debug(const char *fmt, ...)
+{
+	char text[LINE_MAX_LEN - 64];
+	va_list ap;
+
+	if (!sink.debug)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	record(sink.fd >= 0 ? sink.fd : STDERR_FILENO, LOG_LEVEL_DEBUG, text);
+}

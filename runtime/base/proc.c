@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/base/proc.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/sys.h"
+
+int proc_stat(pid_t pid, uint64_t *ret_start, char *ret_state, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	char path[64], *p;
+	int r;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	r = fs_read(AT_FDCWD, path, 8192, &text, e);
+	if (r < 0) {
+		if (e->num == ENOENT)
+			return err_set(e, ERR_KERNEL, ESRCH, "%s", path);
+		return r;
+	}
+	/* The command name may hold blanks and parentheses: the last ')' ends it. */
+	p = strrchr(str_cstr(&text), ')');
+	if (!p || p[1] != ' ')
+		return err_set(e, ERR_INTERNAL, 0, "%s: unknown format", path);
+	p += 2;
+	*ret_state = *p;
+	for (int field = 3; field < 22; field++) {
+		p = strchr(p, ' ');
+		if (!p)
+			return err_set(e, ERR_INTERNAL, 0, "%s: unknown format", path);
+		p++;
+	}
+	*ret_start = strtoull(p, NULL, 10);
+	return 0;
+}
+
+int proc_open(pid_t pid, uint64_t start, struct err *e)
+{
+	cleanup_fd int fd = -1;
+	uint64_t now;
+	char state;
+	int r;
+
+	if (pid <= 0)
+		return err_set(e, ERR_KERNEL, ESRCH, "no process");
+	/* The descriptor first: what is read afterwards is about the process that it holds. */
+	fd = sys_pidfd_open(pid, 0);
+	if (fd < 0)
+		return err_sys(e, "pidfd_open %d", (int)pid);
+	r = proc_stat(pid, &now, &state, e);
+	if (r < 0)
+		return r;
+	if (now != start || state == 'Z' || state == 'X')
+		return err_set(e, ERR_KERNEL, ESRCH, "process %d", (int)pid);
+	return fd_take(&fd);
+}
+
+/* What the child reports when it cannot become the program. */
+static void __attribute__((noreturn)) child_fail(int result)
+{
+	int error = errno;
+	ssize_t n = write(result, &error, sizeof error);
+
+	_exit(n == sizeof error ? 126 : 125);
+}
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void __attribute__((noreturn)) child_main(const struct proc_run *what, int in, int out, int result)
+{
+	static const char *const empty[] = { NULL };
+	const char *const *envp = what->envp ? what->envp : empty;
+
+	setpgid(0, 0);
+	reset_signals();
+	/* Any of these may sit on 0-2 when ours were closed: lift them before the standard streams are laid. */
+	result = fcntl(result, F_DUPFD_CLOEXEC, 10);
+	in = fcntl(in, F_DUPFD_CLOEXEC, 10);
+	out = out < 0 ? -1 : fcntl(out, F_DUPFD_CLOEXEC, 10);
+	if (dup2(in, 0) < 0)
+		child_fail(result);
+	if (out >= 0 && (dup2(out, 1) < 0 || dup2(out, 2) < 0))
+		child_fail(result);
+	if (what->cwd_fd >= 0 && fchdir(what->cwd_fd) < 0)
+		child_fail(result);
+	sys_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	for (size_t i = 0; i < what->n_fds; i++)
+		fcntl(what->fds[i], F_SETFD, 0);
+	execve(what->path, (char *const *)what->argv, (char *const *)envp);
+	child_fail(result);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Our ends of the three channels to a running program. */
+struct pump {
+	int in, out, result;
+	const char *input;
+	size_t left;
+	size_t keep;
+	int exec_errno;
+};
+
+static void pump_done(struct pump *p)
+{
+	fd_close(&p->in);
+	fd_close(&p->out);
+	fd_close(&p->result);
+}
+
+static void pump_input(struct pump *p)
+{
+	/* A socket and MSG_NOSIGNAL: a program that closes its input early must not kill us with SIGPIPE. */
+	ssize_t n = send(p->in, p->input, p->left, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n > 0) {
+		p->input += n;
+		p->left -= (size_t)n;
+	}
+	if (p->left == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		fd_close(&p->in);
+}
+
+static void pump_output(struct pump *p, struct str *ret)
+{
+	char buf[4096];
+	ssize_t n = read(p->out, buf, sizeof buf);
+
+	if (n > 0) {
+		size_t room = p->keep - ret->len;
+
+		str_addn(ret, buf, (size_t)n < room ? (size_t)n : room);
+	} else if (n == 0 || errno != EINTR) {
+		fd_close(&p->out);
+	}
+}
+
+/* Returns 0 when all is read and the program has ended, -ETIMEDOUT past the deadline (0: none). */
+static int pump_run(struct pump *p, int pidfd, int64_t deadline, struct str *ret_output)
+{
+	bool ended = false;
+
+	while (!ended) {
+		struct pollfd fds[] = {
+			{ .fd = p->in, .events = POLLOUT },
+			{ .fd = p->out, .events = POLLIN },
+			{ .fd = pidfd, .events = POLLIN },
+		};
+		int64_t left = deadline ? deadline - now_ms() : -1;
+
+		if (deadline && left <= 0)
+			return -ETIMEDOUT;
+		if (poll(fds, ARRAY_SIZE(fds), (int)left) < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		if (p->in >= 0 && fds[0].revents)
+			pump_input(p);
+		if (p->out >= 0 && fds[1].revents)
+			pump_output(p, ret_output);
+		ended = fds[2].revents != 0;
+	}
+	/* What it wrote last; a grandchild that keeps the pipe open must not hold us. */
+	while (p->out >= 0) {
+		struct pollfd last = { .fd = p->out, .events = POLLIN };
+
+		if (poll(&last, 1, 0) <= 0)
+			break;
+		pump_output(p, ret_output);
+	}
+	if (read(p->result, &p->exec_errno, sizeof p->exec_errno) != sizeof p->exec_errno)
+		p->exec_errno = 0;
+	return 0;
+}
+
+static int start(const struct proc_run *what, struct pump *p, pid_t *ret_pid, struct err *e)
+{
+	int in[2], out[2] = { -1, -1 }, result[2];
+	pid_t pid;
+
+	/* The kernel frees the descriptors of a failed start with the pump; the child's ends are closed here. */
+	if (what->input ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) < 0
+			: (in[0] = -1, in[1] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+		return err_sys(e, "%s: standard input", what->path);
+	p->in = in[0];
+	cleanup_fd int child_in = in[1];
+	if (what->keep && pipe2(out, O_CLOEXEC) < 0)
+		return err_sys(e, "%s: pipe", what->path);
+	p->out = out[0];
+	cleanup_fd int child_out = out[1];
+	if (pipe2(result, O_CLOEXEC) < 0)
+		return err_sys(e, "%s: pipe", what->path);
+	p->result = result[0];
+	cleanup_fd int child_result = result[1];
+	pid = fork();
+	if (pid < 0)
+		return err_sys(e, "%s: fork", what->path);
+	if (pid == 0)
+		child_main(what, child_in, child_out, child_result);
+	*ret_pid = pid;
+	return 0;
+}
+
+int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
+{
+	__attribute__((cleanup(pump_done))) struct pump p = {
+		.in = -1, .out = -1, .result = -1, .input = what->input,
+		.left = what->input ? strlen(what->input) : 0, .keep = what->keep,
+	};
+	int64_t deadline = what->timeout ? now_ms() + (int64_t)what->timeout * 1000 : 0;
+	cleanup_fd int pidfd = -1;
+	int status = 0, r;
+	pid_t pid = -1;
+
+	r = start(what, &p, &pid, e);
+	if (r < 0)
+		return r;
+	pidfd = sys_pidfd_open(pid, 0);
+	r = pidfd < 0 ? -errno : pump_run(&p, pidfd, deadline, ret_output);
+	if (r < 0) {
+		kill(-pid, SIGKILL);
+		kill(pid, SIGKILL);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (r == -ETIMEDOUT)
+		return err_set(e, ERR_KERNEL, ETIMEDOUT, "%s: no end after %u s", what->path, what->timeout);
+	if (r < 0)
+		return err_set(e, ERR_KERNEL, -r, "%s", what->path);
+	if (p.exec_errno > 0)
+		return err_set(e, ERR_KERNEL, p.exec_errno, "exec %s", what->path);
+	return status;
+}
+
+const char *proc_status_text(int status, char *buf, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(buf, size, "signal: %s", strsignal(WTERMSIG(status)));
+	else
+		snprintf(buf, size, "exit status %d", WEXITSTATUS(status));
+	return buf;
+}

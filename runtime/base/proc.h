@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Processes: identity that survives pid reuse, and helper programs. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+
+/* Field 22 of /proc/PID/stat: with the pid it names one process for ever.  Also its state letter ('Z': a zombie
+ * counts as gone).  Returns 0, or an error with num ESRCH when there is no such process. */
+int proc_stat(pid_t pid, uint64_t *ret_start, char *ret_state, struct err *e);
+
+/* A pidfd of the process that had this pid at that start time; -ESRCH when it is gone, reused or a zombie. */
+int proc_open(pid_t pid, uint64_t start, struct err *e);
+
+/* Run a program to its end: a hook, newuidmap, ps.
+ *
+ * It is started by vfork-like posix_spawn semantics with all descriptors but 0-2 closed, default signals and an
+ * empty mask.  stdin reads `input` (NULL: /dev/null); stdout and stderr are kept together, the first `keep`
+ * bytes of them (0: they go to ours); the rest is read and dropped, so that a flood neither blocks the program
+ * nor fills memory.  A program that does not read its input is fine.  After `timeout` seconds (0: none) it and
+ * its process group are killed. */
+struct proc_run {
+	const char *path;
+	const char *const *argv;
+	const char *const *envp; /* NULL: empty */
+	const char *input;
+	size_t keep;
+	unsigned timeout;
+	int cwd_fd;              /* -1: ours */
+	int *fds;                /* descriptors the program may see besides, by the same numbers */
+	size_t n_fds;
+};
+
+/* Returns the wait status (>= 0) or an error that says what failed: ETIMEDOUT after a timeout, exec's errno when
+ * the program could not be started. */
+int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e);
+
+/* "exit status 3", "signal: killed": Go's words, which callers of runc know. */
+const char *proc_status_text(int status, char *buf, size_t size);
