@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Statistics of a container, in runc's shape (oci-contract 2.3). */
+
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+#include "runtime/cgroup/cgroup.h"
+
+struct emit;
+
+/* Append the "data" object of `events --stats` (without intel_rdt and network_interfaces) to an open JSON object. */
+int cg_stats_emit(const struct cgroup *cg, struct emit *out, struct err *e);

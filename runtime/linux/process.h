@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Attributes of a process that the kernel keeps one by one: limits, scheduling, memory policy, personality, sysctls.
+ * Files: rlimit.c, sched.c, sysctl.c. */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "oci/spec.h"
+#include "runtime/base/err.h"
+
+/* prlimit(2) on `pid` (0: ourselves).  A hard limit above the caller's without CAP_SYS_RESOURCE is an error that names the
+ * limit and both values.  RLIMIT_AS is left out unless `only_as`, and set alone then: it must not starve the
+ * runtime before exec. */
+int rlimits_set(pid_t pid, const struct oci_rlimits *limits, bool only_as, struct err *e);
+int oom_score_set(int procfs, pid_t pid, int64_t score, struct err *e);
+
+int sched_set(const struct oci_scheduler *s, struct err *e);       /* says so when RT_GROUP_SCHED is the reason */
+int io_priority_set(const struct oci_io_priority *p, struct err *e);
+int affinity_set(pid_t pid, const char *list, struct err *e);      /* NULL: all CPUs that the cpuset allows */
+int memory_policy_set(const struct oci_memory_policy *p, struct err *e);
+int personality_set(const struct oci_personality *p, struct err *e);
+
+/* Parse "0-3,8": bit N of mask; *ret_max highest+1.  Shared with cgroup checks. */
+int cpu_list_parse(const char *list, unsigned long *mask, size_t bits, struct err *e);
+
+/* Which sysctls a container may have, given its namespaces (CLONE_NEW* of the new or joined ones that differ from the
+ * caller's).  Pure.  Errors begin with /linux/sysctl/KEY. */
+int sysctl_check(const struct oci_map *sysctl, uint64_t namespaces, bool hostname_given, struct err *e);
+int sysctl_write(int procfs, const struct oci_map *sysctl, struct err *e);
