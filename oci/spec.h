@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#undef linux /* gnu17 predefines it as 1; here it is the member that the spec calls so */
+
 struct opt_i64 {
 	int64_t v;
 	bool set;
