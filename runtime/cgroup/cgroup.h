@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "oci/spec.h"
+#include "oci/state.h" /* struct cg_saved: directories as kept in the state */
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 
@@ -44,19 +45,6 @@ struct cgroup_options {
 	const char *path;        /* linux.cgroupsPath or NULL */
 	enum cg_driver_kind driver;
 	const struct oci_resources *resources; /* may be NULL: which controllers are needed */
-};
-
-/* One directory of a container, as saved in its state. */
-struct cg_saved {
-	const char *controllers; /* as in struct cg_mount */
-	const char *dir;         /* absolute directory on the host: "/sys/fs/cgroup/cpu/vzrun/c1" */
-	bool v2;
-	bool made;               /* by us: delete removes it */
-};
-
-struct cg_saved_list {
-	struct cg_saved *v;
-	size_t n;
 };
 
 /* Which directories it will be, before anything exists (they go into the state first). */

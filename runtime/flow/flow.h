@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* create, start, run, exec and restore as one table of steps (table.c).
+ *
+ * Both processes, the host side and init, walk the same array.  A row runs on its own side; a row marked
+ * STEP_SYNC is awaited by the other side, and the row number is the protocol: a message of another row than the
+ * expected one is an error.  A row that fails cleans up after itself; rows that finished are undone by the host in
+ * reverse order.  init never undoes: its namespaces die with it.
+ *
+ * Conditions (`when`) look only at what both sides know alike: the document, the options and what was decided
+ * before the clone. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "oci/spec.h"
+#include "oci/state.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/flow/store.h"
+#include "runtime/linux/mount.h"
+#include "runtime/linux/seccomp.h"
+
+enum flow_command {
+	FLOW_CREATE = 1 << 0,
+	FLOW_START = 1 << 1,
+	FLOW_RUN = 1 << 2,
+	FLOW_EXEC = 1 << 3,
+	FLOW_RESTORE = 1 << 4,
+};
+
+enum flow_side { FLOW_HOST, FLOW_INIT };
+
+struct ext; /* flow/ext.h */
+
+/* What the user said on the command line. */
+struct flow_options {
+	const char *root;          /* --root, absolute */
+	const char *id;
+	const char *bundle;        /* absolute */
+	const char *config;        /* name of the document: "config.json", or a path */
+	const char *console_socket, *pidfd_socket, *pid_file; /* absolute paths */
+	enum cg_driver_kind driver;
+	bool no_pivot, no_new_keyring, detach, keep;
+	unsigned preserve_fds;     /* with those of LISTEN_FDS */
+	unsigned listen_fds;
+	const char *notify_socket; /* $NOTIFY_SOCKET of ours */
+	/* exec */
+	const struct oci_process *process;
+	struct oci_strs sub_cgroups;
+	bool ignore_paused;
+	const struct ext *const *extensions;
+};
+
+/* One end of the conversation.  Messages are written and read whole: on the socket pair of create, and on the two
+ * FIFOs that init shares with `start`.  After the seccomp filter is in place init may only read and write. */
+struct flow_channel {
+	int rd, wr;
+};
+
+struct step;
+
+struct flow {
+	const struct flow_options *o;
+	enum flow_command command;
+	enum flow_side side;
+
+	struct arena arena;
+	struct oci_spec spec;              /* the final document */
+	const struct oci_process *process; /* spec.process, or exec's */
+	struct oci_state state;
+	struct store_dir dir;              /* the container's state directory, locked */
+
+	struct cg_host cg_host;
+	struct cgroup *cg;
+	struct cgroup *join_cg;            /* exec --cgroup: what is joined instead, or NULL */
+
+	uint64_t new_ns, join_ns;          /* CLONE_NEW* flags: made, joined by path */
+	uint64_t diff_ns;                  /* exec: differ from ours, joined through init's pidfd */
+	bool inner_fork;                   /* a second process is needed: see step fork-inner */
+	int *ns_fds;                       /* one per spec.linux.namespaces entry with a path, else -1 */
+
+	struct mount_wish *wishes;         /* one per spec.mounts entry */
+	int *sources;                      /* detached trees, or -1 */
+	struct cg_view *views;
+	size_t n_views;
+	int *view_fds;
+	int host_dev;                      /* O_PATH of the host's /dev when nodes must be bound */
+	int notify_dir;                    /* detached tree of the notify directory, or -1 */
+
+	struct seccomp_program seccomp;
+
+	int procfs;                        /* of this side, lazily: flow_procfs() */
+	pid_t pid;                         /* init, or exec's process */
+	int pidfd;
+	pid_t middle;                      /* to be reaped after fork-inner */
+	int init_pidfd;                    /* exec: the container's init */
+	struct flow_channel peer;
+	int start_fd, result_fd;           /* init's ends of the start channel */
+	int root_fd;                       /* in init */
+	int tty_master;                    /* host side, foreground */
+	int listener;
+	char **envp;                       /* of the payload */
+	const char *exec_path;             /* found by the lookup */
+
+	bool *done;                        /* per row */
+	size_t cursor;
+};
+
+enum step_flags { STEP_SYNC = 1 << 8 };
+
+struct step {
+	const char *name;
+	enum flow_side side;
+	unsigned flags;                    /* FLOW_* commands | STEP_SYNC */
+	const char *label;                 /* words put before an error, or NULL */
+	bool (*when)(const struct flow *f);
+	int (*run)(struct flow *f, struct err *e);
+	void (*undo)(struct flow *f);      /* host side, idempotent, cannot fail */
+	const char *why;                   /* the reason for its place in the order */
+};
+
+extern const struct step flow_table[];
+size_t flow_table_size(void);
+
+/* Walk the table.  In the child this does not return: it becomes the payload or exits.  On failure everything done
+ * is undone and *e tells why. */
+int flow_run(struct flow *f, struct err *e);
+
+void flow_init(struct flow *f, const struct flow_options *o, enum flow_command command);
+void flow_done(struct flow *f);
+#define cleanup_flow __attribute__((cleanup(flow_done)))
+
+int flow_procfs(struct flow *f, struct err *e); /* the handle of this side */
+
+/* Print the table as text (docs/architecture.md has a copy, a test compares them). */
+int flow_print_steps(struct str *ret);
+
+/* Conditions and helpers shared by the step files. */
+bool flow_has_userns(const struct flow *f);
+bool flow_new_mount_ns(const struct flow *f);
+const struct oci_linux *flow_linux(const struct flow *f); /* never NULL */
