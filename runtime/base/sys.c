@@ -79,6 +79,11 @@ int sys_execveat(int dirfd, const char *path, char *const argv[], char *const en
 	return (int)syscall(SYS_execveat, dirfd, path, argv, envp, flags);
 }
 
+int sys_capget(void *hdr, void *data)
+{
+	return (int)syscall(SYS_capget, hdr, data);
+}
+
 int sys_capset(void *hdr, const void *data)
 {
 	return (int)syscall(SYS_capset, hdr, data);

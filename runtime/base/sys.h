@@ -40,6 +40,7 @@ long sys_keyctl(int cmd, unsigned long a2, unsigned long a3, unsigned long a4, u
 int sys_seccomp(unsigned op, unsigned flags, void *args);
 int sys_bpf(int cmd, void *attr, unsigned size);
 int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
+int sys_capget(void *hdr, void *data);
 int sys_capset(void *hdr, const void *data);
 
 /* The mount calls of Linux 5.2 and later. */

@@ -22,10 +22,14 @@ int affinity_set(pid_t pid, const char *list, struct err *e);      /* NULL: all 
 int memory_policy_set(const struct oci_memory_policy *p, struct err *e);
 int personality_set(const struct oci_personality *p, struct err *e);
 
-/* Parse "0-3,8": bit N of mask; *ret_max highest+1.  Shared with cgroup checks. */
+/* Parse cpuset(7)'s list format ("0-3,8", "0-15:2/4") strictly: bit N of mask, which has `bits` bits and is cleared
+ * first.  Returns the highest number + 1.  Shared with cgroup checks. */
 int cpu_list_parse(const char *list, unsigned long *mask, size_t bits, struct err *e);
 
-/* Which sysctls a container may have, given its namespaces (CLONE_NEW* of the new or joined ones that differ from the
+/* A key is separated by '.' or by '/', whichever comes first; the other one is then a dot inside a component (the
+ * rule of sysctl(8)): "net.ipv4.conf.eth0/100.rp_filter" and "net/ipv4/conf/eth0.100/rp_filter".
+ *
+ * Which sysctls a container may have, given its namespaces (CLONE_NEW* of the new or joined ones that differ from the
  * caller's).  Pure.  Errors begin with /linux/sysctl/KEY. */
 int sysctl_check(const struct oci_map *sysctl, uint64_t namespaces, bool hostname_given, struct err *e);
 int sysctl_write(int procfs, const struct oci_map *sysctl, struct err *e);

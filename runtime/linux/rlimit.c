@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/str.h"
+#include "runtime/linux/process.h"
+#include "runtime/linux/procfs.h"
+
+static const char *const limit_names[] = {
+	[RLIMIT_CPU] = "RLIMIT_CPU",	       [RLIMIT_FSIZE] = "RLIMIT_FSIZE",
+	[RLIMIT_DATA] = "RLIMIT_DATA",	       [RLIMIT_STACK] = "RLIMIT_STACK",
+	[RLIMIT_CORE] = "RLIMIT_CORE",	       [RLIMIT_RSS] = "RLIMIT_RSS",
+	[RLIMIT_NPROC] = "RLIMIT_NPROC",       [RLIMIT_NOFILE] = "RLIMIT_NOFILE",
+	[RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK",   [RLIMIT_AS] = "RLIMIT_AS",
+	[RLIMIT_LOCKS] = "RLIMIT_LOCKS",       [RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING",
+	[RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE", [RLIMIT_NICE] = "RLIMIT_NICE",
+	[RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",     [RLIMIT_RTTIME] = "RLIMIT_RTTIME",
+};
+
+static const char *limit_name(int64_t type)
+{
+	const char *name = type >= 0 && (uint64_t)type < ARRAY_SIZE(limit_names) ? limit_names[type] : NULL;
+
+	return name ? name : "unknown limit";
+}
+
+struct limit_text {
+	char s[24];
+};
+
+static struct limit_text limit_text(uint64_t v)
+{
+	struct limit_text t;
+
+	if (v == RLIM_INFINITY)
+		snprintf(t.s, sizeof t.s, "unlimited");
+	else
+		snprintf(t.s, sizeof t.s, "%" PRIu64, v);
+	return t;
+}
+
+/* EPERM alone tells nobody that the container asks for more than its creator may have. */
+static int limit_refused(pid_t pid, const struct oci_rlimit *l, struct err *e)
+{
+	int num = errno;
+	struct rlimit now;
+
+	if (num == EPERM && prlimit(pid, (__rlimit_resource_t)l->type, NULL, &now) == 0 && l->hard > now.rlim_max)
+		return err_set(e, ERR_KERNEL, num, "rlimits: %s: hard limit %s is above the current %s, needs CAP_SYS_RESOURCE",
+			       limit_name(l->type), limit_text(l->hard).s, limit_text(now.rlim_max).s);
+	return err_set(e, ERR_KERNEL, num, "rlimits: %s: soft %s, hard %s", limit_name(l->type),
+		       limit_text(l->soft).s, limit_text(l->hard).s);
+}
+
+int rlimits_set(pid_t pid, const struct oci_rlimits *limits, bool only_as, struct err *e)
+{
+	for (size_t i = 0; i < limits->n; i++) {
+		const struct oci_rlimit *l = &limits->v[i];
+		struct rlimit new = { .rlim_cur = l->soft, .rlim_max = l->hard };
+
+		if ((l->type == RLIMIT_AS) != only_as)
+			continue;
+		if (prlimit(pid, (__rlimit_resource_t)l->type, &new, NULL) < 0)
+			return limit_refused(pid, l, e);
+	}
+	return 0;
+}
+
+int oom_score_set(int procfs, pid_t pid, int64_t score, struct err *e)
+{
+	char path[48] = "self/oom_score_adj", text[24];
+	int r;
+
+	if (pid > 0)
+		snprintf(path, sizeof path, "%d/oom_score_adj", (int)pid);
+	snprintf(text, sizeof text, "%" PRId64, score);
+	r = procfs_write(procfs, path, text, e);
+	if (r < 0 && e->num == EACCES)
+		return err_wrap(e, "oomScoreAdj %" PRId64 " (lowering the score needs CAP_SYS_RESOURCE)", score);
+	return r < 0 ? err_wrap(e, "oomScoreAdj %" PRId64, score) : 0;
+}
