@@ -16,3 +16,7 @@ libvzrun_a_SOURCES += runtime/linux/sched.c
 libvzrun_a_SOURCES += runtime/linux/seccomp.h
 libvzrun_a_SOURCES += runtime/linux/sysctl.c
 libvzrun_a_SOURCES += runtime/linux/tty.h
+libvzrun_a_SOURCES += runtime/linux/clone.c
+libvzrun_a_SOURCES += runtime/linux/ns.c
+libvzrun_a_SOURCES += runtime/linux/procfs.c
+libvzrun_a_SOURCES += runtime/linux/idmap.c
