@@ -45,15 +45,17 @@ enum oci_flags {
 	OCI_REQ = 1 << 0,   /* must be there */
 	OCI_KEY = 1 << 1,   /* takes the key of an OCI_KEYED object */
 	OCI_RANGE = 1 << 2, /* .min and .max bound a number */
+	OCI_DEFAULT = 1 << 3, /* an absent OCI_WORD is .min */
 };
 
 struct oci_type;
 struct oci_names; /* oci/names.h */
 struct emit;      /* oci/emit.h */
 
+/* A custom row's error is "message" or "/relative/pointer: message"; the engine puts the row's pointer before it. */
 struct oci_custom {
 	int (*decode)(const struct json_node *node, void *member, struct arena *a, struct err *e);
-	void (*emit)(struct emit *out, const void *member);
+	void (*emit)(struct emit *out, const char *key, const void *member);
 	bool (*present)(const void *member);
 };
 
@@ -74,14 +76,17 @@ struct oci_field {
 struct oci_type {
 	const char *name;
 	size_t size;
-	const struct oci_field *fields; /* ends with OCI_END */
+	const struct oci_field *fields; /* ends with OCI_END; at most OCI_FIELDS_MAX */
 };
+
+#define OCI_FIELDS_MAX 48
 
 /* Decode `node` into *out (which has type->size bytes and is zeroed first). */
 int decode(const struct oci_type *type, const struct json_node *node, void *out, struct arena *a, struct err *e);
 
 /* Append the object as JSON; absent members are left out. */
 void decode_emit(const struct oci_type *type, const void *object, struct emit *out);
+void decode_emit_key(const struct oci_type *type, const char *key, const void *object, struct emit *out);
 
 /* The JSON pointer of the first difference, in the arena, or NULL when both are the same. */
 const char *decode_diff(const struct oci_type *type, const void *a, const void *b, struct arena *arena);
