@@ -9,3 +9,5 @@ check_LIBRARIES += libtest.a
 libtest_a_SOURCES = tests/lib/test.c tests/lib/test.h
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 
+check_PROGRAMS += tests/unit/linux/seccomp_test
+EXTRA_DIST += tests/unit/linux/seccomp_names.inc

@@ -17,12 +17,14 @@
 struct seccomp_program {
 	struct sock_filter *insns; /* in the arena, or NULL: nothing to load */
 	unsigned short len;
-	unsigned flags;  /* for seccomp(2) */
-	bool listener;   /* returns a notify descriptor */
+	unsigned flags; /* for seccomp(2) */
+	bool listener;  /* loading it gives a notify descriptor; that somebody listens is for the caller to see to */
 };
 
-/* `cache_dirfd`: directory of compiled programs, or -1.  Files there are content-addressed by all that goes in (document, our
- * version, libseccomp's, kernel release, machine), written atomically 0600, checked for owner and length; at most 64, the oldest go. */
+/* `cache_dirfd`: directory of compiled programs that only we can write to, or -1.  Entries are content-addressed by all
+ * that goes in (document, our version, kernel, machine; the library's file is compared), appear complete or not at all,
+ * and are checked for owner, mode, length and sum before they are used; at most 64, those used longest ago go.  A hit
+ * loads no library.  SPEC_ALLOW is set when the document has no flags; TSYNC is ignored. */
 int seccomp_compile(const struct oci_seccomp *s, int cache_dirfd, struct seccomp_program *ret, struct arena *a,
 		    struct err *e);
 
