@@ -20,6 +20,7 @@
 #include "oci/state.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/str.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/flow/store.h"
 #include "runtime/linux/mount.h"
@@ -34,8 +35,6 @@ enum flow_command {
 };
 
 enum flow_side { FLOW_HOST, FLOW_INIT };
-
-struct ext; /* flow/ext.h */
 
 /* What the user said on the command line. */
 struct flow_options {
@@ -53,7 +52,6 @@ struct flow_options {
 	const struct oci_process *process;
 	struct oci_strs sub_cgroups;
 	bool ignore_paused;
-	const struct ext *const *extensions;
 };
 
 /* One end of the conversation.  Messages are written and read whole: on the socket pair of create, and on the two
@@ -70,6 +68,7 @@ struct flow {
 	enum flow_side side;
 
 	struct arena arena;
+	struct str document;               /* text of config.json */
 	struct oci_spec spec;              /* the final document */
 	const struct oci_process *process; /* spec.process, or exec's */
 	struct oci_state state;
@@ -89,8 +88,10 @@ struct flow {
 	struct cg_view *views;
 	size_t n_views;
 	int *view_fds;
+	int userns_fd;                     /* for idmap without mappings of its own, or -1 */
 	int host_dev;                      /* O_PATH of the host's /dev when nodes must be bound */
 	int notify_dir;                    /* detached tree of the notify directory, or -1 */
+	int notify_fd;                     /* our socket in it */
 
 	struct seccomp_program seccomp;
 
@@ -106,6 +107,7 @@ struct flow {
 	int listener;
 	char **envp;                       /* of the payload */
 	const char *exec_path;             /* found by the lookup */
+	uint64_t missing_caps;             /* asked for, but not ours to give: a warning */
 
 	bool *done;                        /* per row */
 	size_t cursor;

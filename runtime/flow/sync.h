@@ -11,7 +11,7 @@
 
 struct sync_msg {
 	uint32_t row;
-	int32_t value;   /* a row's own number: a pid, a descriptor */
+	int64_t value;   /* a row's own number: a pid, a descriptor, a mask */
 	struct err err;  /* kind ERR_NONE: the row succeeded */
 };
 

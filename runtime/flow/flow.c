@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/flow/flow.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/proc.h"
+#include "runtime/flow/fault.h"
+#include "runtime/flow/steps.h"
+#include "runtime/flow/sync.h"
+#include "runtime/linux/procfs.h"
+
+void flow_init(struct flow *f, const struct flow_options *o, enum flow_command command)
+{
+	*f = (struct flow){
+		.o = o, .command = command, .side = FLOW_HOST,
+		.dir = STORE_DIR_NONE, .host_dev = -1, .userns_fd = -1, .notify_dir = -1, .notify_fd = -1, .procfs = -1,
+		.pidfd = -1, .init_pidfd = -1, .peer = { -1, -1 }, .start_fd = -1, .result_fd = -1,
+		.root_fd = -1, .tty_master = -1, .listener = -1,
+	};
+}
+
+static void close_all(int *fds, size_t n)
+{
+	for (size_t i = 0; fds && i < n; i++)
+		fd_close(&fds[i]);
+}
+
+void flow_done(struct flow *f)
+{
+	close_all(f->ns_fds, flow_linux(f)->namespaces.n);
+	close_all(f->sources, f->spec.mounts.n);
+	close_all(f->view_fds, f->n_views);
+	if (f->peer.wr != f->peer.rd)
+		fd_close(&f->peer.wr);
+	fd_close(&f->peer.rd);
+	fd_close(&f->host_dev);
+	fd_close(&f->userns_fd);
+	fd_close(&f->notify_dir);
+	fd_close(&f->notify_fd);
+	fd_close(&f->procfs);
+	fd_close(&f->pidfd);
+	fd_close(&f->init_pidfd);
+	fd_close(&f->start_fd);
+	fd_close(&f->result_fd);
+	fd_close(&f->root_fd);
+	fd_close(&f->tty_master);
+	fd_close(&f->listener);
+	if (f->join_cg != f->cg)
+		cgroup_close(&f->join_cg);
+	cgroup_close(&f->cg);
+	store_close(&f->dir);
+	str_done(&f->document);
+	arena_done(&f->arena);
+}
+
+int flow_procfs(struct flow *f, struct err *e)
+{
+	if (f->procfs < 0)
+		f->procfs = procfs_open(e);
+	return f->procfs;
+}
+
+const struct oci_linux *flow_linux(const struct flow *f)
+{
+	static const struct oci_linux none;
+
+	return f->spec.linux ? f->spec.linux : &none;
+}
+
+static int64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int run_row(struct flow *f, const struct step *s, struct err *e)
+{
+	int64_t began = log_debugging() ? now_us() : 0;
+	int r = fault_fail(s->name, e);
+
+	if (r == 0)
+		r = s->run(f, e);
+	if (began)
+		log_debug("step %s (%s): %lld us%s", s->name, f->side == FLOW_HOST ? "host" : "init",
+			  (long long)(now_us() - began), r < 0 ? ", failed" : "");
+	if (r < 0 && s->label)
+		err_wrap(e, "%s", s->label);
+	return r;
+}
+
+/* Tell the other side that our row is done. */
+static int announce(struct flow *f, size_t row, struct err *e)
+{
+	struct sync_msg m = { .row = (uint32_t)row };
+
+	return sync_send(f->peer.wr, &m, e);
+}
+
+/* init ended without a word: say how, where the kernel tells. */
+static int peer_gone(struct flow *f, const struct step *s, struct err *e)
+{
+	char how[64];
+	int status;
+
+	if (f->side == FLOW_INIT)
+		return err_set(e, ERR_INTERNAL, 0, "step %s: the runtime is gone", s->name);
+	if (cgroup_oom_kills(f->cg) > 0)
+		return err_set(e, ERR_STATE, 0, "container init was OOM-killed (memory limit too low?)");
+	if (f->pid > 0 && waitpid(f->pid, &status, 0) == f->pid) {
+		f->pid = 0;
+		return err_set(e, ERR_STATE, 0, "init died at step %s: %s", s->name,
+			       proc_status_text(status, how, sizeof how));
+	}
+	return err_set(e, ERR_STATE, 0, "init died at step %s", s->name);
+}
+
+static int await(struct flow *f, size_t row, struct err *e)
+{
+	const struct step *s = &flow_table[row];
+	struct sync_msg m;
+	int fd = -1, r;
+
+	/* Only these rows of init carry a descriptor; on any other one is an error. */
+	if (f->side == FLOW_HOST && s->run == step_tty)
+		r = sync_recv_fd(f->peer.rd, &m, &fd, e);
+	else
+		r = sync_recv(f->peer.rd, &m, e);
+	if (r > 0)
+		return peer_gone(f, s, e);
+	if (r < 0)
+		return r;
+	if (m.err.kind != ERR_NONE) {
+		fd_close(&fd);
+		*e = m.err;
+		return err_ret(e);
+	}
+	if (m.row != row) {
+		fd_close(&fd);
+		return err_set(e, ERR_INTERNAL, 0, "sync: expected step %s, got row %u", s->name, m.row);
+	}
+	return step_awaited(f, s, m.value, fd, e);
+}
+
+static void undo(struct flow *f)
+{
+	for (size_t i = flow_table_size(); i-- > 0;)
+		if (f->done[i] && flow_table[i].undo) {
+			log_debug("undo %s", flow_table[i].name);
+			flow_table[i].undo(f);
+		}
+}
+
+/* init: the error goes to whoever listens, and this process ends.  The message may be lost when nobody does. */
+static void __attribute__((noreturn)) init_fail(struct flow *f, const struct err *e)
+{
+	struct sync_msg m = { .row = (uint32_t)f->cursor, .err = *e };
+	struct err ignored;
+
+	sync_send(f->peer.wr, &m, &ignored);
+	_exit(1);
+}
+
+static int walk_row(struct flow *f, size_t i, struct err *e)
+{
+	const struct step *s = &flow_table[i];
+	bool sync = (s->flags & STEP_SYNC) && f->peer.rd >= 0;
+	bool mine = s->side == f->side;
+	int r;
+
+	f->cursor = i;
+	if (!mine)
+		return sync ? (fault_kill(f->side, s->name), await(f, i, e)) : 0;
+	fault_kill(f->side, s->name);
+	r = run_row(f, s, e);
+	if (r < 0)
+		return r;
+	if (f->side == FLOW_HOST)
+		f->done[i] = true;
+	/* Only a row that made its own message (a descriptor with it, the middle process) returns above zero. */
+	return sync && r == 0 ? announce(f, i, e) : 0;
+}
+
+int flow_run(struct flow *f, struct err *e)
+{
+	int r = 0;
+
+	f->done = arena_alloc_n(&f->arena, flow_table_size(), sizeof *f->done);
+	if (!f->done)
+		return err_oom(e);
+	for (size_t i = 0; i < flow_table_size() && r >= 0; i++) {
+		const struct step *s = &flow_table[i];
+
+		if (!(s->flags & f->command) || (s->when && !s->when(f)))
+			continue;
+		r = walk_row(f, i, e);
+	}
+	if (f->side == FLOW_INIT)
+		init_fail(f, e); /* the last row of init is exec: whoever comes here has failed */
+	if (r < 0)
+		undo(f);
+	return r;
+}
+
+static void print_commands(struct str *out, unsigned flags)
+{
+	static const struct {
+		unsigned flag;
+		char letter;
+	} letters[] = { { FLOW_CREATE, 'c' }, { FLOW_START, 't' }, { FLOW_RUN, 'r' }, { FLOW_EXEC, 'x' }, { FLOW_RESTORE, 's' } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(letters); i++)
+		str_addc(out, flags & letters[i].flag ? letters[i].letter : '-');
+}
+
+int flow_print_steps(struct str *ret)
+{
+	for (size_t i = 0; i < flow_table_size(); i++) {
+		const struct step *s = &flow_table[i];
+
+		str_addf(ret, "%2zu  %-20s %s%s  ", i, s->name, s->side == FLOW_HOST ? "host" : "init",
+			 s->flags & STEP_SYNC ? "*" : " ");
+		print_commands(ret, s->flags);
+		str_addf(ret, "  %s\n", s->why);
+	}
+	return str_failed(ret) ? -ENOMEM : 0;
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* Rows before anything exists: reading, checking, and the record of what will be made. */
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "oci/check.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/log.h"
+#include "runtime/base/path.h"
+#include "runtime/flow/flow.h"
+#include "runtime/flow/steps.h"
+#include "runtime/linux/creds.h"
+#include "runtime/linux/lsm.h"
+#include "runtime/linux/ns.h"
+#include "runtime/linux/process.h"
+
+/* Namespace types of an existing container, from its document: what it has of its own or joined is entered. */
+static uint64_t listed_namespaces(const struct flow *f)
+{
+	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
+	uint64_t flags = 0;
+
+	for (size_t i = 0; i < ns->n; i++)
+		flags |= (uint64_t)ns->v[i].type;
+	return flags;
+}
+
+static int open_for_exec(struct flow *f, int64_t status, struct err *e)
+{
+	int r;
+
+	if (status == OCI_STOPPED || status == OCI_CREATING)
+		return err_set(e, ERR_STATE, 0, "cannot exec in a stopped container");
+	r = store_load_spec(&f->dir, &f->spec, &f->arena, e);
+	if (r < 0)
+		return r;
+	f->diff_ns = listed_namespaces(f);
+	/* A process cannot join the user namespace that it is in. */
+	if (f->diff_ns & CLONE_NEWUSER) {
+		char path[64];
+
+		snprintf(path, sizeof path, "/proc/%d/ns/user", (int)f->state.pid);
+		if (ns_is_own(path, CLONE_NEWUSER))
+			f->diff_ns &= ~(uint64_t)CLONE_NEWUSER;
+	}
+	f->inner_fork = f->diff_ns & CLONE_NEWPID;
+	return 0;
+}
+
+static int open_for_start(struct flow *f, int64_t status, struct err *e)
+{
+	if (status == OCI_STOPPED)
+		return err_set(e, ERR_STATE, 0, "cannot start a container that has stopped");
+	if (status == OCI_RUNNING)
+		return err_set(e, ERR_STATE, 0, "cannot start an already running container");
+	if (status != OCI_CREATED)
+		return err_set(e, ERR_STATE, 0, "cannot start a container in the %s state", oci_status_name(status));
+	f->pid = (pid_t)f->state.pid;
+	return f->state.has_poststart ? store_load_spec(&f->dir, &f->spec, &f->arena, e) : 0;
+}
+
+int step_open(struct flow *f, struct err *e)
+{
+	int64_t status;
+	int r;
+
+	r = store_open(f->o->root, f->o->id, true, &f->dir, e);
+	if (r == 0)
+		r = store_load(&f->dir, f->o->id, &f->state, &f->arena, e);
+	if (r < 0)
+		return r;
+	store_status(&f->state, &status, &f->init_pidfd);
+	return f->command == FLOW_EXEC ? open_for_exec(f, status, e) : open_for_start(f, status, e);
+}
+
+/* The text is kept: it becomes the private copy (runtime.md, "create": later changes have no effect). */
+static int decode_bundle(struct flow *f, struct err *e)
+{
+	cleanup_fd int bundle = open(f->o->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (bundle < 0)
+		return err_sys(e, "bundle %s", f->o->bundle);
+	r = fs_read(bundle, f->o->config, OCI_DOCUMENT_MAX, &f->document, e);
+	if (r < 0)
+		return r;
+	return oci_spec_parse(f->document.s, f->document.len, f->o->config, &f->spec, &f->arena, e);
+}
+
+int step_decode(struct flow *f, struct err *e)
+{
+	int r = 0;
+
+	if (f->command == FLOW_EXEC) {
+		f->process = f->o->process;
+		return 0;
+	}
+	r = decode_bundle(f, e);
+	f->process = f->spec.process;
+	return r;
+}
+
+static void collect_namespaces(struct flow *f)
+{
+	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
+
+	for (size_t i = 0; i < ns->n; i++)
+		*(ns->v[i].path ? &f->join_ns : &f->new_ns) |= (uint64_t)ns->v[i].type;
+	f->inner_fork = (f->join_ns & CLONE_NEWPID) || when_new_userns(f) || when_time_offsets(f);
+	/* A joined user namespace must own what is made new, so that is unshared after joining, and a pid
+	 * namespace made by unshare is entered by a child only. */
+	if ((f->join_ns & CLONE_NEWUSER) && (f->new_ns & (CLONE_NEWPID | CLONE_NEWTIME)))
+		f->inner_fork = true;
+}
+
+static int check_terminal(const struct flow *f, struct err *e)
+{
+	bool terminal = f->process && f->process->terminal.v;
+
+	if (terminal && f->o->detach && !f->o->console_socket)
+		return err_set(e, ERR_USAGE, 0, "cannot allocate tty if vzrun will detach without setting console socket");
+	if ((!terminal || !f->o->detach) && f->o->console_socket)
+		return err_set(e, ERR_USAGE, 0,
+			       "cannot use console socket if vzrun will not detach or allocate tty");
+	return 0;
+}
+
+static int check_process_here(const struct flow *f, struct err *e)
+{
+	const struct oci_process *p = f->process;
+	int r;
+
+	if (!p)
+		return 0;
+	r = check_terminal(f, e);
+	if (r == 0)
+		r = lsm_check(p->apparmor_profile, p->selinux_label, flow_linux(f)->mount_label, e);
+	return r;
+}
+
+static int check_root(const struct flow *f, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(f->state.rootfs, &st) < 0)
+		return err_set(e, ERR_CONFIG, errno, "/root/path: %s: %s", f->state.rootfs, strerrordesc_np(errno));
+	if (S_ISLNK(st.st_mode))
+		return err_set(e, ERR_CONFIG, 0, "/root/path: %s is a symbolic link, not a directory", f->state.rootfs);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(e, ERR_CONFIG, 0, "/root/path: %s is not a directory", f->state.rootfs);
+	return 0;
+}
+
+/* Without a mount namespace of its own whatever is mounted would stay on the host. */
+static int check_mount_ns(const struct flow *f, struct err *e)
+{
+	const struct oci_linux *l = flow_linux(f);
+	const char *pointer = f->spec.mounts.n ? "/mounts" :
+			      l->masked_paths.n ? "/linux/maskedPaths" :
+			      l->readonly_paths.n ? "/linux/readonlyPaths" :
+			      f->spec.root->readonly.v ? "/root/readonly" :
+			      l->rootfs_propagation ? "/linux/rootfsPropagation" : NULL;
+
+	if (flow_new_mount_ns(f) || !pointer)
+		return 0;
+	return err_set(e, ERR_CONFIG, 0, "%s: needs a new mount namespace in /linux/namespaces", pointer);
+}
+
+static int compile_mounts(struct flow *f, struct err *e)
+{
+	size_t n = f->spec.mounts.n;
+
+	f->wishes = arena_alloc_n(&f->arena, n, sizeof *f->wishes);
+	f->sources = arena_alloc_n(&f->arena, n, sizeof *f->sources);
+	if (!f->wishes || !f->sources)
+		return err_oom(e);
+	for (size_t i = 0; i < n; i++)
+		f->sources[i] = -1;
+	for (size_t i = 0; i < n; i++) {
+		char pointer[32];
+		int r;
+
+		snprintf(pointer, sizeof pointer, "/mounts/%zu", i);
+		r = mount_compile(&f->spec.mounts.v[i], pointer, &f->wishes[i], &f->arena, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check_new_container(struct flow *f, struct err *e)
+{
+	uint64_t namespaces;
+	int r;
+
+	r = check_spec(&f->spec, e);
+	if (r < 0)
+		return r;
+	collect_namespaces(f);
+	namespaces = f->new_ns | f->join_ns;
+	for (size_t i = 0; i < flow_linux(f)->namespaces.n; i++) {
+		const struct oci_namespace *ns = &f->spec.linux->namespaces.v[i];
+
+		/* A path that leads back to our own namespace gives the container nothing of its own. */
+		if (ns->path && ns_is_own(ns->path, ns->type))
+			namespaces &= ~(uint64_t)ns->type;
+	}
+	r = sysctl_check(&flow_linux(f)->sysctl, namespaces, f->spec.hostname != NULL, e);
+	if (r == 0)
+		r = check_mount_ns(f, e);
+	if (r == 0)
+		r = compile_mounts(f, e);
+	return r;
+}
+
+int step_check(struct flow *f, struct err *e)
+{
+	int r;
+
+	r = f->command == FLOW_EXEC ? check_process(f->process, "/process", e) : check_new_container(f, e);
+	if (r == 0)
+		r = check_process_here(f, e);
+	return r < 0 && f->command != FLOW_EXEC ? err_wrap(e, "%s", f->o->config) : r;
+}
+
+static const char *now_rfc3339(struct arena *a)
+{
+	struct timespec now;
+	struct tm tm;
+	char date[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+	return arena_printf(a, "%s.%09ldZ", date, now.tv_nsec);
+}
+
+static const char *driver_name(enum cg_driver_kind driver)
+{
+	switch (driver) {
+	case CG_DRIVER_SYSTEMD:
+		return "systemd";
+	case CG_DRIVER_DISABLED:
+		return "disabled";
+	case CG_DRIVER_FS:
+		break;
+	}
+	return "cgroupfs";
+}
+
+static int fill_state(struct flow *f, struct err *e)
+{
+	const char *path = f->spec.root->path;
+	char joined[4096], clean[4096];
+
+	snprintf(joined, sizeof joined, "%s/%s", f->o->bundle, path);
+	if (path_clean(path[0] == '/' ? path : joined, clean, sizeof clean) < 0)
+		return err_set(e, ERR_CONFIG, ENAMETOOLONG, "/root/path: too long");
+	f->state = (struct oci_state){
+		.version = OCI_STATE_VERSION,
+		.id = f->o->id,
+		.status = OCI_CREATING,
+		.oci_version = f->spec.oci_version,
+		.bundle = f->o->bundle,
+		.rootfs = arena_strdup(&f->arena, clean),
+		.created = now_rfc3339(&f->arena),
+		.owner = geteuid() == 0 ? "root" : arena_printf(&f->arena, "%u", (unsigned)geteuid()),
+		.annotations = f->spec.annotations,
+		.cgroup_driver = driver_name(f->o->driver),
+		.no_new_keyring = f->o->no_new_keyring,
+		.private_pid_ns = f->new_ns & CLONE_NEWPID,
+		.has_poststart = f->spec.hooks && f->spec.hooks->poststart.n,
+		.has_poststop = f->spec.hooks && f->spec.hooks->poststop.n,
+	};
+	if (!f->state.rootfs || !f->state.created || !f->state.owner)
+		return err_oom(e);
+	return 0;
+}
+
+static int choose_cgroup(struct flow *f, struct err *e)
+{
+	const struct cgroup_options o = {
+		.id = f->o->id, .path = flow_linux(f)->cgroups_path, .driver = f->o->driver,
+		.resources = flow_linux(f)->resources,
+	};
+	int r;
+
+	if (f->o->driver == CG_DRIVER_DISABLED)
+		return 0;
+	r = cg_host_probe(NULL, &f->cg_host, &f->arena, e);
+	if (r == 0)
+		r = cgroup_choose(&f->cg_host, &o, &f->cg, &f->arena, e);
+	if (r < 0)
+		return err_wrap(e, "cgroup");
+	f->state.cgroups = cgroup_saved(f->cg);
+	return 0;
+}
+
+int step_intent(struct flow *f, struct err *e)
+{
+	int r;
+
+	r = fill_state(f, e);
+	if (r == 0)
+		r = check_root(f, e);
+	if (r == 0)
+		r = choose_cgroup(f, e);
+	if (r == 0)
+		r = store_create(f->o->root, f->o->id, &f->dir, e);
+	if (r < 0)
+		return r;
+	r = store_save(&f->dir, &f->state, e);
+	if (r == 0)
+		r = fs_replace(f->dir.fd, STORE_CONFIG, f->document.s, f->document.len, 0600, e);
+	if (r < 0)
+		undo_intent(f);
+	return r;
+}
+
+void undo_intent(struct flow *f)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (store_remove(&f->dir, f->o->id, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* Rows of the host side from start on. */
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/sys.h"
+#include "runtime/flow/flow.h"
+#include "runtime/flow/hooks.h"
+#include "runtime/flow/steps.h"
+#include "runtime/flow/sync.h"
+
+bool when_hooks_poststart(const struct flow *f)
+{
+	return f->spec.hooks && f->spec.hooks->poststart.n;
+}
+
+bool when_hooks_runtime(const struct flow *f)
+{
+	return f->spec.hooks && (f->spec.hooks->prestart.n || f->spec.hooks->create_runtime.n);
+}
+
+bool when_netdev(const struct flow *f)
+{
+	return flow_linux(f)->net_devices.n > 0;
+}
+
+bool when_rdt(const struct flow *f)
+{
+	return flow_linux(f)->intel_rdt != NULL;
+}
+
+bool when_affinity_initial(const struct flow *f)
+{
+	return f->process->exec_cpu_affinity && f->process->exec_cpu_affinity->initial;
+}
+
+bool when_start_channel(const struct flow *f)
+{
+	return f->command == FLOW_CREATE;
+}
+
+/* Opening for writing fails when nobody reads: a dead init never keeps start waiting. */
+int step_connect(struct flow *f, struct err *e)
+{
+	f->peer.wr = openat(f->dir.fd, STORE_START, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (f->peer.wr < 0 && errno == ENXIO)
+		return err_set(e, ERR_STATE, 0, "cannot start a container that has stopped");
+	if (f->peer.wr >= 0)
+		f->peer.rd = openat(f->dir.fd, STORE_RESULT, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (f->peer.wr < 0 || f->peer.rd < 0)
+		return err_sys(e, "open the start channel");
+	if (fcntl(f->peer.rd, F_SETFL, 0) < 0)
+		return err_sys(e, "fcntl");
+	return 0;
+}
+
+int step_release(struct flow *f, struct err *e)
+{
+	struct sync_msg m = { .row = (uint32_t)f->cursor };
+
+	if (f->command == FLOW_START)
+		f->pid = (pid_t)f->state.pid;
+	return sync_send(f->peer.wr, &m, e);
+}
+
+static int died_before_exec(struct flow *f, struct err *e)
+{
+	cleanup_cgroup struct cgroup *cg = NULL;
+	struct err ignored;
+
+	if (cgroup_reopen(&f->state.cgroups, CG_DRIVER_FS, &cg, &f->arena, &ignored) == 0 && cgroup_oom_kills(cg) > 0)
+		return err_set(e, ERR_STATE, 0, "container init was OOM-killed (memory limit too low?)");
+	return err_set(e, ERR_STATE, 0, "container init died before it could execute the program");
+}
+
+/* First the announcement, then either the closing of the channel (exec worked) or a message with the error. */
+static int await_exec(struct flow *f, struct err *e)
+{
+	bool announced = false;
+
+	for (;;) {
+		struct sync_msg m;
+		int r = sync_recv(f->peer.rd, &m, e);
+
+		if (r > 0)
+			return announced ? 0 : died_before_exec(f, e);
+		if (r < 0)
+			return r;
+		if (m.err.kind != ERR_NONE) {
+			*e = m.err;
+			return err_ret(e);
+		}
+		announced = true;
+	}
+}
+
+int step_running(struct flow *f, struct err *e)
+{
+	int r = await_exec(f, e);
+
+	if (r < 0 || f->command == FLOW_EXEC)
+		return r;
+	f->state.status = OCI_RUNNING;
+	return store_save(&f->dir, &f->state, e);
+}
+
+/* A failed poststart hook, or anything else after the release, stops the container (config.md); delete cleans up. */
+void undo_start(struct flow *f)
+{
+	if (f->command != FLOW_START)
+		return; /* run undoes its clone */
+	if (f->init_pidfd >= 0)
+		sys_pidfd_send_signal(f->init_pidfd, SIGKILL, NULL, 0);
+}
+
+extern char **environ;
+
+int step_hooks_poststart(struct flow *f, struct err *e)
+{
+	cleanup_str struct str state = { 0 };
+
+	oci_state_hook(&f->state, "running", f->state.pid, &state);
+	if (str_failed(&state))
+		return err_oom(e);
+	return hooks_run(&f->spec.hooks->poststart, "poststart", state.s, environ, -1, e);
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* The order of everything, with its reasons.  Read it from top to bottom: this is what vzrun does.
+ * c create, t start, r run, x exec, s restore. */
+
+#include "runtime/base/str.h"
+#include "runtime/flow/flow.h"
+#include "runtime/flow/steps.h"
+
+#define C FLOW_CREATE
+#define T FLOW_START
+#define R FLOW_RUN
+#define X FLOW_EXEC
+#define H FLOW_HOST
+#define I FLOW_INIT
+#define SYNC STEP_SYNC
+
+const struct step flow_table[] = {
+	{ "open", H, T | X, NULL, NULL, step_open, NULL,
+	  "the container's lock, state and kept document come before everything that looks at them" },
+	{ "decode", H, C | R | X, NULL, NULL, step_decode, NULL, "a document that cannot be read creates nothing" },
+	{ "check", H, C | R | X, NULL, NULL, step_check, NULL,
+	  "every rule that can be checked is checked while there is nothing to undo" },
+	{ "intent", H, C | R, NULL, NULL, step_intent, undo_intent,
+	  "the record of what will be made is written before it is made: a killed create can be deleted" },
+	{ "cgroup-begin", H, C | R | X, "cgroup", when_cgroup, step_cgroup_begin, undo_cgroup,
+	  "a busy or frozen cgroup is refused before anything else exists" },
+	{ "cgroup-limits", H, C | R, "cgroup", when_cgroup, step_cgroup_limits, NULL,
+	  "limits and the device program hold before the first process is inside" },
+	{ "open-ns", H, C | R | X, NULL, NULL, step_open_ns, NULL,
+	  "paths of the document are the host's: opened before any namespace changes" },
+	{ "sources", H, C | R, "mounts", when_mount_ns, step_sources, NULL,
+	  "sources are cloned with the host's rights and view; after the root is switched no host path is opened" },
+	{ "seccomp-compile", H, C | R | X, "seccomp", when_seccomp, step_seccomp_compile, NULL,
+	  "the compiler needs libraries and memory that init has not" },
+	{ "start-channel", H, C, NULL, when_start_channel, step_start_channel, NULL,
+	  "init inherits its ends: it cannot open them once the root is switched" },
+	{ "affinity-initial", H, X, NULL, when_affinity_initial, step_affinity_initial, NULL,
+	  "the spec wants it before the process enters the cgroup" },
+	{ "clone", H, C | R | X, NULL, NULL, step_clone, undo_clone,
+	  "with all new namespaces at once, but for those that need a user namespace or offsets first" },
+	{ "save-pid", H, C | R, NULL, NULL, step_save_pid, NULL,
+	  "right after the clone: whoever cleans up after us finds the process" },
+	{ "cgroup-enter", I, C | R | X | SYNC, "cgroup", when_cgroup, step_cgroup_enter, NULL,
+	  "before anything is allocated or allowed inside; by init itself, which costs no grace period" },
+	{ "join-ns", I, C | R | X, "namespaces", NULL, step_join_ns, NULL,
+	  "those that need the caller's privileges before the user namespace, the rest after it" },
+	{ "unshare-user", I, C | R | SYNC, "namespaces", when_new_userns, step_unshare_user, NULL,
+	  "first and alone: what is made before the ids are mapped belongs to nobody" },
+	{ "id-maps", H, C | R | SYNC, "user namespace", when_new_userns, step_id_maps, NULL,
+	  "after the namespace exists, before init needs a mapped id" },
+	{ "become-root", I, C | R | X, "user namespace", when_userns, step_become_root, NULL,
+	  "what follows is made as root of the namespace" },
+	{ "unshare-rest", I, C | R, "namespaces", when_unshare, step_unshare_rest, NULL,
+	  "owned by the new user namespace; a time namespace needs its offsets before it is entered" },
+	{ "time-offsets", I, C | R, "time namespace", when_time_offsets, step_time_offsets, NULL,
+	  "after unshare(CLONE_NEWTIME), before the fork that enters it" },
+	{ "fork-inner", I, C | R | X | SYNC, NULL, when_inner_fork, step_fork_inner, NULL,
+	  "a pid or time namespace is entered by a child; the middle process names it and ends" },
+	{ "session", I, C | R | X, NULL, NULL, step_session, NULL, "before a terminal can become the controlling one" },
+	{ "cgroup-ns", I, C | R, "namespaces", when_cgroup_ns, step_cgroup_ns, NULL,
+	  "after cgroup-enter: the namespace's root is where the process stands" },
+	{ "oom-score", H, C | R | X, NULL, when_oom_score, step_oom_score, NULL,
+	  "by the host: lowering needs CAP_SYS_RESOURCE of the initial user namespace" },
+	{ "rdt", H, C | R, NULL, when_rdt, step_rdt, undo_rdt, "needs the pid; before the payload runs" },
+	{ "netdev", H, C | R | SYNC, NULL, when_netdev, step_netdev, undo_netdev,
+	  "after the network namespace exists, before hooks look at it" },
+	{ "loopback", I, C | R, NULL, when_new_net, step_loopback, NULL, "hooks and payload expect lo to be up" },
+	{ "keyring", I, C | R | X, NULL, when_keyring, step_keyring, NULL,
+	  "before the payload's label and ids: the keyring is made by root" },
+	{ "rootfs", I, C | R, "rootfs", NULL, step_rootfs, NULL,
+	  "propagation to the host is cut before the first mount" },
+	{ "mounts", I, C | R | SYNC, "mounts", when_mount_ns, step_mounts, NULL,
+	  "in the document's order; the hooks of the next rows must see them" },
+	{ "devices", I, C | R, "devices", when_mount_ns, step_devices, NULL, "/dev may be one of the mounts" },
+	{ "hooks-runtime", H, C | R | SYNC, NULL, when_hooks_runtime, step_hooks_runtime, NULL,
+	  "prestart and createRuntime: after the mounts, before the root is switched" },
+	{ "hooks-container", I, C | R, NULL, when_hooks_container, step_hooks_container, NULL,
+	  "createContainer: inside the namespaces, with host paths still reachable" },
+	{ "pivot", I, C | R, "rootfs", NULL, step_pivot, NULL, "from here on init sees only the container" },
+	{ "tty", I, C | R | X | SYNC, "terminal", when_terminal, step_tty, NULL,
+	  "on the container's devpts; before anything is made read-only or masked" },
+	{ "hostname", I, C | R, NULL, when_hostname, step_hostname, NULL, "needs the UTS namespace only" },
+	{ "sysctl", I, C | R, "sysctl", when_sysctl, step_sysctl, NULL, "before /proc/sys is made read-only" },
+	{ "finalise", I, C | R, "rootfs", when_mount_ns, step_finalise, NULL,
+	  "read-only remounts come after everything that writes: devices, console, mount points" },
+	{ "mask", I, C | R, NULL, when_mount_ns, step_mask, NULL,
+	  "last of the mounts: nothing may be mounted over a mask" },
+	{ "affinity", I, C | R | X, NULL, NULL, step_affinity_final, NULL,
+	  "after the cgroup: the kernel keeps a mask that was set before" },
+	{ "attributes", I, C | R | X, NULL, NULL, step_attributes, NULL,
+	  "memory policy, personality, scheduler, I/O priority: while there are privileges; hooks have forked already" },
+	{ "rlimits", H, C | R | X | SYNC, NULL, when_rlimits, step_rlimits, NULL,
+	  "by the host, which may raise them; before the ids change, late because they bind init too" },
+	{ "lsm", I, C | R | X, "process label", when_lsm, step_lsm, NULL,
+	  "takes effect at exec; before no_new_privs, which some policies refuse to change a label under" },
+	{ "seccomp-early", I, C | R | X | SYNC, "seccomp", when_seccomp_early, step_seccomp, NULL,
+	  "without no_new_privs a filter needs CAP_SYS_ADMIN: before the capabilities go" },
+	{ "creds", I, C | R | X, NULL, NULL, step_creds, NULL, "privileges end here; cwd is entered as the user" },
+	{ "lookup", I, C | R | X, NULL, NULL, step_lookup, NULL,
+	  "as the user and in cwd, so that a missing program is an error of create" },
+	{ "seccomp-late", I, C | R | X | SYNC, "seccomp", when_seccomp_late, step_seccomp, NULL,
+	  "with no_new_privs the filter comes as late as can be: it must allow less of what we do" },
+	{ "listener", H, C | R | X | SYNC, "seccomp", when_listener, step_listener, NULL,
+	  "the agent must listen before the payload runs" },
+	{ "ready", I, C | R | X | SYNC, NULL, NULL, step_ready, NULL,
+	  "nothing that can fail for a reason of the document is left but exec itself" },
+	{ "save", H, C | R | X | SYNC, NULL, NULL, step_save, undo_save,
+	  "pid file and status tell the truth only now; init waits for our word, so none outlives a killed create" },
+	{ "connect", H, T, NULL, NULL, step_connect, NULL, "create ends above; start finds init by the channel" },
+	{ "await-start", I, C | R, NULL, NULL, step_await_start, NULL, "init sleeps in a read until start" },
+	{ "release", H, T | R, NULL, NULL, step_release, NULL, "the word to go on" },
+	{ "hooks-start", I, C | R, NULL, when_hooks_start, step_hooks_start, NULL,
+	  "startContainer: in the container, as the last thing before the payload" },
+	{ "exec", I, C | R | X, NULL, NULL, step_exec, NULL,
+	  "the closing of init's end by CLOEXEC says that it worked" },
+	{ "running", H, T | R | X, NULL, NULL, step_running, undo_start, "waits for that" },
+	{ "hooks-poststart", H, T | R, NULL, when_hooks_poststart, step_hooks_poststart, NULL,
+	  "after the payload was executed, before start returns; a failure stops the container" },
+};
+
+size_t flow_table_size(void)
+{
+	return ARRAY_SIZE(flow_table);
+}
