@@ -33,6 +33,7 @@ struct cg_current { /* what the planner must know of the present values: order o
 	struct opt_i64 memory_limit, memory_swap; /* -1: unlimited */
 	struct opt_i64 cpu_quota;
 	struct opt_u64 cpu_period;
+	bool update;                              /* the container exists: a switch that is off must be written too */
 	struct opt_i64 memory_usage;              /* memory.checkBeforeUpdate */
 	bool has_bfq_weight;                      /* io.bfq.weight / blkio.bfq.weight exist */
 	bool has_blkio_weight;                    /* v1 blkio.weight (CFQ kernels) */
@@ -40,6 +41,11 @@ struct cg_current { /* what the planner must know of the present values: order o
 
 int cg_plan(const struct cg_host *host, const struct oci_resources *r, const struct cg_current *current,
 	    struct cg_plan *ret, struct arena *a, struct err *e);
+
+/* `now` laid over `was` (may be NULL): what an update means, and what the state keeps afterwards.  Lists by device,
+ * page size, interface and key; device rules stay those of `was`. */
+int cg_merge(const struct oci_resources *was, const struct oci_resources *now, struct oci_resources *ret,
+	     struct arena *a, struct err *e);
 
 /* The conversions of v1 numbers (oci-contract 4.4). */
 uint64_t cg_weight_from_shares(uint64_t shares);

@@ -10,5 +10,6 @@
 
 struct emit;
 
-/* Append the "data" object of `events --stats` (without intel_rdt and network_interfaces) to an open JSON object. */
+/* Append the members of the "data" object of `events --stats` (cpu, cpuset, memory, pids, blkio, hugetlb) to an open JSON
+ * object; intel_rdt and network_interfaces are the caller's to add.  What the host does not count is 0. */
 int cg_stats_emit(const struct cgroup *cg, struct emit *out, struct err *e);

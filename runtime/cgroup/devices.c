@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/cgroup/devices.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/sys.h"
+
+/* Which devices a container may use: the document's rules, the last one that speaks of an access wins, and before
+ * them "nothing"; after them the devices that every container has.  v1 takes rules one by one and knows only "all
+ * but these" and "only these": what it cannot say is refused, not approximated.  v2 takes a program. */
+
+struct rule {
+	bool allow;
+	char type;             /* 'a', 'b', 'c' */
+	int64_t major, minor;  /* -1: any */
+	unsigned access;       /* BPF_DEVCG_ACC_* */
+	size_t index;          /* in the document; DEFAULT: one of ours */
+};
+
+#define DEFAULT SIZE_MAX
+#define ALL (BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE)
+
+static const struct rule defaults[] = {
+	{ true, 'c', -1, -1, BPF_DEVCG_ACC_MKNOD, DEFAULT },
+	{ true, 'b', -1, -1, BPF_DEVCG_ACC_MKNOD, DEFAULT },
+	{ true, 'c', 1, 3, ALL, DEFAULT },    /* null */
+	{ true, 'c', 1, 8, ALL, DEFAULT },    /* random */
+	{ true, 'c', 1, 7, ALL, DEFAULT },    /* full */
+	{ true, 'c', 5, 0, ALL, DEFAULT },    /* tty */
+	{ true, 'c', 1, 5, ALL, DEFAULT },    /* zero */
+	{ true, 'c', 1, 9, ALL, DEFAULT },    /* urandom */
+	{ true, 'c', 136, -1, ALL, DEFAULT }, /* pts */
+	{ true, 'c', 5, 2, ALL, DEFAULT },    /* ptmx */
+	{ true, 'c', 10, 200, ALL, DEFAULT }, /* tun */
+};
+
+struct rules {
+	struct rule *v;
+	size_t n;
+};
+
+static unsigned access_of(const char *letters)
+{
+	unsigned mask = 0;
+
+	if (!letters || !*letters)
+		return ALL;
+	for (; *letters; letters++)
+		mask |= *letters == 'r' ? BPF_DEVCG_ACC_READ
+			: *letters == 'w' ? BPF_DEVCG_ACC_WRITE
+			: *letters == 'm' ? BPF_DEVCG_ACC_MKNOD : 0U;
+	return mask;
+}
+
+static bool is_everything(const struct rule *r)
+{
+	return r->type == 'a' && r->major < 0 && r->minor < 0 && r->access == ALL;
+}
+
+static int check_number(struct opt_i64 v, const char *name, size_t i, struct err *e)
+{
+	if (!v.set || (v.v >= -1 && v.v <= UINT32_MAX))
+		return 0;
+	return err_set(e, ERR_CONFIG, 0, "/linux/resources/devices/%zu/%s: %lld is no device number", i, name,
+		       (long long)v.v);
+}
+
+/* The document's rules and ours, from the last one on that settles everything. */
+static int collect(const struct oci_device_rules *doc, struct rules *ret, struct arena *a, struct err *e)
+{
+	struct rule *v = arena_alloc_n(a, doc->n + ARRAY_SIZE(defaults), sizeof *v);
+	size_t n = 0;
+
+	if (!v)
+		return err_oom(e);
+	for (size_t i = 0; i < doc->n; i++) {
+		const struct oci_device_rule *d = &doc->v[i];
+
+		if (check_number(d->major, "major", i, e) < 0 || check_number(d->minor, "minor", i, e) < 0)
+			return err_ret(e);
+		v[n] = (struct rule){ d->allow, d->type ? (char)d->type : 'a', d->major.set ? d->major.v : -1,
+				      d->minor.set ? d->minor.v : -1, access_of(d->access), i };
+		if (is_everything(&v[n])) { /* what came before no longer counts */
+			v[0] = v[n];
+			n = 0;
+		}
+		n++;
+	}
+	memcpy(v + n, defaults, sizeof defaults);
+	*ret = (struct rules){ v, n + ARRAY_SIZE(defaults) };
+	return 0;
+}
+
+/* ---- v1 ---- */
+
+/* The kernel's list while our writes go on: exceptions from `allow` (the rule for all others). */
+struct emulator {
+	bool allow;
+	struct rule *v;
+	size_t n;
+};
+
+static bool same(const struct rule *a, const struct rule *b)
+{
+	return a->type == b->type && a->major == b->major && a->minor == b->minor;
+}
+
+static bool overlap(const struct rule *a, const struct rule *b)
+{
+	return a->type == b->type && (a->access & b->access) &&
+	       (a->major < 0 || b->major < 0 || a->major == b->major) &&
+	       (a->minor < 0 || b->minor < 0 || a->minor == b->minor);
+}
+
+static int hole(const struct rule *r, const struct rule *of, struct err *e)
+{
+	const struct rule *named = r->index == DEFAULT ? of : r;
+
+	return err_set(e, ERR_UNSUPPORTED, 0,
+		       "/linux/resources/devices/%zu: cgroup v1 cannot %s a part of what a wider rule %ss (%c %lld:%lld)",
+		       named->index, r->allow ? "allow" : "deny", r->allow ? "denie" : "allow",
+		       r->type, (long long)r->major, (long long)r->minor);
+}
+
+/* A rule against the default removes exceptions, but the kernel removes only equal ones and silently ignores the rest:
+ * that would leave open what the document closes.  Returns 1 when the rule needs a write. */
+static int emulate(struct emulator *m, const struct rule *r, struct err *e)
+{
+	int write = 0;
+
+	if (r->allow != m->allow) {
+		m->v[m->n++] = *r;
+		return 1;
+	}
+	for (size_t i = 0; i < m->n; i++) {
+		struct rule *x = &m->v[i];
+
+		if (!overlap(r, x))
+			continue;
+		if (!same(r, x))
+			return hole(r, x, e);
+		x->access &= ~r->access;
+		write = 1;
+	}
+	return write;
+}
+
+static void write_rule(struct cg_planner *p, const struct rule *r)
+{
+	const char *file = r->allow ? "devices.allow" : "devices.deny";
+	char field[64] = "devices", major[24] = "*", minor[24] = "*";
+
+	if (r->index != DEFAULT)
+		snprintf(field, sizeof field, "devices/%zu", r->index);
+	if (r->major >= 0)
+		snprintf(major, sizeof major, "%lld", (long long)r->major);
+	if (r->minor >= 0)
+		snprintf(minor, sizeof minor, "%lld", (long long)r->minor);
+	/* A container in a container may not pass on what it has not: the payload just has less then. */
+	cg_row(p, field, file, "%c %s:%s %s%s%s", r->type, major, minor, r->access & BPF_DEVCG_ACC_READ ? "r" : "",
+	       r->access & BPF_DEVCG_ACC_WRITE ? "w" : "", r->access & BPF_DEVCG_ACC_MKNOD ? "m" : "")
+		->may_fail = r->index == DEFAULT;
+}
+
+/* "Any type" with numbers or not all accesses: the kernel would take it for "everything". */
+static int plan_rule(struct cg_planner *p, struct emulator *m, const struct rule *r)
+{
+	struct rule one = *r;
+	int ret;
+
+	for (const char *t = r->type == 'a' ? "bc" : (char[]){ r->type, '\0' }; *t; t++) {
+		one.type = *t;
+		ret = emulate(m, &one, p->e);
+		if (ret < 0)
+			return ret;
+		if (ret > 0)
+			write_rule(p, &one);
+	}
+	return cg_done(p);
+}
+
+int cg_devices_plan_v1(struct cg_planner *p)
+{
+	struct emulator m = { 0 };
+	struct rules rules;
+	size_t i = 0;
+	int r;
+
+	if (p->update) /* device rules are not updated: plug-ins change them behind our back */
+		return 0;
+	r = collect(&p->r->devices, &rules, p->arena, p->e);
+	if (r < 0)
+		return r;
+	m.v = arena_alloc_n(p->arena, rules.n * 2, sizeof *m.v);
+	if (!m.v)
+		return err_oom(p->e);
+	if (is_everything(&rules.v[0]))
+		m.allow = rules.v[i++].allow;
+	cg_row(p, "devices", m.allow ? "devices.allow" : "devices.deny", "a");
+	for (; i < rules.n; i++) {
+		r = plan_rule(p, &m, &rules.v[i]);
+		if (r < 0)
+			return r;
+	}
+	return cg_done(p);
+}
+
+/* ---- v2 ---- */
+
+#define INSN(op, d, s, o, i) ((struct bpf_insn){ .code = (op), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
+
+struct program {
+	struct bpf_insn *v;
+	size_t n, cap;
+};
+
+#define RULE_INSNS 9 /* at most */
+
+static void add(struct program *p, struct bpf_insn insn)
+{
+	if (p->n < p->cap)
+		p->v[p->n++] = insn;
+}
+
+/* r2: type, r3: accesses that no rule has allowed yet, r4: major, r5: minor. */
+static void add_head(struct program *p)
+{
+	add(p, INSN(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct bpf_cgroup_dev_ctx, access_type), 0));
+	add(p, INSN(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_3, BPF_REG_2, 0, 0));
+	add(p, INSN(BPF_ALU | BPF_AND | BPF_K, BPF_REG_2, 0, 0, 0xffff));
+	add(p, INSN(BPF_ALU | BPF_RSH | BPF_K, BPF_REG_3, 0, 0, 16));
+	add(p, INSN(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_4, BPF_REG_1, offsetof(struct bpf_cgroup_dev_ctx, major), 0));
+	add(p, INSN(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_5, BPF_REG_1, offsetof(struct bpf_cgroup_dev_ctx, minor), 0));
+}
+
+/* From the last rule to the first: an allowed access is crossed off and the last one ends it; an access that is still
+ * open when a rule denies it ends it too.  So each access is settled by the last rule that speaks of it.  No access at
+ * all (F_OK) is allowed where anything is. */
+static void add_rule(struct program *p, const struct rule *r)
+{
+	struct bpf_insn *jumps[3];
+	size_t n_jumps = 0;
+
+#define UNLESS(reg, value)                                                                                            \
+	do {                                                                                                          \
+		jumps[n_jumps++] = &p->v[p->n];                                                                       \
+		add(p, INSN(BPF_JMP32 | BPF_JNE | BPF_K, (reg), 0, 0, (int)(value)));                                 \
+	} while (0)
+	if (r->type != 'a')
+		UNLESS(BPF_REG_2, r->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
+	if (r->major >= 0)
+		UNLESS(BPF_REG_4, (uint32_t)r->major);
+	if (r->minor >= 0)
+		UNLESS(BPF_REG_5, (uint32_t)r->minor);
+#undef UNLESS
+	if (r->allow) {
+		add(p, INSN(BPF_ALU | BPF_AND | BPF_K, BPF_REG_3, 0, 0, (int)(ALL & ~r->access)));
+		add(p, INSN(BPF_JMP32 | BPF_JNE | BPF_K, BPF_REG_3, 0, 2, 0));
+		add(p, INSN(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 1));
+	} else {
+		add(p, INSN(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_0, BPF_REG_3, 0, 0));
+		add(p, INSN(BPF_ALU | BPF_AND | BPF_K, BPF_REG_0, 0, 0, (int)r->access));
+		add(p, INSN(BPF_JMP32 | BPF_JEQ | BPF_K, BPF_REG_0, 0, 2, 0));
+		add(p, INSN(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0));
+	}
+	add(p, INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
+	for (size_t i = 0; i < n_jumps; i++)
+		jumps[i]->off = (int16_t)(&p->v[p->n] - jumps[i] - 1);
+}
+
+int cg_devices_program(const struct oci_device_rules *doc, struct bpf_insn **ret, size_t *ret_n, struct arena *a,
+		       struct err *e)
+{
+	struct program p = { 0 };
+	struct rules rules;
+	int r = collect(doc, &rules, a, e);
+
+	if (r < 0)
+		return r;
+	p.cap = 8 + rules.n * RULE_INSNS;
+	p.v = arena_alloc_n(a, p.cap, sizeof *p.v);
+	if (!p.v)
+		return err_oom(e);
+	add_head(&p);
+	for (size_t i = rules.n; i-- > 0;)
+		add_rule(&p, &rules.v[i]);
+	add(&p, INSN(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0));
+	add(&p, INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
+	*ret = p.v;
+	*ret_n = p.n;
+	return 0;
+}
+
+static int load(const struct bpf_insn *insns, size_t n)
+{
+	union bpf_attr attr = { 0 };
+	int fd = -1;
+
+	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+	attr.insns = (uintptr_t)insns;
+	attr.insn_cnt = (uint32_t)n;
+	attr.license = (uintptr_t) "LGPL-2.1";
+	memcpy(attr.prog_name, "vzrun_devices", sizeof "vzrun_devices");
+	for (int i = 0; i < 10; i++) { /* EAGAIN: the verifier was interrupted by a signal (4.20) */
+		fd = sys_bpf(BPF_PROG_LOAD, &attr, sizeof attr);
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	return fd;
+}
+
+/* Before Linux 5.11 programs count against RLIMIT_MEMLOCK. */
+static int load_with_room(const struct bpf_insn *insns, size_t n)
+{
+	struct rlimit old, more = { RLIM_INFINITY, RLIM_INFINITY };
+	int fd = load(insns, n);
+
+	if (fd >= 0 || errno != EPERM || getrlimit(RLIMIT_MEMLOCK, &old) < 0)
+		return fd;
+	if (setrlimit(RLIMIT_MEMLOCK, &more) < 0) {
+		more.rlim_cur = more.rlim_max = old.rlim_max;
+		setrlimit(RLIMIT_MEMLOCK, &more);
+		more.rlim_max = old.rlim_max;
+	}
+	fd = load(insns, n);
+	int saved = errno;
+	setrlimit(RLIMIT_MEMLOCK, &old);
+	errno = saved;
+	return fd;
+}
+
+/* In a user namespace of our own the kernel refuses the program, and device nodes do not work there anyway. */
+static bool in_user_namespace(void)
+{
+	char map[128];
+	unsigned long long inside, outside, count;
+
+	if (!cg_read_text(AT_FDCWD, "/proc/self/uid_map", map, sizeof map))
+		return false;
+	return sscanf(map, "%llu %llu %llu", &inside, &outside, &count) == 3 &&
+	       !(inside == 0 && outside == 0 && count == UINT32_MAX);
+}
+
+int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
+	union bpf_attr attr = { 0 };
+	struct bpf_insn *insns;
+	size_t n;
+	int r = cg_devices_program(rules, &insns, &n, &a, e);
+
+	if (r < 0)
+		return r;
+	cleanup_fd int fd = load_with_room(insns, n);
+	if (fd < 0 && errno == EPERM && in_user_namespace()) {
+		log_debug("devices: no program in a user namespace");
+		return 0;
+	}
+	if (fd < 0)
+		return err_sys(e, "/linux/resources/devices: load the device program");
+	attr.target_fd = (uint32_t)cgroup_fd;
+	attr.attach_bpf_fd = (uint32_t)fd;
+	attr.attach_type = BPF_CGROUP_DEVICE;
+	attr.attach_flags = BPF_F_ALLOW_MULTI; /* programs of parents and of others count as well */
+	if (sys_bpf(BPF_PROG_ATTACH, &attr, sizeof attr) < 0)
+		return err_sys(e, "/linux/resources/devices: attach the device program");
+	return 0;
+}

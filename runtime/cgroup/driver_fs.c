@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/cgroup/hier.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/log.h"
+
+/* The cgroupfs driver: the directories are ours, limits are written to files. */
+
+#define REMOVE_TIMEOUT_MS 10000
+
+/* ---- make ---- */
+
+static int refuse_used(struct cg_dir *d, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
+	size_t n = 0, cap = 0;
+	pid_t *pids = NULL;
+	int r, frozen;
+
+	if (cg_dir_fd(d) < 0)
+		return err_sys(e, "cgroup %s", d->dir);
+	r = cg_tree_pids(d->fd, &pids, &n, &cap, &a, e);
+	if (r < 0)
+		return err_wrap(e, "cgroup %s", d->dir);
+	if (n > 0)
+		return err_set(e, ERR_STATE, 0, "container's cgroup is not empty: %zu process(es) found", n);
+	frozen = d->v2 ? cg_v2.frozen(d) : cg_v1.frozen(d);
+	return frozen ? err_set(e, ERR_STATE, 0, "container's cgroup unexpectedly frozen") : 0;
+}
+
+/* mkdir -p; remembers the topmost parent that was not there. */
+static int make_parents(struct cgroup *cg, struct cg_dir *d, struct err *e)
+{
+	char *path = arena_strdup(cg->arena, d->dir);
+
+	if (!path)
+		return err_oom(e);
+	for (char *p = path + strlen(d->mount) + 1;; p++) {
+		p += strcspn(p, "/");
+		if (*p == '\0')
+			return 0;
+		*p = '\0';
+		if (mkdir(path, 0755) == 0 && !d->made_top)
+			d->made_top = arena_strdup(cg->arena, path);
+		else if (errno != EEXIST && faccessat(AT_FDCWD, path, F_OK, 0) < 0)
+			return err_sys(e, "make cgroup %s", path);
+		*p = '/';
+	}
+}
+
+/* A v1 cpuset starts empty and takes no process then: every new level inherits. */
+static int cpuset_copy(int parent, int fd, const char *file, const char *dir, struct err *e)
+{
+	char buf[8192];
+
+	if (cg_read_text(fd, file, buf, sizeof buf) && *buf)
+		return 0;
+	if (!cg_read_text(parent, file, buf, sizeof buf))
+		return err_sys(e, "cgroup %s: read the parent's %s", dir, file);
+	return fs_write(fd, file, buf, e) < 0 ? err_wrap(e, "cgroup %s", dir) : 0;
+}
+
+/* Parents first: a child takes only what its parent has. */
+static int cpuset_fill_from(struct cg_dir *d, size_t len, struct err *e)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%.*s", (int)len, d->dir);
+	cleanup_fd int parent = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (parent >= 0 && d->dir[len] == '/') {
+		len += 1 + strcspn(d->dir + len + 1, "/");
+		snprintf(path, sizeof path, "%.*s", (int)len, d->dir);
+		cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			return err_sys(e, "cgroup %s", path);
+		if (cpuset_copy(parent, fd, "cpuset.cpus", path, e) < 0 ||
+		    cpuset_copy(parent, fd, "cpuset.mems", path, e) < 0)
+			return err_ret(e);
+		fd_close(&parent);
+		parent = fd_take(&fd);
+	}
+	return parent < 0 ? err_sys(e, "cgroup %s", path) : 0;
+}
+
+static int cpuset_fill(struct cg_dir *d, struct err *e)
+{
+	size_t parent = (size_t)(strrchr(d->dir, '/') - d->dir);
+
+	/* Levels that were there before have their sets, but for what someone else made and left empty. */
+	if (!d->made_top && cpuset_fill_from(d, parent, e) == 0)
+		return 0;
+	return cpuset_fill_from(d, strlen(d->mount), e);
+}
+
+static int make_one(struct cgroup *cg, struct cg_dir *d, struct err *e)
+{
+	int r = mkdir(d->dir, 0755);
+
+	if (r < 0 && errno == ENOENT) {
+		r = make_parents(cg, d, e);
+		if (r < 0)
+			return r;
+		r = mkdir(d->dir, 0755);
+	}
+	if (r < 0 && errno == EEXIST) {
+		d->made = false;
+		r = refuse_used(d, e);
+		if (r < 0)
+			return r;
+	} else if (r < 0) {
+		return err_sys(e, "make cgroup %s", d->dir);
+	} else {
+		d->made = true;
+	}
+	if (cg_dir_fd(d) < 0)
+		return err_sys(e, "cgroup %s", d->dir);
+	return !d->v2 && cg_list_has(d->controllers, "cpuset") ? cpuset_fill(d, e) : 0;
+}
+
+/* Only what this call made: d->made of a directory that was not reached yet says what will be. */
+static void unmake(struct cg_dir *d)
+{
+	size_t top = d->made_top ? strlen(d->made_top) : 0;
+	char path[PATH_MAX];
+
+	if (!d->made)
+		return;
+	fd_close(&d->fd);
+	rmdir(d->dir);
+	if (!top)
+		return;
+	snprintf(path, sizeof path, "%s", d->dir);
+	for (char *slash = strrchr(path, '/'); slash && (size_t)(slash - path) >= top; slash = strrchr(path, '/')) {
+		*slash = '\0';
+		if (rmdir(path) < 0)
+			return; /* another container lives there by now */
+	}
+}
+
+
+
+static int fs_make(struct cgroup *cg, struct err *e)
+{
+	for (size_t i = 0; i < cg->n; i++) {
+		struct cg_dir *d = &cg->dirs[i];
+		int r = make_one(cg, d, e);
+
+		if (r == 0 && d->v2)
+			r = cg_v2_enable(cg, d, e);
+		if (r < 0) {
+			for (size_t j = 0; j <= i; j++)
+				unmake(&cg->dirs[j]);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* ---- attach ---- */
+
+/* "0" is the writing thread itself: the kernel then needs no lock over all of the host's thread groups, which costs an
+ * RCU grace period.  Read and write only: init may run under a filter. */
+static int fs_attach(const struct cgroup *cg, bool cloned_into_v2, struct err *e)
+{
+	for (size_t i = 0; i < cg->n; i++) {
+		const struct cg_dir *d = &cg->dirs[i];
+
+		if (d->v2 && cloned_into_v2)
+			continue;
+		if (write(d->procs_fd, "0", 1) == 1)
+			continue;
+		if (errno == EINVAL && cg_list_has(d->controllers, "cpu"))
+			return err_sys(e, "enter cgroup %s (a real-time process needs cpu.realtimeRuntime)", d->dir);
+		return err_sys(e, "enter cgroup %s", d->dir);
+	}
+	return 0;
+}
+
+/* ---- set ---- */
+
+static int write_value(struct cg_dir *d, const struct cg_write *w, struct err *e)
+{
+	int r = fs_write(cg_dir_fd(d), w->file, w->value, e);
+
+	if (r < 0 && e->num == EINVAL && w->fallback)
+		r = fs_write(d->fd, w->file, w->fallback, e);
+	return r;
+}
+
+int cg_write_row(struct cgroup *cg, const struct cg_write *w, struct err *e)
+{
+	struct cg_dir *d = strcmp(w->controller, "cgroup") == 0 ? cg_find_v2(cg) : cg_find(cg, w->controller);
+	int r;
+
+	if (!d)
+		return err_set(e, ERR_UNSUPPORTED, 0, "%s: this host has no %s controller", w->pointer, w->controller);
+	r = write_value(d, w, e);
+	if (r == 0 || (w->may_be_absent && e->num == ENOENT))
+		return 0;
+	if (w->may_fail) {
+		log_warn("%s: %s = %s was refused: %s", w->pointer, w->file, w->value, strerror(e->num));
+		return 0;
+	}
+	if (e->num == ENOENT)
+		return err_set(e, ERR_UNSUPPORTED, 0, "%s: there is no %s in this cgroup", w->pointer, w->file);
+	return err_wrap(e, "%s: value '%s'", w->pointer, w->value);
+}
+
+static int fs_set(struct cgroup *cg, const struct cg_plan *plan, struct err *e)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		int r = cg_write_row(cg, &plan->v[i], e);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- remove ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* v2 says when the last process is gone; the descriptor must be read before each poll. */
+static void wait_empty(struct cg_dir *d, int64_t until)
+{
+	cleanup_fd int fd = d->v2 && cg_dir_fd(d) >= 0 ? openat(d->fd, "cgroup.events", O_RDONLY | O_CLOEXEC) : -1;
+
+	while (fd >= 0) {
+		struct pollfd p = { .fd = fd, .events = POLLPRI };
+		int64_t left = until - now_ms();
+		char buf[256];
+		ssize_t n = pread(fd, buf, sizeof buf - 1, 0);
+
+		if (n <= 0 || left <= 0)
+			return;
+		buf[n] = '\0';
+		if (!strstr(buf, "populated 1"))
+			return;
+		if (poll(&p, 1, (int)left) <= 0)
+			return;
+	}
+}
+
+static int remove_one(struct cg_dir *d, int64_t until, struct err *e)
+{
+	int64_t pause = 1;
+	int r = cg_tree_remove(d->dir);
+
+	if (r == -EBUSY)
+		wait_empty(d, until);
+	/* Even an empty cgroup answers EBUSY for a moment: a task leaves it only after it was reaped. */
+	for (; r == -EBUSY && now_ms() < until; pause = pause < 100 ? pause * 2 : pause) {
+		r = cg_tree_remove(d->dir);
+		if (r == -EBUSY)
+			poll(NULL, 0, (int)pause);
+	}
+	return r < 0 ? err_set(e, ERR_KERNEL, -r, "remove cgroup %s", d->dir) : 0;
+}
+
+static int fs_remove(struct cgroup *cg, struct err *e)
+{
+	int64_t until = now_ms() + REMOVE_TIMEOUT_MS;
+	int ret = 0;
+
+	for (size_t i = 0; i < cg->n; i++) {
+		struct cg_dir *d = &cg->dirs[i];
+		struct err err;
+
+		if (!d->made)
+			continue;
+		if (remove_one(d, until, &err) < 0 && ret == 0) { /* the first failure counts, the rest is still tried */
+			*e = err;
+			ret = err_ret(e);
+		}
+		fd_close(&d->fd);
+		fd_close(&d->procs_fd);
+	}
+	return ret;
+}
+
+const struct cg_driver cg_driver_fs = { "cgroupfs", fs_make, fs_attach, fs_set, fs_remove };
+
+/* ---- --cgroup-manager=disabled: the container stays where its caller is ---- */
+
+static int none_make(struct cgroup *cg, struct err *e)
+{
+	(void)cg;
+	(void)e;
+	return 0;
+}
+
+static int none_attach(const struct cgroup *cg, bool cloned_into_v2, struct err *e)
+{
+	(void)cg;
+	(void)cloned_into_v2;
+	(void)e;
+	return 0;
+}
+
+const struct cg_driver cg_driver_disabled = { "disabled", none_make, none_attach, fs_set, none_make };

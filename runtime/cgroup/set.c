@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/cgroup/hier.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/fs.h"
+#include "runtime/base/log.h"
+
+/* Limits on their way into the kernel: at creation, and by `update`, which puts back what it wrote when a value is
+ * refused. */
+
+static bool has_file(const struct cgroup *cg, const char *controller, const char *file)
+{
+	struct cg_dir *d = cg_find(cg, controller);
+
+	return d && cg_dir_fd(d) >= 0 && faccessat(d->fd, file, F_OK, 0) == 0;
+}
+
+static void look_for_weights(const struct cgroup *cg, const struct oci_resources *r, struct cg_current *now)
+{
+	if (!r->block_io || (!r->block_io->weight.set && r->block_io->weight_device.n == 0))
+		return;
+	now->has_bfq_weight = has_file(cg, "blkio", "blkio.bfq.weight") || has_file(cg, "io", "io.bfq.weight");
+	now->has_blkio_weight = has_file(cg, "blkio", "blkio.weight");
+}
+
+static struct cg_dir *device_dir(const struct cgroup *cg)
+{
+	return cg_find(cg, "devices") ? NULL : cg_find_v2(cg);
+}
+
+int cgroup_apply(struct cgroup *cg, const struct oci_resources *resources, struct err *e)
+{
+	static const struct oci_resources none;
+	cleanup_arena struct arena a = { 0 };
+	struct cg_host host = cg_as_host(cg);
+	struct cg_current now = { 0 };
+	struct oci_resources r = resources ? *resources : none;
+	struct cg_dir *d = device_dir(cg);
+	struct cg_plan plan;
+	int rc;
+
+	if (cg->driver == &cg_driver_disabled)
+		r.devices = none.devices; /* every document has some; the caller asked to be left alone */
+	look_for_weights(cg, &r, &now);
+	rc = cg_plan(&host, &r, &now, &plan, &a, e);
+	if (rc == 0)
+		rc = cg->driver->set(cg, &plan, e);
+	if (rc == 0 && d)
+		rc = cg_dir_fd(d) < 0 ? err_sys(e, "cgroup %s", d->dir) : cg_devices_attach(d->fd, &r.devices, e);
+	return rc;
+}
+
+/* ---- what is there now ---- */
+
+/* "Unlimited" of v1 is the largest page-aligned number. */
+static void read_i64(const struct cgroup *cg, const char *file, struct opt_i64 *ret)
+{
+	struct cg_dir *d = cg_find(cg, "memory");
+	uint64_t v;
+
+	if (d && cg_dir_fd(d) >= 0 && cg_read_u64(d->fd, file, &v))
+		*ret = (struct opt_i64){ v >= (uint64_t)INT64_MAX - 65535 ? -1 : (int64_t)v, true };
+}
+
+static void read_cpu(const struct cgroup *cg, struct cg_current *now)
+{
+	struct cg_dir *d = cg_find(cg, "cpu");
+	char quota[64], period[64];
+	char *space;
+
+	if (!d || cg_dir_fd(d) < 0)
+		return;
+	if (!d->v2) {
+		if (cg_read_text(d->fd, "cpu.cfs_quota_us", quota, sizeof quota))
+			now->cpu_quota.set = num_i64(quota, &now->cpu_quota.v) == 0;
+		if (cg_read_text(d->fd, "cpu.cfs_period_us", period, sizeof period))
+			now->cpu_period.set = num_u64(period, &now->cpu_period.v) == 0;
+		return;
+	}
+	if (!cg_read_text(d->fd, "cpu.max", quota, sizeof quota))
+		return;
+	space = strchr(quota, ' ');
+	if (!space)
+		return;
+	*space = '\0';
+	now->cpu_quota = (struct opt_i64){ -1, true };
+	num_i64(quota, &now->cpu_quota.v); /* "max" leaves -1 */
+	now->cpu_period.set = num_u64(space + 1, &now->cpu_period.v) == 0;
+}
+
+static struct cg_current read_current(const struct cgroup *cg, const struct oci_resources *r)
+{
+	struct cg_current now = { .update = true };
+	struct cg_dir *d = cg_find(cg, "memory");
+
+	if (r->memory && d && d->v2) {
+		read_i64(cg, "memory.max", &now.memory_limit);
+		read_i64(cg, "memory.current", &now.memory_usage);
+	} else if (r->memory) {
+		read_i64(cg, "memory.limit_in_bytes", &now.memory_limit);
+		read_i64(cg, "memory.memsw.limit_in_bytes", &now.memory_swap);
+		read_i64(cg, "memory.usage_in_bytes", &now.memory_usage);
+	}
+	if (r->cpu)
+		read_cpu(cg, &now);
+	look_for_weights(cg, r, &now);
+	return now;
+}
+
+/* ---- putting back ---- */
+
+/* Files with one entry a line: what an entry that was not there is set to. */
+static const struct {
+	const char *file, *absent;
+} keyed[] = {
+	{ "blkio.throttle.read_bps_device", "0" },
+	{ "blkio.throttle.write_bps_device", "0" },
+	{ "blkio.throttle.read_iops_device", "0" },
+	{ "blkio.throttle.write_iops_device", "0" },
+	{ "blkio.weight_device", "0" },
+	{ "blkio.leaf_weight_device", "0" },
+	{ "blkio.bfq.weight_device", "default" },
+	{ "io.weight", "default" },
+	{ "io.bfq.weight", "default" },
+	{ "io.max", "rbps=max wbps=max riops=max wiops=max" },
+	{ "io.latency", "target=0" },
+	{ "rdma.max", "hca_handle=max hca_object=max" },
+	{ "misc.max", "max" },
+	{ "net_prio.ifpriomap", "0" },
+};
+
+static const char *find_line(const char *text, const char *key, size_t len, struct arena *a)
+{
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+
+		if (n > len && strncmp(text, key, len) == 0 && text[len] == ' ')
+			return arena_strndup(a, text, n);
+		text += n + (text[n] == '\n');
+	}
+	return NULL;
+}
+
+/* What would have to be written to get the present value back; NULL: nothing can be. */
+static const char *value_before(const struct cgroup *cg, const struct cg_write *w, struct arena *a)
+{
+	struct cg_dir *d = strcmp(w->controller, "cgroup") == 0 ? cg_find_v2(cg) : cg_find(cg, w->controller);
+	cleanup_str struct str text = { 0 };
+	const char *absent = NULL, *line;
+	size_t key = strcspn(w->value, " ");
+	struct err ignored;
+
+	if (!d || cg_dir_fd(d) < 0 || fs_read(d->fd, w->file, CG_FILE_MAX, &text, &ignored) < 0)
+		return NULL;
+	if (strcmp(w->file, "memory.oom_control") == 0) {
+		line = find_line(str_cstr(&text), "oom_kill_disable", 16, a);
+		return line ? line + 17 : NULL;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(keyed); i++)
+		if (strcmp(keyed[i].file, w->file) == 0)
+			absent = keyed[i].absent;
+	if (absent && w->value[key] == ' ') {
+		line = find_line(str_cstr(&text), w->value, key, a);
+		return line ? line : arena_printf(a, "%.*s %s", (int)key, w->value, absent);
+	}
+	if (absent) { /* "default 100", then devices: the plain number is the default */
+		line = find_line(str_cstr(&text), "default", 7, a);
+		if (line)
+			return line + 8;
+	}
+	/* An empty set is written back as a line, since an empty write(2) never reaches the kernel. */
+	return *str_cstr(&text) ? arena_strdup(a, str_cstr(&text)) : "\n";
+}
+
+static void put_back(struct cgroup *cg, const struct cg_plan *plan, const char *const *before, size_t n)
+{
+	while (n-- > 0) {
+		struct cg_write w = plan->v[n];
+		struct err err;
+
+		if (!before[n])
+			continue;
+		w.value = before[n];
+		w.fallback = NULL;
+		if (cg_write_row(cg, &w, &err) < 0)
+			log_warn("update: %s could not be put back to '%s'", w.file, w.value);
+	}
+}
+
+static int write_or_undo(struct cgroup *cg, const struct cg_plan *plan, struct arena *a, struct err *e)
+{
+	const char **before = arena_alloc_n(a, plan->n + 1, sizeof *before);
+	int r;
+
+	if (!before)
+		return err_oom(e);
+	for (size_t i = 0; i < plan->n; i++) {
+		before[i] = value_before(cg, &plan->v[i], a);
+		r = cg_write_row(cg, &plan->v[i], e);
+		if (r < 0) {
+			/* The row itself too: a kernel may have taken a part of the value. */
+			put_back(cg, plan, before, i);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* ---- update ---- */
+
+/* A group that the update speaks of is written again, even where the document said the same before. */
+static bool touched(const struct oci_resources *now, const char *pointer)
+{
+	const char *p = pointer + sizeof "/linux/resources/" - 1;
+
+	return (now->memory && str_starts(p, "memory/")) || (now->cpu && str_starts(p, "cpu/")) ||
+	       (now->pids && str_starts(p, "pids/")) || (now->block_io && str_starts(p, "blockIO/")) ||
+	       (now->hugepage_limits.n > 0 && str_starts(p, "hugepageLimits/")) ||
+	       (now->network && str_starts(p, "network/")) || (now->rdma.n > 0 && str_starts(p, "rdma/")) ||
+	       (now->unified.n > 0 && str_starts(p, "unified/"));
+}
+
+static void keep_touched(struct cg_plan *plan, const struct oci_resources *now)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->n; i++)
+		if (touched(now, plan->v[i].pointer))
+			plan->v[n++] = plan->v[i];
+	plan->n = n;
+}
+
+int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const struct oci_resources *now, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct cg_host host = cg_as_host(cg);
+	struct oci_resources merged;
+	struct cg_current current;
+	struct cg_plan plan;
+	int r;
+
+	if (!now)
+		return 0;
+	r = cg_merge(was, now, &merged, &a, e);
+	if (r < 0)
+		return r;
+	merged.devices = (struct oci_device_rules){ 0 };
+	current = read_current(cg, &merged);
+	r = cg_plan(&host, &merged, &current, &plan, &a, e);
+	if (r < 0)
+		return r;
+	keep_touched(&plan, now);
+	return write_or_undo(cg, &plan, &a, e);
+}
