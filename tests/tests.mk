@@ -11,3 +11,4 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 
 check_PROGRAMS += tests/unit/linux/seccomp_test
 EXTRA_DIST += tests/unit/linux/seccomp_names.inc
+check_PROGRAMS += tests/unit/linux/netdev_test

@@ -7,6 +7,7 @@ libvzrun_a_SOURCES += runtime/linux/keyring.c
 libvzrun_a_SOURCES += runtime/linux/lsm.c
 libvzrun_a_SOURCES += runtime/linux/lsm.h
 libvzrun_a_SOURCES += runtime/linux/mount.h
+libvzrun_a_SOURCES += runtime/linux/netdev.c
 libvzrun_a_SOURCES += runtime/linux/netdev.h
 libvzrun_a_SOURCES += runtime/linux/notify.c
 libvzrun_a_SOURCES += runtime/linux/ns.c
