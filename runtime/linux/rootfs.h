@@ -24,13 +24,14 @@ int rootfs_pivot(int root_fd, bool no_pivot, struct err *e);
 int rootfs_set_propagation(const char *propagation, struct err *e); /* after the pivot, shared/slave/private/unbindable */
 int rootfs_readonly(struct err *e);                                 /* "/" read-only, flags kept */
 
-/* /dev: default nodes, document's devices, symlinks, ptmx.  `bind`: nodes cannot be made (user namespace): host nodes are bound,
+/* /dev: default nodes, document's devices, symlinks, ptmx.  Not to be called when the document binds something on /dev: what is there
+ * belongs to the host.  `bind`: nodes cannot be made (user namespace): host nodes are bound,
  * from `host_dev`, an O_PATH descriptor of the host's /dev opened before.  All on a descriptor of /dev opened inside the root
  * (CVE-2026-41579, 2026-47766). */
 int dev_create(int root_fd, const struct oci_devices *devices, bool bind, int host_dev, struct err *e);
 
 /* Masked paths: a file is covered by a verified /dev/null (char 1:3), a directory by one read-only empty tmpfs that
  * all share.  Missing paths are fine; anything else that fails is an error (CVE-2025-31133).  Read-only paths: one descriptor per target for clone, flags and
- * attach.  After the pivot: "/" is the container's. */
+ * attach, and what is mounted below keeps its flags.  After the pivot: "/" is the container's. */
 int mask_paths(const struct oci_strs *paths, struct err *e);
 int readonly_paths(const struct oci_strs *paths, struct err *e);
