@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-libvzrun_a_SOURCES += oci/check.h
 libvzrun_a_SOURCES += oci/decode.c oci/decode.h
 libvzrun_a_SOURCES += oci/emit.c oci/emit.h
 libvzrun_a_SOURCES += oci/json.c oci/json.h
@@ -14,3 +13,10 @@ libvzrun_a_SOURCES += oci/walk.c oci/walk.h
 libvzrun_a_SOURCES += oci/state.c oci/state.h
 libvzrun_a_SOURCES += oci/defaults.c oci/defaults.h
 libvzrun_a_SOURCES += oci/features.c oci/features.h
+libvzrun_a_SOURCES += oci/check.c oci/check.h
+libvzrun_a_SOURCES += oci/check_linux.c
+libvzrun_a_SOURCES += oci/check_process.c
+libvzrun_a_SOURCES += oci/check_resources.c
+libvzrun_a_SOURCES += oci/check_rules.c oci/check_rules.h
+libvzrun_a_SOURCES += oci/check_seccomp.c
+libvzrun_a_SOURCES += oci/check_sysctl.c
