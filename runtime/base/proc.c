@@ -16,32 +16,58 @@
 #include "runtime/base/fs.h"
 #include "runtime/base/sys.h"
 
-int proc_stat(pid_t pid, uint64_t *ret_start, char *ret_state, struct err *e)
+/* Field N of /proc/PID/stat, counted from 1 as in proc(5), for N > 2; *ret points into text. */
+static int stat_field(struct str *text, int n, const char **ret)
 {
-	cleanup_str struct str text = { 0 };
-	char path[64], *p;
+	/* The command name may hold blanks and parentheses: the last ')' ends it. */
+	char *p = strrchr(str_cstr(text), ')');
+
+	for (int field = 2; p && field < n; field++)
+		p = strchr(p + 1, ' ');
+	if (!p)
+		return -EINVAL;
+	*ret = p + 1;
+	return 0;
+}
+
+static int read_stat(pid_t pid, struct str *ret, struct err *e)
+{
+	char path[64];
 	int r;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	r = fs_read(AT_FDCWD, path, 8192, &text, e);
-	if (r < 0) {
-		if (e->num == ENOENT)
-			return err_set(e, ERR_KERNEL, ESRCH, "%s", path);
+	r = fs_read(AT_FDCWD, path, 8192, ret, e);
+	return r < 0 && e->num == ENOENT ? err_set(e, ERR_KERNEL, ESRCH, "%s", path) : r;
+}
+
+int proc_stat(pid_t pid, uint64_t *ret_start, char *ret_state, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	const char *state, *start;
+	int r;
+
+	r = read_stat(pid, &text, e);
+	if (r < 0)
 		return r;
-	}
-	/* The command name may hold blanks and parentheses: the last ')' ends it. */
-	p = strrchr(str_cstr(&text), ')');
-	if (!p || p[1] != ' ')
-		return err_set(e, ERR_INTERNAL, 0, "%s: unknown format", path);
-	p += 2;
-	*ret_state = *p;
-	for (int field = 3; field < 22; field++) {
-		p = strchr(p, ' ');
-		if (!p)
-			return err_set(e, ERR_INTERNAL, 0, "%s: unknown format", path);
-		p++;
-	}
-	*ret_start = strtoull(p, NULL, 10);
+	if (stat_field(&text, 3, &state) < 0 || stat_field(&text, 22, &start) < 0)
+		return err_set(e, ERR_INTERNAL, 0, "/proc/%d/stat: unknown format", (int)pid);
+	*ret_state = *state;
+	*ret_start = strtoull(start, NULL, 10);
+	return 0;
+}
+
+int proc_exit_status(pid_t pid, uint64_t start, int *ret_status)
+{
+	cleanup_str struct str text = { 0 };
+	const char *state, *began, *code;
+	struct err ignored;
+
+	if (read_stat(pid, &text, &ignored) < 0 || stat_field(&text, 3, &state) < 0 ||
+	    stat_field(&text, 22, &began) < 0 || stat_field(&text, 52, &code) < 0)
+		return -ESRCH;
+	if (*state != 'Z' || strtoull(began, NULL, 10) != start)
+		return -ESRCH;
+	*ret_status = atoi(code);
 	return 0;
 }
 
@@ -160,8 +186,9 @@ static void pump_output(struct pump *p, struct str *ret)
 	}
 }
 
-/* Returns 0 when all is read and the program has ended, -ETIMEDOUT past the deadline (0: none). */
-static int pump_run(struct pump *p, int pidfd, int64_t deadline, struct str *ret_output)
+/* Returns 0 when all is read and the program has ended, -ETIMEDOUT past the deadline (0: none), -EINTR when it was
+ * stopped. */
+static int pump_run(struct pump *p, const struct proc_run *what, int pidfd, int64_t deadline, struct str *ret_output)
 {
 	bool ended = false;
 
@@ -170,6 +197,7 @@ static int pump_run(struct pump *p, int pidfd, int64_t deadline, struct str *ret
 			{ .fd = p->in, .events = POLLOUT },
 			{ .fd = p->out, .events = POLLIN },
 			{ .fd = pidfd, .events = POLLIN },
+			{ .fd = what->stopped ? what->stop_fd : -1, .events = POLLIN },
 		};
 		int64_t left = deadline ? deadline - now_ms() : -1;
 
@@ -185,6 +213,8 @@ static int pump_run(struct pump *p, int pidfd, int64_t deadline, struct str *ret
 		if (p->out >= 0 && fds[1].revents)
 			pump_output(p, ret_output);
 		ended = fds[2].revents != 0;
+		if (!ended && fds[3].revents && what->stopped(what->stop_fd))
+			return -EINTR;
 	}
 	/* What it wrote last; a grandchild that keeps the pipe open must not hold us. */
 	while (p->out >= 0) {
@@ -242,7 +272,7 @@ int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
 	if (r < 0)
 		return r;
 	pidfd = sys_pidfd_open(pid, 0);
-	r = pidfd < 0 ? -errno : pump_run(&p, pidfd, deadline, ret_output);
+	r = pidfd < 0 ? -errno : pump_run(&p, what, pidfd, deadline, ret_output);
 	if (r < 0) {
 		kill(-pid, SIGKILL);
 		kill(pid, SIGKILL);

@@ -15,6 +15,9 @@
  * counts as gone).  Returns 0, or an error with num ESRCH when there is no such process. */
 int proc_stat(pid_t pid, uint64_t *ret_start, char *ret_state, struct err *e);
 
+/* The wait status of a zombie (field 52, for whoever may trace it); below zero when it is none or cannot be known. */
+int proc_exit_status(pid_t pid, uint64_t start, int *ret_status);
+
 /* A pidfd of the process that had this pid at that start time; -ESRCH when it is gone, reused or a zombie. */
 int proc_open(pid_t pid, uint64_t start, struct err *e);
 
@@ -33,11 +36,13 @@ struct proc_run {
 	size_t keep;
 	unsigned timeout;
 	int cwd_fd;              /* -1: ours */
+	int stop_fd;             /* polled besides; when it is readable and stopped() says so, the program is killed */
+	int (*stopped)(int fd);  /* NULL: stop_fd is not used */
 	int *fds;                /* descriptors the program may see besides, by the same numbers */
 	size_t n_fds;
 };
 
-/* Returns the wait status (>= 0) or an error that says what failed: ETIMEDOUT after a timeout, exec's errno when
+/* Returns the wait status (>= 0) or an error that says what failed: ETIMEDOUT after a timeout, EINTR when stopped, exec's errno when
  * the program could not be started. */
 int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e);
 

@@ -2,6 +2,7 @@
 #include "runtime/flow/flow.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/proc.h"
 #include "runtime/flow/fault.h"
+#include "runtime/flow/foreground.h"
 #include "runtime/flow/steps.h"
 #include "runtime/flow/sync.h"
 #include "runtime/linux/procfs.h"
@@ -125,12 +127,32 @@ static int peer_gone(struct flow *f, const struct step *s, struct err *e)
 	return err_set(e, ERR_STATE, 0, "init died at step %s", s->name);
 }
 
+/* A signal that arrives while init works ends the command and undoes it.  (In the foreground later ones are the
+ * payload's.) */
+static int wait_readable(const struct flow *f, struct err *e)
+{
+	struct pollfd fds[] = { { .fd = f->peer.rd, .events = POLLIN }, { .fd = f->o->signals, .events = POLLIN } };
+	int sig;
+
+	for (;;) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return err_sys(e, "poll");
+		if (fds[0].revents)
+			return 0;
+		sig = fds[1].revents ? foreground_ending_signal(f->o->signals) : 0;
+		if (sig)
+			return err_set(e, ERR_STATE, EINTR, "interrupted by %s", sigabbrev_np(sig));
+	}
+}
+
 static int await(struct flow *f, size_t row, struct err *e)
 {
 	const struct step *s = &flow_table[row];
 	struct sync_msg m;
 	int fd = -1, r;
 
+	if (f->side == FLOW_HOST && wait_readable(f, e) < 0)
+		return err_ret(e);
 	/* Only these rows of init carry a descriptor; on any other one is an error. */
 	if (f->side == FLOW_HOST && s->run == step_tty)
 		r = sync_recv_fd(f->peer.rd, &m, &fd, e);

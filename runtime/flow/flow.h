@@ -48,6 +48,7 @@ struct flow_options {
 	unsigned preserve_fds;     /* with those of LISTEN_FDS */
 	unsigned listen_fds;
 	const char *notify_socket; /* $NOTIFY_SOCKET of ours */
+	int signals;               /* signalfd of foreground_begin(), or -1: not interruptible */
 	/* exec */
 	const struct oci_process *process;
 	struct oci_strs sub_cgroups;

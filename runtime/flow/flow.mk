@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+libvzrun_a_SOURCES += runtime/flow/container.c runtime/flow/container.h
 libvzrun_a_SOURCES += runtime/flow/fault.h
+libvzrun_a_SOURCES += runtime/flow/foreground.c runtime/flow/foreground.h
 libvzrun_a_SOURCES += runtime/flow/flow.c runtime/flow/flow.h
 libvzrun_a_SOURCES += runtime/flow/hooks.c runtime/flow/hooks.h
 libvzrun_a_SOURCES += runtime/flow/notify_socket.c runtime/flow/notify_socket.h

@@ -5,6 +5,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/base/proc.h"
+#include "runtime/flow/foreground.h"
 
 /* What a failing hook may add to an error text. */
 #define OUTPUT_KEPT 400
@@ -15,7 +16,7 @@ static void trim(struct str *s)
 		s->s[--s->len] = '\0';
 }
 
-static int run_one(const struct oci_hook *h, const char *state_json, char *const *envp, int cwd_fd, struct err *e)
+static int run_one(const struct oci_hook *h, const struct hooks_context *c, struct err *e)
 {
 	const char *const only_path[] = { h->path, NULL };
 	cleanup_str struct str output = { 0 };
@@ -25,11 +26,13 @@ static int run_one(const struct oci_hook *h, const char *state_json, char *const
 	status = proc_run(&(struct proc_run){
 				  .path = h->path,
 				  .argv = h->args.n ? (const char *const *)h->args.v : only_path,
-				  .envp = h->env.v ? (const char *const *)h->env.v : (const char *const *)envp,
-				  .input = state_json,
+				  .envp = h->env.v ? (const char *const *)h->env.v : (const char *const *)c->envp,
+				  .input = c->state_json,
 				  .keep = OUTPUT_KEPT,
 				  .timeout = h->timeout.set ? (unsigned)h->timeout.v : 0,
-				  .cwd_fd = cwd_fd,
+				  .cwd_fd = c->cwd_fd,
+				  .stop_fd = c->signals,
+				  .stopped = c->signals >= 0 ? foreground_ending_signal : NULL,
 			  },
 			  &output, e);
 	if (status <= 0)
@@ -41,11 +44,10 @@ static int run_one(const struct oci_hook *h, const char *state_json, char *const
 	return err_set(e, ERR_STATE, 0, "%s, output: %s", how, str_cstr(&output));
 }
 
-int hooks_run(const struct oci_hook_list *hooks, const char *name, const char *state_json, char *const *envp, int cwd_fd,
-	      struct err *e)
+int hooks_run(const struct oci_hook_list *hooks, const char *name, const struct hooks_context *c, struct err *e)
 {
 	for (size_t i = 0; i < hooks->n; i++) {
-		int r = run_one(&hooks->v[i], state_json, envp, cwd_fd, e);
+		int r = run_one(&hooks->v[i], c, e);
 
 		if (r < 0)
 			return err_wrap(e, "error running %s hook #%zu", name, i);
@@ -53,12 +55,12 @@ int hooks_run(const struct oci_hook_list *hooks, const char *name, const char *s
 	return 0;
 }
 
-void hooks_run_all(const struct oci_hook_list *hooks, const char *name, const char *state_json, char *const *envp)
+void hooks_run_all(const struct oci_hook_list *hooks, const char *name, const struct hooks_context *c)
 {
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
 	for (size_t i = 0; i < hooks->n; i++)
-		if (run_one(&hooks->v[i], state_json, envp, -1, &e) < 0)
+		if (run_one(&hooks->v[i], c, &e) < 0)
 			log_warn("error running %s hook #%zu: %s", name, i, err_format(&e, text, sizeof text));
 }

@@ -460,6 +460,7 @@ extern char **environ;
 
 int step_hooks_runtime(struct flow *f, struct err *e)
 {
+	struct hooks_context c = { .envp = environ, .cwd_fd = -1, .signals = f->o->signals };
 	const struct oci_hooks *h = f->spec.hooks;
 	cleanup_str struct str state = { 0 };
 	int r;
@@ -467,8 +468,9 @@ int step_hooks_runtime(struct flow *f, struct err *e)
 	oci_state_hook(&f->state, "creating", f->pid, &state);
 	if (str_failed(&state))
 		return err_oom(e);
-	r = hooks_run(&h->prestart, "prestart", state.s, environ, -1, e);
-	return r < 0 ? r : hooks_run(&h->create_runtime, "createRuntime", state.s, environ, -1, e);
+	c.state_json = state.s;
+	r = hooks_run(&h->prestart, "prestart", &c, e);
+	return r < 0 ? r : hooks_run(&h->create_runtime, "createRuntime", &c, e);
 }
 
 /* The agent of linux.seccomp.listenerPath gets the descriptor that the filter gave init. */

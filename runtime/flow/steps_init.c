@@ -363,7 +363,8 @@ int step_hooks_container(struct flow *f, struct err *e)
 	oci_state_hook(&f->state, "creating", getpid(), &state);
 	if (str_failed(&state))
 		return err_oom(e);
-	return hooks_run(&f->spec.hooks->create_container, "createContainer", state.s, environ, f->root_fd, e);
+	return hooks_run(&f->spec.hooks->create_container, "createContainer",
+			 &(struct hooks_context){ state.s, environ, f->root_fd, -1 }, e);
 }
 
 static int enter_root(struct flow *f, struct err *e)

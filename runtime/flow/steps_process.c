@@ -325,7 +325,8 @@ int step_hooks_start(struct flow *f, struct err *e)
 	oci_state_hook(&f->state, "created", getpid(), &state);
 	if (str_failed(&state))
 		return err_oom(e);
-	return hooks_run(&f->spec.hooks->start_container, "startContainer", state.s, f->envp, -1, e);
+	return hooks_run(&f->spec.hooks->start_container, "startContainer",
+			 &(struct hooks_context){ state.s, f->envp, -1, -1 }, e);
 }
 
 /* The payload starts with nothing blocked and nothing ignored. */

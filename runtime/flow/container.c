@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/flow/container.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "oci/names.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/sys.h"
+#include "runtime/flow/hooks.h"
+#include "runtime/linux/rdt.h"
+
+/* As long as runc waits for a killed init. */
+#define KILL_WAIT_MS 10000
+
+static const struct container container_none = { .dir = { -1, -1, -1 }, .pidfd = -1 };
+
+static enum cg_driver_kind driver_of(const struct oci_state *s)
+{
+	return str_eq(s->cgroup_driver, "systemd") ? CG_DRIVER_SYSTEMD : CG_DRIVER_FS;
+}
+
+static void set_exit(struct container *c, int status)
+{
+	struct oci_state_exit *x = arena_new(&c->arena, struct oci_state_exit);
+	char name[32];
+
+	if (!x)
+		return;
+	x->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	if (WIFSIGNALED(status)) {
+		x->signal = arena_strdup(&c->arena, names_signal_word(WTERMSIG(status), name, sizeof name));
+		x->oom_killed = WTERMSIG(status) == SIGKILL && c->cg && cgroup_oom_kills(c->cg) > 0;
+	}
+	c->state.exit = x;
+}
+
+/* A zombie still tells how it ended: the engine has not reaped it yet. */
+static void learn_exit(struct container *c)
+{
+	int status;
+
+	if (c->state.exit || c->status != OCI_STOPPED || c->state.pid <= 0)
+		return;
+	if (proc_exit_status((pid_t)c->state.pid, c->state.start_time, &status) == 0)
+		set_exit(c, status);
+}
+
+static int open_cgroup(struct container *c, struct err *e)
+{
+	if (str_eq(c->state.cgroup_driver, "disabled"))
+		return 0;
+	return cgroup_reopen(&c->state.cgroups, driver_of(&c->state), &c->cg, &c->arena, e);
+}
+
+int container_open(const char *root, const char *id, bool lock, struct container *ret, struct err *e)
+{
+	cleanup_container struct container c = container_none;
+	int r;
+
+	c.root = root;
+	c.id = id;
+	r = store_open(root, id, lock, &c.dir, e);
+	if (r == 0)
+		r = store_load(&c.dir, id, &c.state, &c.arena, e);
+	if (r == 0)
+		r = open_cgroup(&c, e);
+	if (r < 0)
+		return r;
+	store_status(&c.state, &c.status, &c.pidfd);
+	if (c.cg && (c.status == OCI_RUNNING || c.status == OCI_CREATED) && cgroup_frozen(c.cg) > 0)
+		c.status = OCI_PAUSED;
+	learn_exit(&c);
+	*ret = c;
+	c = container_none;
+	return 0;
+}
+
+void container_done(struct container *c)
+{
+	fd_close(&c->pidfd);
+	cgroup_close(&c->cg);
+	store_close(&c->dir);
+	arena_done(&c->arena);
+}
+
+/* ---- kill ---- */
+
+static int not_running(struct err *e)
+{
+	return err_set(e, ERR_STATE, 0, "container not running");
+}
+
+static int kill_all(struct container *c, int sig, struct err *e)
+{
+	return c->cg && cgroup_exists(c->cg) ? cgroup_kill(c->cg, sig, e) : 0;
+}
+
+int container_kill(struct container *c, int sig, bool all, struct err *e)
+{
+	struct err ignored;
+
+	if (all)
+		return kill_all(c, sig, e);
+	if (c->pidfd < 0)
+		return not_running(e);
+	if (sig == SIGKILL && !c->state.private_pid_ns && c->cg)
+		return kill_all(c, sig, e);
+	if (sys_pidfd_send_signal(c->pidfd, sig, NULL, 0) < 0)
+		return errno == ESRCH ? not_running(e) : err_sys(e, "kill");
+	/* A frozen v1 process survives SIGKILL and would hold its pid namespace for ever. */
+	if (sig == SIGKILL && c->status == OCI_PAUSED && c->cg)
+		cgroup_freeze(c->cg, false, &ignored);
+	return 0;
+}
+
+/* ---- delete ---- */
+
+static int wait_dead(int pidfd, struct err *e)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	int r;
+
+	if (pidfd < 0)
+		return 0;
+	do
+		r = poll(&p, 1, KILL_WAIT_MS);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0)
+		return err_set(e, ERR_STATE, 0, "container init still running");
+	return 0;
+}
+
+static int force_dead(struct container *c, struct err *e)
+{
+	int r = 0;
+
+	if (c->pidfd >= 0)
+		sys_pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+	if (c->cg && cgroup_exists(c->cg))
+		r = cgroup_kill(c->cg, SIGKILL, e);
+	return r < 0 ? r : wait_dead(c->pidfd, e);
+}
+
+static void run_poststop(struct container *c, const struct oci_spec *spec)
+{
+	extern char **environ;
+	cleanup_str struct str state = { 0 };
+
+	if (!spec->hooks || !spec->hooks->poststop.n)
+		return;
+	oci_state_hook(&c->state, "stopped", 0, &state);
+	if (!str_failed(&state))
+		hooks_run_all(&spec->hooks->poststop, "poststop",
+			      &(struct hooks_context){ state.s, environ, -1, -1 });
+}
+
+/* The document is read only when something in it is needed. */
+static void undo_document(struct container *c)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct oci_spec spec;
+	struct err e;
+
+	if (!c->state.has_poststop && !c->state.intel_rdt)
+		return;
+	if (store_load_spec(&c->dir, &spec, &c->arena, &e) < 0) {
+		log_warn("poststop hooks are not run: %s", err_format(&e, text, sizeof text));
+		return;
+	}
+	if (c->state.intel_rdt && spec.linux && spec.linux->intel_rdt)
+		rdt_remove(NULL, c->id, spec.linux->intel_rdt, c->state.intel_rdt->made_clos,
+			   c->state.intel_rdt->made_mon);
+	run_poststop(c, &spec);
+}
+
+static int destroy(struct container *c, struct err *e)
+{
+	int r = c->cg ? cgroup_remove(c->cg, e) : 0;
+
+	if (r < 0)
+		return r;
+	undo_document(c);
+	return store_remove(&c->dir, c->id, e);
+}
+
+static int may_delete(const struct container *c, struct err *e)
+{
+	if (c->status == OCI_STOPPED || c->status == OCI_CREATED)
+		return 0;
+	return err_set(e, ERR_STATE, 0, "cannot delete container %s that is not stopped: %s", c->id,
+		       oci_status_name(c->status));
+}
+
+/* A directory without a readable record: all that can be found in it is removed. */
+static int delete_damaged(const char *root, const char *id, struct err *e)
+{
+	cleanup_store struct store_dir dir = STORE_DIR_NONE;
+	int r = store_open(root, id, true, &dir, e);
+
+	return r < 0 ? r : store_remove(&dir, id, e);
+}
+
+int container_delete(const char *root, const char *id, bool force, struct err *e)
+{
+	cleanup_container struct container c = container_none;
+	int r;
+
+	r = container_open(root, id, true, &c, e);
+	if (r < 0 && force && e->kind == ERR_NOTFOUND)
+		return 0;
+	if (r < 0 && force)
+		return delete_damaged(root, id, e);
+	if (r == 0 && !force)
+		r = may_delete(&c, e);
+	if (r == 0 && (force || c.status == OCI_CREATED))
+		r = force_dead(&c, e);
+	return r < 0 ? r : destroy(&c, e);
+}
+
+/* ---- pause, resume ---- */
+
+static int need_cgroup(const struct container *c, struct err *e)
+{
+	return c->cg ? 0 : err_set(e, ERR_UNSUPPORTED, 0, "the container has no cgroup (--cgroup-manager=disabled)");
+}
+
+int container_pause(struct container *c, struct err *e)
+{
+	if (c->status == OCI_PAUSED)
+		return 0;
+	if (c->status != OCI_RUNNING && c->status != OCI_CREATED)
+		return not_running(e);
+	return need_cgroup(c, e) < 0 ? err_ret(e) : cgroup_freeze(c->cg, true, e);
+}
+
+int container_resume(struct container *c, struct err *e)
+{
+	if (c->status != OCI_PAUSED)
+		return err_set(e, ERR_STATE, 0, "container not paused");
+	return cgroup_freeze(c->cg, false, e);
+}
+
+int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e)
+{
+	if (need_cgroup(c, e) < 0)
+		return err_ret(e);
+	return cgroup_pids(c->cg, ret, ret_n, a, e);
+}
+
+/* ---- exit status ---- */
+
+int container_save_exit(const char *root, const char *id, int wait_status, struct err *e)
+{
+	cleanup_container struct container c = container_none;
+	int r;
+
+	r = container_open(root, id, true, &c, e);
+	if (r < 0)
+		return r;
+	set_exit(&c, wait_status);
+	c.state.status = OCI_STOPPED;
+	return store_save(&c.dir, &c.state, e);
+}

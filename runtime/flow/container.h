@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* An existing container, and what can be done to it besides starting it: kill, delete, pause, resume, update, ps. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "oci/state.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/flow/store.h"
+
+struct container {
+	const char *root, *id;
+	struct arena arena;
+	struct store_dir dir;
+	struct oci_state state;
+	struct cgroup *cg;  /* NULL when cgroups are disabled */
+	int64_t status;     /* the present one, paused included */
+	int pidfd;          /* of a living process 1, or -1 */
+};
+
+/* `lock`: who takes it is written in store.h. */
+int container_open(const char *root, const char *id, bool lock, struct container *ret, struct err *e);
+void container_done(struct container *c);
+#define cleanup_container __attribute__((cleanup(container_done)))
+
+/* Signal process 1.  SIGKILL without a pid namespace of its own, or `all`, reaches every process of the cgroup; `all` on a
+ * dead container succeeds.  ERR_STATE "container not running". */
+int container_kill(struct container *c, int sig, bool all, struct err *e);
+
+/* Undo everything the container has on the host.  `force`: kill it first, take a missing one for deleted, and remove
+ * what a killed create or a damaged record left behind. */
+int container_delete(const char *root, const char *id, bool force, struct err *e);
+
+int container_pause(struct container *c, struct err *e);
+int container_resume(struct container *c, struct err *e);
+
+/* Change limits: values that `changes` does not set stay as they are.  Saved, so that later updates merge.  Nothing is
+ * changed when one value is refused. */
+int container_update(struct container *c, const struct oci_resources *changes, const struct oci_intel_rdt *rdt,
+		     struct err *e);
+
+int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e);
+
+/* Keep how process 1 ended (foreground run --keep). */
+int container_save_exit(const char *root, const char *id, int wait_status, struct err *e);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The foreground of run and exec: while the payload lives, its terminal is copied, every signal that can be caught is
+ * passed on (but SIGCHLD and SIGURG), and what is reparented to us is reaped. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "runtime/base/err.h"
+
+struct foreground {
+	int signals;     /* signalfd */
+	bool subreaper;
+};
+
+/* Before the clone: from here on signals wait for us instead of ending us, so that an interrupted create is undone. */
+int foreground_begin(struct foreground *fg, bool subreaper, struct err *e);
+void foreground_done(struct foreground *fg);
+#define cleanup_foreground __attribute__((cleanup(foreground_done)))
+
+/* Of the signals that wait: one that asks us to end (HUP, INT, QUIT, TERM), or 0.  The others are dropped. */
+int foreground_ending_signal(int signals);
+
+/* Until `pid` ends.  `tty`: the master, or -1.  *ret_status is its wait status. */
+int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, int *ret_status, struct err *e);
