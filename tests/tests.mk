@@ -9,6 +9,30 @@ check_LIBRARIES += libtest.a
 libtest_a_SOURCES = tests/lib/test.c tests/lib/test.h
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 
+EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/bundle.sh tests/lib/helpers.bash tests/lib/audit.bash
+EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/*/*.bats $(srcdir)/tests/bench/*.sh))
+
+# Fuzz targets: tests/fuzz/NAME_fuzz.c with LLVMFuzzerTestOneInput, in a tree configured with CC=clang --enable-fuzzers.
+if FUZZERS
+fuzz_programs = $(patsubst $(srcdir)/%.c,%,$(wildcard $(srcdir)/tests/fuzz/*_fuzz.c))
+tests/fuzz/%_fuzz: tests/fuzz/%_fuzz.c libvzrun.a
+	@$(MKDIR_P) tests/fuzz
+	$(AM_V_CCLD)$(CC) $(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) $(AM_CFLAGS) $(CFLAGS) -fsanitize=fuzzer \
+		$(VZ_LDFLAGS) -o $@ $< libvzrun.a $(VZ_LIBS)
+endif
+EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/fuzz/*_fuzz.c))
+fuzzers: $(fuzz_programs)
+.PHONY: fuzzers
+
+# Benchmarks stand alone: they measure programs, they do not link ours.
+EXTRA_PROGRAMS += tests/bench/start tests/bench/floor
+tests_bench_start_LDADD =
+tests_bench_floor_LDADD =
+benches: tests/bench/start tests/bench/floor
+.PHONY: benches
+
+# Unit and golden tests
 check_PROGRAMS += tests/unit/linux/seccomp_test
 EXTRA_DIST += tests/unit/linux/seccomp_names.inc
 check_PROGRAMS += tests/unit/linux/netdev_test
+check_PROGRAMS += tests/unit/linux/rdt_test

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* resctrl (Intel RDT and the like): class of service and monitoring group of a container. */
+/* resctrl (Intel RDT and the like): class of service and monitoring group of a container.
+ *
+ * Without closID the class is named after the container and takes the document's schema.  A closID whose class exists is
+ * joined when its schema holds what the document says, else an error; one without any schema must exist; "/" is the
+ * root class, which is only ever compared.  Lines are written in the order l3CacheSchema, memBwSchema, schemata. */
 
 #include <stdbool.h>
 #include <sys/types.h>
