@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The one list of Debian packages (12 and 13).  packages.sh GROUP...: print them; packages.sh install GROUP...:
+# install those that are missing, as root; says nothing when there is nothing to do.
+set -eu
+
+group() {
+	case $1 in
+	build)    echo gcc libc6-dev make autoconf automake git libyajl-dev libcap-dev libseccomp-dev libselinux1-dev \
+			libmnl-dev libsystemd-dev ;;
+	runtime)  echo libseccomp2 libselinux1 libmnl0 libsystemd0 ;; # opened when needed
+	bundle)   echo busybox-static ;;
+	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils ;;
+	engines)  echo podman containerd runc conmon catatonit iptables ;;
+	bench)    echo runc crun strace ;;
+	fuzz)     echo clang llvm ;;
+	sanitize) echo libasan8 libubsan1 ;;
+	valgrind) echo valgrind ;;
+	analyze)  echo clang clang-tidy cppcheck ;;
+	*)        echo "packages.sh: no group $1" >&2; exit 2 ;;
+	esac
+}
+
+install=no
+if [ "${1:-}" = install ]; then install=yes; shift; fi
+want=
+for g in "$@"; do p=$(group "$g"); want="$want $p"; done
+if [ $install = no ]; then
+	printf '%s\n' $want
+	exit 0
+fi
+
+missing=
+for p in $want; do
+	case $(dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null) in
+	ii*) ;;
+	*) missing="$missing $p" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "packages.sh: missing, and only root can install:$missing" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo "installing:$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() {
+	apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null >>"$log" 2>&1
+}
+if ! apt install --no-install-recommends $missing; then
+	: >"$log"
+	if ! { apt update && apt install --no-install-recommends $missing; }; then
+		cat "$log" >&2
+		exit 1
+	fi
+fi

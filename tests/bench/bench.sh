@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# bench.sh BUILD-DIR VZRUN: `run` of /bin/true in the default bundle by vzrun, runc, crun and the floor; then the
+# system calls of one `run` of vzrun.  ROUNDS=N: how many (default 200).
+set -eu
+build=$1
+vzrun=$2
+top=$(cd "$(dirname "$0")/../.." && pwd)
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/vzrun-bench.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM HUP
+sh "$top/contrib/bundle.sh" "$tmp/bundle" /bin/true
+
+# Controllers that are mounted, as NAME:DIR, one per hierarchy.
+hiers=$(awk '$3 == "cgroup" { n = split($2, p, "/"); split(p[n], c, ","); print c[1] ":" $2 }
+	$3 == "cgroup2" { print "unified:" $2 }' /proc/mounts | tr '\n' ' ')
+set --
+# shellcheck disable=SC2086
+if "$build/tests/bench/floor" "$tmp/bundle/rootfs" $hiers -- /bin/true; then
+	set -- "$@" "floor=$build/tests/bench/floor $tmp/bundle/rootfs $hiers-- /bin/true"
+fi
+[ ! -x "$vzrun" ] || set -- "$@" "vzrun=$vzrun --root $tmp/vzrun run --bundle $tmp/bundle vzb%d"
+for r in crun runc; do
+	p=$(command -v $r) || continue
+	mark=
+	# crun refuses a hybrid host; without the cgroup2 mount it takes it for v1.
+	if [ $r = crun ] && [ -e /sys/fs/cgroup/unified/cgroup.controllers ]; then mark=!; fi
+	set -- "$@" "$r$mark=$p --root $tmp/$r run --bundle $tmp/bundle ${r}b%d"
+done
+"$build/tests/bench/start" "${ROUNDS:-200}" "$@"
+
+if [ -x "$vzrun" ] && command -v strace >/dev/null; then
+	echo
+	echo "system calls of one run of vzrun (host side and init; the payload's own are among them):"
+	strace -f -c -S calls -o "$tmp/strace" "$vzrun" --root "$tmp/vzrun" run --bundle "$tmp/bundle" "vzs$$" </dev/null
+	awk 'NR > 2 && $NF == "total" { print "  total", $(NF - 1) ~ /^[0-9]+$/ && NF > 5 ? $(NF - 2) : $(NF - 1) }
+		NR > 2 && $NF != "total" && $4 + 0 > 0 { printf "  %-24s %d\n", $NF, $4 }' "$tmp/strace"
+fi

@@ -1,0 +1,101 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The leak audit itself: each kind of leak is made on purpose and must be found.  An audit that finds nothing would
+# make every other test weaker without a sign.
+
+load ../lib/helpers
+
+setup() {
+	T=$(mktemp -d "$BATS_RUN_TMPDIR/a.XXXXXX")
+	AUDIT_STATE=$T/root
+	VZRUN_TEST_ID=audit-$BATS_TEST_NUMBER-$RANDOM
+	mkdir "$T/root"
+	AUDIT_TRIES=3
+	audit_snapshot "$T/before"
+}
+
+teardown() {
+	audit_clean "$T/before" "$VZRUN_TEST_ID"
+	rm -rf --one-file-system "$T"
+}
+
+# found PATTERN: the audit fails, names the leak, and after cleaning is content again.
+found() {
+	local said rc=0
+
+	said=$(audit_check "$T/before" "$VZRUN_TEST_ID") || rc=$?
+	assert_eq "$rc" 1 || return
+	assert_match "$said" "*LEAK: $1*" || return
+	audit_clean "$T/before" "$VZRUN_TEST_ID"
+	audit_check "$T/before" "$VZRUN_TEST_ID"
+}
+
+@test "audit: nothing leaked is nothing found" {
+	audit_check "$T/before" "$VZRUN_TEST_ID"
+}
+
+@test "audit: what goes away by itself in a moment is no leak" {
+	mkdir "$T/root/soon"
+	AUDIT_TRIES=20
+	(sleep 0.4; rmdir "$T/root/soon") 3>&- 4>&- &
+	audit_check "$T/before" "$VZRUN_TEST_ID"
+}
+
+@test "audit: finds a process" {
+	VZRUN_TEST_ID=$VZRUN_TEST_ID setsid sleep 300 >/dev/null 2>&1 </dev/null 3>&- 4>&- &
+	found "process $! sleep 300"
+}
+
+@test "audit: finds a mount" {
+	needs_root
+	mkdir "$T/m"
+	mount -t tmpfs none "$T/m"
+	found "mount $T/m"
+}
+
+@test "audit: finds a cgroup, and one with a process in it" {
+	needs_root
+	local d
+
+	d=$(cg_dir self pids)/vz-audit-$$
+	mkdir "$d"
+	found "cgroup $d"
+	mkdir "$d"
+	sleep 300 >/dev/null 2>&1 </dev/null 3>&- 4>&- &
+	echo $! >"$d/cgroup.procs"
+	found "cgroup $d"
+}
+
+@test "audit: finds a network device" {
+	needs_root
+	needs_command ip
+	ip link add "vza$$" type dummy 2>/dev/null || ip link add "vza$$" type bridge 2>/dev/null ||
+		ip link add "vza$$" type veth peer name "vzb$$" || skip "the kernel makes no network device here"
+	found "netdev vza$$"
+}
+
+@test "audit: finds a loop device" {
+	needs_root
+	local l
+
+	truncate -s 1M "$T/img"
+	l=$(losetup -f --show "$T/img" 2>/dev/null) || skip "no loop devices here"
+	found "loop $l"
+}
+
+@test "audit: finds a state directory" {
+	mkdir "$T/root/c1"
+	found "state $T/root/c1"
+}
+
+@test "audit: finds a keyring" {
+	needs_command keyctl
+	local k said rc=0
+
+	k=$(keyctl newring "_ses.audit$$" @u) || skip "no user keyring here"
+	said=$(audit_check "$T/before" "$VZRUN_TEST_ID") || rc=$?
+	keyctl unlink "$k" @u
+	assert_eq "$rc" 1
+	assert_match "$said" "*LEAK: keyring _ses.audit$$*"
+	audit_check "$T/before" "$VZRUN_TEST_ID"
+}

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# For bats files: `load ../lib/helpers`.  Gives setup and teardown (call vz_setup and vz_teardown in your own when
+# you need more), and:
+#
+#   $T             a private directory, removed afterwards      $ROOT      vzrun's --root in it
+#   $BUNDLE        $T/bundle, a fresh default bundle            $CONFIG    its config.json
+#   $ID            a container id of this test (more: ${ID}-2)
+#   run_vzrun ...  vzrun --root $ROOT ...: sets $status, $output (stdout), $stderr; never fails itself
+#   ok ...         the same, must succeed                       fails TEXT ...   must fail and say TEXT on stderr
+#   config_set F   jq filter on $CONFIG                         run_sh SCRIPT    `run` with `sh -c SCRIPT` as the payload
+#   state_is ID S  checks the status                            wait_state ID S  waits for it, up to 10 s
+#   wait_until C.. repeats a command until it succeeds, 10 s    needs_...        skips with a reason
+#   assert_fds S   payload_fds S: the payload may have the descriptors S ("0 1 2") and no other
+#
+# Standard output and error of vzrun are files, not pipes: a payload that keeps them open delays nobody.  Every
+# teardown deletes what the test left in $ROOT by `delete --force` and then runs the leak audit.
+
+HERE=${BASH_SOURCE[0]%/*}
+# shellcheck source=audit.bash
+source "$HERE/audit.bash"
+TOP=$(cd "$HERE/../.." && pwd)
+VZRUN=${VZRUN:-$TOP/build/vzrun}
+
+vz_setup() {
+	set +m
+	[[ -x $VZRUN ]] || { echo "no $VZRUN: build first" >&2; return 1; }
+	T=$(mktemp -d "${BATS_RUN_TMPDIR:-/tmp}/t.XXXXXX")
+	chmod 755 "$T"
+	ROOT=$T/root BUNDLE=$T/bundle CONFIG=$T/bundle/config.json
+	AUDIT_STATE=$ROOT
+	export VZRUN_TEST_ID="t$$-$BATS_TEST_NUMBER-$RANDOM"
+	ID=$VZRUN_TEST_ID
+	mkdir "$ROOT"
+	AUDIT_IGNORE_PIDS=$(audit_processes "$VZRUN_TEST_ID" | cut -d' ' -f2 | tr '\n' ' ')
+	audit_snapshot "$T/before"
+	new_bundle "$BUNDLE"
+}
+
+vz_teardown() {
+	local rc=0 c
+
+	[[ -n ${T:-} ]] || return 0
+	for c in "$ROOT"/*/; do
+		[[ -d $c ]] || continue
+		c=${c%/}
+		timeout -k 5 20 "$VZRUN" --root "$ROOT" delete --force "${c##*/}" >>"$T/teardown" 2>&1 </dev/null 3>&- 4>&-
+	done
+	if ! audit_check "$T/before" "$VZRUN_TEST_ID"; then
+		rc=1
+		cat "$T/teardown" 2>/dev/null
+		audit_clean "$T/before" "$VZRUN_TEST_ID"
+	fi
+	cd / && rm -rf --one-file-system "$T" 2>/dev/null
+	return $rc
+}
+
+setup() { vz_setup; }
+teardown() { vz_teardown; }
+
+# new_bundle DIR: the default bundle, whose payload carries the marker of the audit and prints nothing.
+new_bundle() {
+	local template=${BATS_RUN_TMPDIR:-/tmp}/template
+
+	if [[ ! -e $template/done ]]; then
+		sh "$TOP/contrib/bundle.sh" "$template" true || return
+		touch "$template/done"
+	fi
+	sh "$HERE/bundle.sh" "$1" "$template" || return
+	sed -i "s/\"env\": \[/&\"VZRUN_TEST_ID=$VZRUN_TEST_ID\", /" "$1/config.json"
+}
+
+config_set() {
+	local file=$CONFIG
+
+	if [[ ${1:-} == --file ]]; then
+		file=$2
+		shift 2
+	fi
+	jq "$@" "$file" >"$file.new" && mv "$file.new" "$file"
+}
+
+run_vzrun() {
+	status=0
+	timeout --foreground -k 5 "${VZ_TIMEOUT:-60}" "$VZRUN" --root "$ROOT" "$@" \
+		>"$T/stdout" 2>"$T/stderr" <"${VZ_STDIN:-/dev/null}" 3>&- 4>&- || status=$?
+	output=$(tr -d '\0' <"$T/stdout")
+	stderr=$(tr -d '\0' <"$T/stderr")
+	[[ $status != 124 && $status != 137 ]] || echo "# note: status $status (timed out?): vzrun $*"
+	return 0
+}
+
+ok() {
+	run_vzrun "$@"
+	[[ $status == 0 ]] && return 0
+	printf 'vzrun %s: status %s\n%s\n%s\n' "$*" "$status" "$output" "$stderr"
+	return 1
+}
+
+# fails TEXT ARGS...: a failure that says TEXT (a bash pattern inside the line) and is no crash or timeout.
+fails() {
+	local text=$1
+
+	shift
+	run_vzrun "$@"
+	if [[ $status == 0 || $status -ge 124 ]]; then
+		printf 'vzrun %s: status %s, expected a failure\n%s\n%s\n' "$*" "$status" "$output" "$stderr"
+		return 1
+	fi
+	# shellcheck disable=SC2053
+	[[ $stderr == *$text* ]] && return 0
+	printf 'vzrun %s says:\n%s\nexpected: %s\n' "$*" "$stderr" "$text"
+	return 1
+}
+
+run_sh() {
+	local script=$1
+
+	shift
+	config_set --arg s "$script" '.process.args = ["sh", "-c", $s]' || return
+	ok run --bundle "$BUNDLE" "$@" "$ID"
+}
+
+# start_sleep [ID] [BUNDLE]: a running container that does nothing.
+start_sleep() {
+	local id=${1:-$ID} bundle=${2:-$BUNDLE}
+
+	config_set --file "$bundle/config.json" '.process.args = ["sleep", "1000"]' || return
+	ok create --bundle "$bundle" "$id" && ok start "$id"
+}
+
+state_of() {
+	"$VZRUN" --root "$ROOT" state "$1" 2>/dev/null 3>&- 4>&- | jq -r .status
+}
+
+state_is() {
+	local s
+
+	s=$(state_of "$1")
+	[[ $s == "$2" ]] && return 0
+	echo "state of $1 is '$s', expected '$2'"
+	return 1
+}
+
+wait_until() {
+	local i
+
+	for ((i = 0; i < 200; i++)); do
+		"$@" >/dev/null 2>&1 && return 0
+		sleep 0.05
+	done
+	echo "waited in vain for: $*"
+	return 1
+}
+
+wait_state() { wait_until state_is "$1" "$2"; }
+
+pid_of() {
+	"$VZRUN" --root "$ROOT" state "$1" 3>&- 4>&- | jq -r .pid
+}
+
+assert_eq() {
+	[[ $1 == "$2" ]] && return 0
+	printf 'is:       %s\nexpected: %s\n' "$1" "$2"
+	return 1
+}
+
+# shellcheck disable=SC2053
+assert_match() {
+	[[ $1 == $2 ]] && return 0
+	printf 'is:       %s\nexpected: %s\n' "$1" "$2"
+	return 1
+}
+
+# payload_fds [ARGS of run...]: the descriptors that the payload has, by the kernel's word.  The shell lists its own
+# directory without a further process, so the only descriptor of its own is that of the glob, which is closed when
+# the words are there: it is filtered by asking again whether it exists.
+payload_fds() {
+	run_sh 'set -- /proc/$$/fd/*; for f; do [ -L $f ] && printf "%s " ${f##*/}; done' "$@"
+	output=${output% }
+}
+
+assert_fds() {
+	local want=$1
+
+	shift
+	payload_fds "$@" && assert_eq "$output" "$want"
+}
+
+# cg FILE [ID]: content of a cgroup file of a container, whatever the mode of the host.
+cg() {
+	local file=$1 pid dir
+
+	pid=$(pid_of "${2:-$ID}")
+	dir=$(cg_dir "$pid" "${file%%.*}") && cat "$dir/$file"
+}
+
+# cg_dir PID CONTROLLER
+cg_dir() {
+	local hier controllers path m
+
+	while IFS=: read -r hier controllers path; do
+		case ",$controllers," in
+		*,"$2",*)
+			for m in "/sys/fs/cgroup/$controllers" "/sys/fs/cgroup/$2"; do
+				[[ -d $m$path ]] && echo "$m${path%/}" && return 0
+			done
+			;;
+		",,")
+			for m in /sys/fs/cgroup/unified /sys/fs/cgroup; do
+				[[ -e $m/cgroup.controllers && -e $m$path/cgroup.procs ]] && v2=$m${path%/}
+			done
+			;;
+		esac
+	done <"/proc/$1/cgroup"
+	[[ -n ${v2:-} ]] && echo "$v2"
+}
+
+cg_mode() {
+	if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
+		echo v2
+	elif [[ -e /sys/fs/cgroup/unified/cgroup.controllers ]]; then
+		echo hybrid
+	else
+		echo v1
+	fi
+}
+
+needs_root() { [[ $EUID == 0 ]] || skip "needs root"; }
+needs_v1() { [[ $(cg_mode) != v2 ]] || skip "needs cgroup v1"; }
+needs_v2() { [[ $(cg_mode) == v2 ]] || skip "needs cgroup v2"; }
+needs_controller() {
+	[[ $(cg_mode) == v2 && " $(</sys/fs/cgroup/cgroup.controllers) " == *" $1 "* ]] && return 0
+	grep -q "^$1	.*1\$" /proc/cgroups && [[ -d /sys/fs/cgroup/$1 ]] && return 0
+	skip "no cgroup controller $1"
+}
+needs_command() {
+	local c
+
+	for c; do command -v "$c" >/dev/null || skip "no command $c"; done
+}

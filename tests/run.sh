@@ -1,0 +1,290 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration steps
+# conformance engines.  Only by name: fuzz bench sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
+# The table at the end names each failure and the reason of each skip; the last line is `N passed, N failed, N skipped`.
+# Exit status 0: none failed, at least one passed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+top=$PWD
+exec </dev/null
+export LC_ALL=C srcdir="$top" top_srcdir="$top"
+PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
+default='unit golden integration steps conformance engines'
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/vzrun-tests.XXXXXX") || exit 1
+chmod 755 "$tmp"
+results=$tmp/results        # lines: STATUS|SUITE|NAME|REASON
+: >"$results"
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM HUP
+
+note() { printf '%s|%s|%s|%s\n' "$1" "$2" "$3" "${4:-}" >>"$results"; }
+fail_now() { note fail "$1" "$2" "$3"; echo "FAILED $1: $2: $3"; }
+
+# tap SUITE NAME FILE STATUS: counts the TAP of a program.  Promised tests that did not come are failures, and so is a
+# program that says that all is well and then dies.
+tap() {
+	awk -v suite="$1" -v file="$2" -v status="$4" '
+	function out(s, n, r) { gsub(/\|/, "/", n); gsub(/\|/, "/", r); printf "%s|%s|%s|%s\n", s, suite, n, r }
+	/^1\.\.[0-9]+/ { plan = substr($1, 4) + 0; planned = 1 }
+	/^(not )?ok / {
+		seen++
+		bad = /^not /
+		line = $0
+		sub(/^(not )?ok [0-9]+ *-? */, "", line)
+		reason = ""
+		if (match(line, / *# *[Ss][Kk][Ii][Pp] */)) {
+			reason = substr(line, RSTART + RLENGTH)
+			line = substr(line, 1, RSTART - 1)
+			skip = 1
+		} else
+			skip = 0
+		if (bad) { failed++; out("fail", file ": " line, "") }
+		else if (skip) out("skip", file ": " line, reason)
+		else out("pass", file ": " line, "")
+	}
+	END {
+		if (!planned) out("fail", file, "no plan, status " status)
+		else if (seen < plan) out("fail", file, (plan - seen) " of " plan " tests did not come, status " status)
+		else if (plan == 0) out("fail", file, "has no tests")
+		else if (status != 0 && !failed) out("fail", file, "ended with status " status)
+	}' "$3" >"$tmp/tap"
+	cat "$tmp/tap" >>"$results"
+	printf '  %-44s %4d passed %3d failed %3d skipped\n' "$2" "$(grep -c '^pass' "$tmp/tap")" \
+		"$(grep -c '^fail' "$tmp/tap")" "$(grep -c '^skip' "$tmp/tap")"
+	if grep -q '^fail' "$tmp/tap"; then
+		# The failures with their diagnostics, not the whole output.
+		awk '/^not ok/ { on = 1 } /^ok / { on = 0 } on || /^Bail/ || /LEAK|Sanitizer|runtime error/' "$3" | head -n 200
+		[ -z "${5:-}" ] || tail -n 30 "$5"
+	fi
+}
+
+packages() { sh contrib/packages.sh install "$@"; }
+
+# build SUITE DIR ARGS...: one line on success; a failed build is one failure of the suite.
+build() {
+	s=$1 d=$2
+	shift 2
+	if ! sh contrib/build.sh "$d" "$@" 2>"$tmp/build.err"; then
+		cat "$tmp/build.err"
+		fail_now "$s" "build of $d" "see above"
+		return 1
+	fi
+}
+
+# programs SUITE DIR PREFIX SECONDS [WRAPPER...]: the test programs of `make check` below a folder.
+programs() {
+	suite=$1 dir=$2 prefix=$3 limit=$4
+	shift 4
+	n=0
+	for p in $(make -s -C "$dir" list-tests | grep "^$prefix/"); do
+		n=$((n + 1))
+		(cd "$dir" && timeout -k 10 "$limit" "$@" "./$p") >"$tmp/out" 2>"$tmp/err"
+		st=$?
+		tap "$suite" "$p" "$tmp/out" $st "$tmp/err"
+	done
+	[ $n -gt 0 ] || fail_now "$suite" "$prefix" "has no test programs"
+}
+
+# bats_files SUITE SECONDS FILE...: each file with a time limit.  As root in a mount namespace of their own, shared within as
+# on any host: what others mount meanwhile is not seen as a leak, and a leaked mount dies with it.
+bats_files() {
+	suite=$1 limit=$2
+	shift 2
+	if [ ! -e "$1" ]; then
+		fail_now "$suite" "$suite" "has no tests"
+		return
+	fi
+	for f in "$@"; do
+		set -- timeout -k 10 "$limit" bats --tap "$f"
+		[ "$(id -u)" != 0 ] || set -- unshare -m sh -c 'mount --make-rshared / && exec "$@"' sh "$@"
+		"$@" >"$tmp/out" 2>"$tmp/err" 3>&- 9>&-
+		st=$?
+		tap "$suite" "${f#tests/}" "$tmp/out" $st "$tmp/err"
+	done
+}
+
+main_build() {
+	[ -z "${built:-}" ] || return "$built"
+	built=1
+	packages build runtime bundle test || { fail_now "${1:-all}" packages "cannot install"; return 1; }
+	build "${1:-all}" build -t check-programs || return 1
+	export VZRUN="$top/build/vzrun"
+	built=0
+}
+
+fault_build() {
+	build "$1" build-fault --enable-fault-injection || return 1
+	export VZRUN_FAULT="$top/build-fault/vzrun"
+}
+
+suite_unit() { main_build unit && programs unit build tests/unit 120; }
+suite_golden() { main_build golden && programs golden build tests/golden 300; }
+suite_integration() { main_build integration && fault_build integration && bats_files integration 300 tests/integration/*.bats; }
+suite_steps() { main_build steps && fault_build steps && bats_files steps 600 tests/steps/*.bats; }
+suite_conformance() { main_build conformance && bats_files conformance 600 tests/conformance/*.bats; }
+suite_engines() {
+	main_build engines || return
+	packages engines || { fail_now engines packages "cannot install"; return; }
+	bats_files engines 600 tests/engines/*.bats
+}
+
+suite_fuzz() {
+	packages build bundle fuzz || { fail_now fuzz packages "cannot install"; return; }
+	CC=clang build fuzz build-fuzz -t fuzzers --enable-fuzzers --enable-sanitizers --disable-hardening || return
+	n=0
+	for p in build-fuzz/tests/fuzz/*_fuzz; do
+		[ -x "$p" ] || continue
+		n=$((n + 1))
+		name=$(basename "$p" _fuzz)
+		mkdir -p "build-fuzz/corpus/$name"
+		set -- "build-fuzz/corpus/$name"
+		for c in "tests/fuzz/corpus/$name" tests/golden; do [ ! -d "$c" ] || set -- "$@" "$c"; done
+		if timeout -k 10 600 "$p" -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=1024 -max_len=65536 \
+			-artifact_prefix=build-fuzz/ "$@" >"$tmp/out" 2>&1; then
+			note pass fuzz "$name"
+			echo "  $name: $(grep -a '^Done' "$tmp/out")"
+		else
+			tail -n 40 "$tmp/out"
+			fail_now fuzz "$name" "see above; the input is in build-fuzz/"
+		fi
+	done
+	[ $n -gt 0 ] || fail_now fuzz fuzz "has no targets"
+}
+
+# The sanitizers write what they find to files: a finding in a process whose exit status nobody sees counts too.
+suite_sanitize() {
+	packages build runtime bundle test sanitize || { fail_now sanitize packages "cannot install"; return; }
+	build sanitize build-sanitize -t check-programs --enable-sanitizers --enable-fault-injection || return
+	mkdir "$tmp/asan"
+	chmod 1777 "$tmp/asan"
+	export ASAN_OPTIONS="detect_leaks=1:log_path=$tmp/asan/asan:abort_on_error=0:exitcode=99"
+	export UBSAN_OPTIONS="print_stacktrace=1:log_path=$tmp/asan/ubsan"
+	programs sanitize build-sanitize tests/unit 300
+	programs sanitize build-sanitize tests/golden 600
+	saved=${VZRUN:-}
+	export VZRUN="$top/build-sanitize/vzrun" VZRUN_FAULT="$top/build-sanitize/vzrun" VZRUN_SANITIZED=1
+	bats_files sanitize 900 tests/integration/*.bats
+	unset ASAN_OPTIONS UBSAN_OPTIONS VZRUN_FAULT VZRUN_SANITIZED
+	VZRUN=$saved
+	for f in "$tmp"/asan/*; do
+		[ -s "$f" ] || continue
+		head -n 40 "$f"
+		fail_now sanitize "$(grep -m 1 -E 'ERROR|runtime error' "$f" | cut -c 1-120)" "$(basename "$f")"
+	done
+}
+
+suite_valgrind() {
+	main_build valgrind || return
+	packages valgrind || { fail_now valgrind packages "cannot install"; return; }
+	set -- valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --track-fds=no
+	programs valgrind build tests/unit 600 "$@"
+	b=$tmp/vg
+	sh contrib/bundle.sh "$b" true
+	for cmd in "--version" "spec --bundle $tmp" "features" "list" "create --bundle $b vg-$$" "state vg-$$" "start vg-$$" \
+		"kill vg-$$ KILL" "delete --force vg-$$" "run --bundle $b vg2-$$"; do
+		# shellcheck disable=SC2086
+		if timeout -k 10 120 "$@" "$VZRUN" --root "$tmp/vgroot" $cmd >"$tmp/out" 2>&1 ||
+			{ [ "${cmd%% *}" = kill ] && ! grep -q '^==' "$tmp/out"; }; then
+			note pass valgrind "$cmd"
+		else
+			cat "$tmp/out"
+			fail_now valgrind "$cmd" "see above"
+		fi
+	done
+	"$VZRUN" --root "$tmp/vgroot" delete --force "vg-$$" 2>/dev/null
+}
+
+suite_analyze() {
+	packages build bundle analyze || { fail_now analyze packages "cannot install"; return; }
+	build analyze build || return
+	for t in tidy cppcheck analyzer; do
+		echo "  $t"
+		if timeout -k 10 1800 make -s -C build "$t" >"$tmp/out" 2>&1; then
+			note pass analyze "$t"
+		else
+			grep -E 'warning:|error:|: (style|performance|portability)' "$tmp/out" | sort -u | head -n 100
+			fail_now analyze "$t" "$(grep -cE 'warning:|error:' "$tmp/out") findings"
+		fi
+	done
+}
+
+suite_bench() {
+	main_build bench || return
+	packages bench || { fail_now bench packages "cannot install"; return; }
+	build bench build -t benches || return
+	if sh tests/bench/bench.sh build "$VZRUN"; then note pass bench start; else fail_now bench start "see above"; fi
+}
+
+expected_skip() {
+	while IFS= read -r pat; do
+		case $pat in '' | \#*) continue ;; esac
+		# shellcheck disable=SC2254
+		case $1 in $pat) return 0 ;; esac
+	done <tests/expected-skips
+	return 1
+}
+
+# File names among the arguments become one pseudo suite.
+run_one() {
+	case $1 in
+	unit | golden | integration | steps | conformance | engines | fuzz | bench | sanitize | valgrind | analyze)
+		"suite_$1"
+		return
+		;;
+	esac
+	for f in "$1" tests/*/"$1" tests/*/"$1.bats"; do
+		[ -f "$f" ] || continue
+		case $f in
+		*.bats)
+			suite=$(basename "$(dirname "$f")")
+			main_build "$suite" && fault_build "$suite" && bats_files "$suite" 600 "$f"
+			return
+			;;
+		esac
+	done
+	p=$(cd tests && ls -d unit/*/"$1.c" unit/*/"${1}_test.c" golden/"${1}_test.c" 2>/dev/null | head -n 1)
+	if [ -n "$p" ]; then
+		main_build unit && programs unit build "tests/${p%.c}" 300
+		return
+	fi
+	fail_now "$1" "$1" "no such suite or file"
+}
+
+[ $# -gt 0 ] || set -- $default
+start=$(date +%s)
+for name in "$@"; do
+	t0=$(date +%s)
+	echo "== $name"
+	run_one "$name"
+	echo "   $name: $(($(date +%s) - t0)) s"
+done
+
+# Skips that nobody expects are failures.
+: >"$tmp/final"
+while IFS='|' read -r s suite name reason; do
+	if [ "$s" = skip ] && ! expected_skip "$suite $name # $reason"; then
+		s=fail reason="skipped without being expected: $reason"
+	fi
+	printf '%s|%s|%s|%s\n' "$s" "$suite" "$name" "$reason" >>"$tmp/final"
+done <"$results"
+
+echo
+echo "suite            passed  failed skipped   ($(($(date +%s) - start)) s)"
+awk -F'|' '{ n[$2, $1]++; if (!($2 in o)) { o[$2] = ++k; name[k] = $2 } }
+	END { for (i = 1; i <= k; i++) printf "%-15s %7d %7d %7d\n", name[i], n[name[i], "pass"], n[name[i], "fail"], n[name[i], "skip"] }' "$tmp/final"
+if grep -q '^fail' "$tmp/final"; then
+	echo
+	awk -F'|' '$1 == "fail" { print "failed: " $2 ": " $3 ($4 ? "  (" $4 ")" : "") }' "$tmp/final"
+fi
+if grep -q '^skip' "$tmp/final"; then
+	echo
+	awk -F'|' '$1 == "skip" { n[$4]++ } END { for (r in n) printf "skipped: %d: %s\n", n[r], r }' "$tmp/final" | sort
+fi
+echo
+passed=$(grep -c '^pass' "$tmp/final")
+failed=$(grep -c '^fail' "$tmp/final")
+skipped=$(grep -c '^skip' "$tmp/final")
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
