@@ -9,7 +9,7 @@ check_LIBRARIES += libtest.a
 libtest_a_SOURCES = tests/lib/test.c tests/lib/test.h
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 
-EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/bundle.sh tests/lib/helpers.bash tests/lib/audit.bash
+EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/bundle.sh tests/lib/helpers.bash tests/lib/audit.sh
 EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/*/*.bats $(srcdir)/tests/bench/*.sh))
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c with LLVMFuzzerTestOneInput, in a tree configured with CC=clang --enable-fuzzers.
@@ -36,3 +36,6 @@ check_PROGRAMS += tests/unit/linux/seccomp_test
 EXTRA_DIST += tests/unit/linux/seccomp_names.inc
 check_PROGRAMS += tests/unit/linux/netdev_test
 check_PROGRAMS += tests/unit/linux/rdt_test
+check_PROGRAMS += tests/unit/linux/creds_test
+check_PROGRAMS += tests/unit/linux/process_test
+check_PROGRAMS += tests/unit/linux/lsm_test

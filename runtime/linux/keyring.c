@@ -42,6 +42,8 @@ int keyring_join(const char *id, bool in_userns, struct err *e)
 		return 0; /* a kernel without keys has no session keyring to leak either */
 	if (key < 0)
 		return err_sys(e, "join session keyring %s", str_cstr(&name));
+	if (key == 0) /* the kernel's answer when we are in it already */
+		key = KEY_SPEC_SESSION_KEYRING;
 	r = read_permissions((unsigned long)key, &perm, e);
 	if (r < 0)
 		return r;

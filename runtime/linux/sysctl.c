@@ -95,7 +95,7 @@ static int check_one(const char *key, uint64_t namespaces, bool hostname_given, 
 	if (needs == 0)
 		return err_set(e, ERR_CONFIG, 0, "/linux/sysctl/%s: not in a separate kernel namespace", key);
 	if (!(namespaces & needs))
-		return err_set(e, ERR_CONFIG, 0, "/linux/sysctl/%s: needs a %s namespace of the container's own", key,
+		return err_set(e, ERR_CONFIG, 0, "/linux/sysctl/%s: needs its own %s namespace", key,
 			       namespace_word(needs));
 	if (hostname_given && strcmp(path, "kernel/hostname") == 0)
 		return err_set(e, ERR_CONFIG, 0, "/linux/sysctl/%s: conflicts with /hostname", key);
