@@ -39,3 +39,7 @@ check_PROGRAMS += tests/unit/linux/rdt_test
 check_PROGRAMS += tests/unit/linux/creds_test
 check_PROGRAMS += tests/unit/linux/process_test
 check_PROGRAMS += tests/unit/linux/lsm_test
+check_PROGRAMS += tests/unit/cgroup/plan_test tests/unit/cgroup/devices_test tests/unit/cgroup/fake_test
+check_PROGRAMS += tests/unit/cgroup/real_test tests/golden/cgroup_test
+tests_unit_cgroup_plan_test_LDADD = $(LDADD) -lm
+EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/golden/cgroup/*))

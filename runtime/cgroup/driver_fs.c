@@ -169,8 +169,9 @@ static int fs_make(struct cgroup *cg, struct err *e)
 
 /* ---- attach ---- */
 
-/* "0" is the writing thread itself: the kernel then needs no lock over all of the host's thread groups, which costs an
- * RCU grace period.  Read and write only: init may run under a filter. */
+/* "0" in `tasks` is the writing thread itself: the kernel then needs no lock over all of the host's thread groups, which
+ * costs an RCU grace period.  Measured on Linux 6.18, nine hierarchies, host at rest: 0.09 ms; the same by cgroup.procs
+ * 10 ms, by the parent with the child's pid 6.5 ms.  Read and write only: init may run under a filter. */
 static int fs_attach(const struct cgroup *cg, bool cloned_into_v2, struct err *e)
 {
 	for (size_t i = 0; i < cg->n; i++) {
@@ -198,6 +199,15 @@ static int write_value(struct cg_dir *d, const struct cg_write *w, struct err *e
 	return r;
 }
 
+/* Since Linux 5.16 a limit on kernel memory alone is taken and forgotten. */
+static bool was_forgotten(struct cg_dir *d, const struct cg_write *w)
+{
+	uint64_t v;
+
+	return strcmp(w->file, "memory.kmem.limit_in_bytes") == 0 && w->value[0] != '-' &&
+	       cg_read_u64(d->fd, w->file, &v) && v > (uint64_t)INT64_MAX - 65536;
+}
+
 int cg_write_row(struct cgroup *cg, const struct cg_write *w, struct err *e)
 {
 	struct cg_dir *d = strcmp(w->controller, "cgroup") == 0 ? cg_find_v2(cg) : cg_find(cg, w->controller);
@@ -206,6 +216,8 @@ int cg_write_row(struct cgroup *cg, const struct cg_write *w, struct err *e)
 	if (!d)
 		return err_set(e, ERR_UNSUPPORTED, 0, "%s: this host has no %s controller", w->pointer, w->controller);
 	r = write_value(d, w, e);
+	if (r == 0 && was_forgotten(d, w))
+		return err_set(e, ERR_UNSUPPORTED, 0, "%s: this kernel no longer limits kernel memory alone", w->pointer);
 	if (r == 0 || (w->may_be_absent && e->num == ENOENT))
 		return 0;
 	if (w->may_fail) {
