@@ -4,26 +4,13 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-#include "runtime/base/fd.h"
-#include "runtime/base/fs.h"
-#include "runtime/base/str.h"
+#include "oci/names.h"
 #include "runtime/linux/process.h"
 #include "runtime/linux/procfs.h"
 
-static const char *const limit_names[] = {
-	[RLIMIT_CPU] = "RLIMIT_CPU",	       [RLIMIT_FSIZE] = "RLIMIT_FSIZE",
-	[RLIMIT_DATA] = "RLIMIT_DATA",	       [RLIMIT_STACK] = "RLIMIT_STACK",
-	[RLIMIT_CORE] = "RLIMIT_CORE",	       [RLIMIT_RSS] = "RLIMIT_RSS",
-	[RLIMIT_NPROC] = "RLIMIT_NPROC",       [RLIMIT_NOFILE] = "RLIMIT_NOFILE",
-	[RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK",   [RLIMIT_AS] = "RLIMIT_AS",
-	[RLIMIT_LOCKS] = "RLIMIT_LOCKS",       [RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING",
-	[RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE", [RLIMIT_NICE] = "RLIMIT_NICE",
-	[RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",     [RLIMIT_RTTIME] = "RLIMIT_RTTIME",
-};
-
 static const char *limit_name(int64_t type)
 {
-	const char *name = type >= 0 && (uint64_t)type < ARRAY_SIZE(limit_names) ? limit_names[type] : NULL;
+	const char *name = names_word(&names_rlimits, type);
 
 	return name ? name : "unknown limit";
 }

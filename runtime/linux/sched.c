@@ -10,7 +10,7 @@
 #include <sys/personality.h>
 #include <sys/resource.h>
 
-#include "runtime/base/str.h"
+#include "oci/names.h"
 #include "runtime/base/sys.h"
 #include "runtime/linux/process.h"
 
@@ -34,15 +34,9 @@
 
 static const char *policy_name(int64_t policy)
 {
-	switch (policy) {
-	case SCHED_OTHER: return "SCHED_OTHER";
-	case SCHED_FIFO: return "SCHED_FIFO";
-	case SCHED_RR: return "SCHED_RR";
-	case SCHED_BATCH: return "SCHED_BATCH";
-	case SCHED_IDLE: return "SCHED_IDLE";
-	case SCHED_DEADLINE: return "SCHED_DEADLINE";
-	default: return "unknown policy";
-	}
+	const char *name = names_word(&names_sched_policies, policy);
+
+	return name ? name : "unknown policy";
 }
 
 static bool may_set_realtime(void)

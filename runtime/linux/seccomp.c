@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "oci/names.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
@@ -58,14 +59,9 @@ int seccomp_load(const struct seccomp_program *p, struct err *e)
 
 static const char *action_word(int64_t action)
 {
-	static const char *const words[] = {
-		[OCI_ACT_KILL_THREAD] = "SCMP_ACT_KILL_THREAD",	  [OCI_ACT_TRAP] = "SCMP_ACT_TRAP",
-		[OCI_ACT_KILL_PROCESS] = "SCMP_ACT_KILL_PROCESS", [OCI_ACT_ERRNO] = "SCMP_ACT_ERRNO",
-		[OCI_ACT_TRACE] = "SCMP_ACT_TRACE",		  [OCI_ACT_ALLOW] = "SCMP_ACT_ALLOW",
-		[OCI_ACT_LOG] = "SCMP_ACT_LOG",			  [OCI_ACT_NOTIFY] = "SCMP_ACT_NOTIFY",
-	};
+	const char *word = names_word(&names_seccomp_actions, action);
 
-	return action >= 0 && (size_t)action < ARRAY_SIZE(words) ? words[action] : "unknown action";
+	return word ? word : "unknown action";
 }
 
 static bool takes_number(int64_t action)

@@ -318,7 +318,7 @@ TEST(bad_documents_are_named)
 	s.syscalls.v[0].errno_ret.v = 2;
 	s.default_errno_ret = (struct opt_u64)NUMBER(1);
 	s.default_action = OCI_ACT_KILL_THREAD;
-	CHECK_STR(compile_error(&s, &e), "/linux/seccomp/defaultErrnoRet: SCMP_ACT_KILL_THREAD takes no number");
+	CHECK_STR(compile_error(&s, &e), "/linux/seccomp/defaultErrnoRet: SCMP_ACT_KILL takes no number");
 	s.default_errno_ret.set = false;
 	s.default_action = OCI_ACT_NOTIFY;
 	CHECK(strstr(compile_error(&s, &e), "/linux/seccomp/defaultAction: "));
