@@ -7,15 +7,14 @@ load ../lib/helpers
 
 setup() {
 	T=$(mktemp -d "$BATS_RUN_TMPDIR/a.XXXXXX")
-	AUDIT_STATE=$T/root
+	export AUDIT_STATE=$T/root
 	VZRUN_TEST_ID=audit-$BATS_TEST_NUMBER-$RANDOM
 	mkdir "$T/root"
-	AUDIT_TRIES=3
-	audit_snapshot "$T/before"
+	audit snapshot "$T/before"
 }
 
 teardown() {
-	audit_clean "$T/before" "$VZRUN_TEST_ID"
+	audit clean "$T/before" "$VZRUN_TEST_ID"
 	rm -rf --one-file-system "$T"
 }
 
@@ -23,22 +22,21 @@ teardown() {
 found() {
 	local said rc=0
 
-	said=$(audit_check "$T/before" "$VZRUN_TEST_ID") || rc=$?
+	said=$(audit check "$T/before" "$VZRUN_TEST_ID" 3) || rc=$?
 	assert_eq "$rc" 1 || return
 	assert_match "$said" "*LEAK: $1*" || return
-	audit_clean "$T/before" "$VZRUN_TEST_ID"
-	audit_check "$T/before" "$VZRUN_TEST_ID"
+	audit clean "$T/before" "$VZRUN_TEST_ID"
+	audit check "$T/before" "$VZRUN_TEST_ID"
 }
 
 @test "audit: nothing leaked is nothing found" {
-	audit_check "$T/before" "$VZRUN_TEST_ID"
+	audit check "$T/before" "$VZRUN_TEST_ID"
 }
 
 @test "audit: what goes away by itself in a moment is no leak" {
 	mkdir "$T/root/soon"
-	AUDIT_TRIES=20
 	(sleep 0.4; rmdir "$T/root/soon") 3>&- 4>&- &
-	audit_check "$T/before" "$VZRUN_TEST_ID"
+	audit check "$T/before" "$VZRUN_TEST_ID"
 }
 
 @test "audit: finds a process" {
@@ -93,9 +91,9 @@ found() {
 	local k said rc=0
 
 	k=$(keyctl newring "_ses.audit$$" @u) || skip "no user keyring here"
-	said=$(audit_check "$T/before" "$VZRUN_TEST_ID") || rc=$?
+	said=$(audit check "$T/before" "$VZRUN_TEST_ID" 3) || rc=$?
 	keyctl unlink "$k" @u
 	assert_eq "$rc" 1
 	assert_match "$said" "*LEAK: keyring _ses.audit$$*"
-	audit_check "$T/before" "$VZRUN_TEST_ID"
+	audit check "$T/before" "$VZRUN_TEST_ID"
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# For bats files: `load ../lib/helpers`.  Gives setup and teardown (call vz_setup and vz_teardown in your own when
-# you need more), and:
+# For bats files: `load ../lib/helpers`.  Gives setup, teardown and teardown_file (call vz_setup, vz_teardown,
+# vz_teardown_file in your own when you need more), and:
 #
 #   $T             a private directory, removed afterwards      $ROOT      vzrun's --root in it
 #   $BUNDLE        $T/bundle, a fresh default bundle            $CONFIG    its config.json
@@ -16,10 +16,10 @@
 # teardown deletes what the test left in $ROOT by `delete --force` and then runs the leak audit.
 
 HERE=${BASH_SOURCE[0]%/*}
-# shellcheck source=audit.bash
-source "$HERE/audit.bash"
 TOP=$(cd "$HERE/../.." && pwd)
 VZRUN=${VZRUN:-$TOP/build/vzrun}
+
+audit() { sh "$HERE/audit.sh" "$@"; }
 
 vz_setup() {
 	set +m
@@ -27,12 +27,12 @@ vz_setup() {
 	T=$(mktemp -d "${BATS_RUN_TMPDIR:-/tmp}/t.XXXXXX")
 	chmod 755 "$T"
 	ROOT=$T/root BUNDLE=$T/bundle CONFIG=$T/bundle/config.json
-	AUDIT_STATE=$ROOT
+	export AUDIT_STATE=$ROOT AUDIT_KEYRINGS=later
+	[[ -e $BATS_FILE_TMPDIR/keyrings ]] || audit keyrings "$BATS_FILE_TMPDIR/keyrings"
 	export VZRUN_TEST_ID="t$$-$BATS_TEST_NUMBER-$RANDOM"
 	ID=$VZRUN_TEST_ID
 	mkdir "$ROOT"
-	AUDIT_IGNORE_PIDS=$(audit_processes "$VZRUN_TEST_ID" | cut -d' ' -f2 | tr '\n' ' ')
-	audit_snapshot "$T/before"
+	audit snapshot "$T/before"
 	new_bundle "$BUNDLE"
 }
 
@@ -45,10 +45,10 @@ vz_teardown() {
 		c=${c%/}
 		timeout -k 5 20 "$VZRUN" --root "$ROOT" delete --force "${c##*/}" >>"$T/teardown" 2>&1 </dev/null 3>&- 4>&-
 	done
-	if ! audit_check "$T/before" "$VZRUN_TEST_ID"; then
+	if ! audit check "$T/before" "$VZRUN_TEST_ID"; then
 		rc=1
 		cat "$T/teardown" 2>/dev/null
-		audit_clean "$T/before" "$VZRUN_TEST_ID"
+		audit clean "$T/before" "$VZRUN_TEST_ID"
 	fi
 	cd / && rm -rf --one-file-system "$T" 2>/dev/null
 	return $rc
@@ -56,6 +56,11 @@ vz_teardown() {
 
 setup() { vz_setup; }
 teardown() { vz_teardown; }
+teardown_file() { vz_teardown_file; }
+
+vz_teardown_file() {
+	[[ ! -e $BATS_FILE_TMPDIR/keyrings ]] || audit check-keyrings "$BATS_FILE_TMPDIR/keyrings"
+}
 
 # new_bundle DIR: the default bundle, whose payload carries the marker of the audit and prints nothing.
 new_bundle() {
@@ -65,8 +70,7 @@ new_bundle() {
 		sh "$TOP/contrib/bundle.sh" "$template" true || return
 		touch "$template/done"
 	fi
-	sh "$HERE/bundle.sh" "$1" "$template" || return
-	sed -i "s/\"env\": \[/&\"VZRUN_TEST_ID=$VZRUN_TEST_ID\", /" "$1/config.json"
+	sh "$HERE/bundle.sh" "$1" "$template" "$VZRUN_TEST_ID"
 }
 
 config_set() {
