@@ -52,7 +52,7 @@ sh contrib/bundle.sh "$tmp/look" sh -c '
 first() { for f; do if [ -r "$f" ]; then cat "$f"; return; fi; done; echo "-"; }
 cg=/sys/fs/cgroup
 echo "   hostname:        $(hostname)"
-echo "   process 1:       $(tr "\0" " " </proc/1/cmdline | cut -c 1-12)... of $(ls -d /proc/[0-9]* | wc -l) processes in sight"
+echo "   process 1:       $(tr "\0\n" "  " </proc/1/cmdline | cut -c 1-14)... (of $(ls -d /proc/[0-9]* | wc -l) processes in sight)"
 echo "   memory limit:    $(first $cg/memory.max $cg/memory/memory.limit_in_bytes) bytes"
 echo "   process limit:   $(first $cg/pids.max $cg/pids/pids.max)"
 echo "   cpu weight:      $(first $cg/cpu.weight $cg/cpu/cpu.shares $cg/cpu,cpuacct/cpu.shares) (the document says shares: 512)"
