@@ -151,8 +151,10 @@ struct request {
 static struct nlmsghdr *request_init(const struct nl *n, struct request *r, uint16_t type, uint16_t flags,
 				     const void *body, size_t size)
 {
-	struct nlmsghdr *h = n->mnl->nlmsg_put_header(r->buf);
+	struct nlmsghdr *h;
 
+	memset(r, 0, sizeof *r); /* some versions of the library leave the padding of attributes as it is */
+	h = n->mnl->nlmsg_put_header(r->buf);
 	h->nlmsg_type = type;
 	h->nlmsg_flags = NLM_F_REQUEST | flags;
 	memcpy(n->mnl->nlmsg_put_extra_header(h, size), body, size);

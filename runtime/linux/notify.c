@@ -25,11 +25,10 @@ static ssize_t send_first(int sock, const char *text, size_t len, const int *fds
 	if (n > NOTIFY_FDS_MAX)
 		return err_set(e, ERR_INTERNAL, E2BIG, "too many descriptors");
 	if (n > 0) {
-		struct cmsghdr *c;
+		struct cmsghdr *c = &control.align;
 
 		msg.msg_control = control.buf;
 		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		c = CMSG_FIRSTHDR(&msg);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(n * sizeof(int));

@@ -191,7 +191,7 @@ int affinity_set(pid_t pid, const char *list, struct err *e)
 int memory_policy_set(const struct oci_memory_policy *p, struct err *e)
 {
 	const int64_t known = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES | MPOL_F_NUMA_BALANCING;
-	unsigned long nodes[NODE_BITS / BITS_PER_LONG];
+	unsigned long nodes[NODE_BITS / BITS_PER_LONG] = { 0 };
 	int64_t mode = p->mode;
 	int r = 0;
 

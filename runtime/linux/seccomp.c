@@ -303,7 +303,7 @@ static uint32_t arch_token(const struct lib *l, const char *word)
 	if (!str_starts(word, "SCMP_ARCH_"))
 		return 0;
 	word += strlen("SCMP_ARCH_");
-	for (i = 0; word[i] && i < sizeof name - 1; i++)
+	for (i = 0; i < sizeof name - 1 && word[i]; i++)
 		name[i] = (char)tolower((unsigned char)word[i]);
 	name[i] = '\0';
 	return str_eq(name, "native") ? l->arch_native() : l->arch_resolve_name(name);

@@ -48,6 +48,15 @@ static uint64_t rotr(uint64_t x, unsigned n)
 	return x >> n | x << (64 - n);
 }
 
+static uint64_t little_endian(const uint8_t *p)
+{
+	uint64_t v = 0;
+
+	for (int i = 7; i >= 0; i--)
+		v = v << 8 | p[i];
+	return v;
+}
+
 static void blake_mix(uint64_t v[16], const uint8_t at[4], uint64_t x, uint64_t y)
 {
 	uint64_t a = v[at[0]], b = v[at[1]], c = v[at[2]], d = v[at[3]];
@@ -70,13 +79,10 @@ static void blake_block(struct blake2b *s, bool last)
 {
 	static const uint8_t at[8][4] = { { 0, 4, 8, 12 },  { 1, 5, 9, 13 },  { 2, 6, 10, 14 }, { 3, 7, 11, 15 },
 					  { 0, 5, 10, 15 }, { 1, 6, 11, 12 }, { 2, 7, 8, 13 },	{ 3, 4, 9, 14 } };
-	uint64_t v[16], m[16];
+	uint64_t v[16], m[16] = { 0 };
 
-	for (int i = 0; i < 16; i++) {
-		m[i] = 0;
-		for (int j = 7; j >= 0; j--)
-			m[i] = m[i] << 8 | s->buf[i * 8 + j];
-	}
+	for (int i = 0; i < 16; i++)
+		m[i] = little_endian(s->buf + i * 8);
 	memcpy(v, s->h, sizeof s->h);
 	memcpy(v + 8, blake_iv, sizeof blake_iv);
 	v[12] ^= s->total;
