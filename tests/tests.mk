@@ -6,7 +6,7 @@
 # linked with libtest.a and libvzrun.a, and run by `make check` and by tests/run.sh.
 
 check_LIBRARIES += libtest.a
-libtest_a_SOURCES = tests/lib/test.c tests/lib/test.h
+libtest_a_SOURCES = tests/lib/test.c tests/lib/test.h tests/lib/child.h
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 
 EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/bundle.sh tests/lib/helpers.bash tests/lib/audit.sh
@@ -43,3 +43,5 @@ check_PROGRAMS += tests/unit/cgroup/plan_test tests/unit/cgroup/devices_test tes
 check_PROGRAMS += tests/unit/cgroup/real_test tests/golden/cgroup_test
 tests_unit_cgroup_plan_test_LDADD = $(LDADD) -lm
 EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/golden/cgroup/*))
+check_PROGRAMS += tests/unit/linux/mount_options_test
+check_PROGRAMS += tests/unit/linux/rootfs_test

@@ -31,9 +31,14 @@ int path_mkdir_all(int root_fd, const char *path, mode_t mode, struct err *e);
  * descriptor of what is there, whatever its type. */
 int path_create_file(int root_fd, const char *path, mode_t dir_mode, mode_t file_mode, struct err *e);
 
+/* The same two for a path that was just found missing: they save looking again.  path_make_dir() does not
+ * accept what is no directory. */
+int path_make_dir(int root_fd, const char *path, mode_t mode, struct err *e);
+int path_make_file(int root_fd, const char *path, mode_t dir_mode, mode_t file_mode, struct err *e);
+
 /* Split off the last component of an absolute or relative path inside a root: opens (and, when mode is not 0,
  * makes) the parent and gives the name.  ".", ".." and "" are refused.  Returns the parent's descriptor. */
 int path_open_parent(int root_fd, const char *path, mode_t mode, char *ret_name, size_t size, struct err *e);
 
-/* Clean "a//b/./c/../d" by text: only for paths of a document, never for what a container can link. */
+/* Clean "a//b/./c/../d" by text ("/.." is "/", a leading ".." of a relative path stays): only for paths of a document, never for what a container can link. */
 int path_clean(const char *path, char *buf, size_t size);

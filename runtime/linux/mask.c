@@ -40,8 +40,7 @@ static int open_null(int root, struct err *e)
 static int empty_dir(struct err *e)
 {
 	const struct mount_context c = { .root_fd = -1, .procfs = -1, .userns_fd = -1 };
-	const struct mount_wish w = { .target = "mask", .fs = "tmpfs", .source = "tmpfs",
-				      .data = "mode=755,nr_blocks=1,nr_inodes=2" };
+	const struct mount_wish w = { .target = "mask", .fs = "tmpfs", .data = "mode=755,nr_blocks=1,nr_inodes=2" };
 	int fd = mount_fs_new(&c, &w, -1, false, COVER_FLAGS, e);
 
 	return fd == -ENOSYS ? err_set(e, ERR_UNSUPPORTED, ENOSYS, "this kernel has no fsopen") : fd;

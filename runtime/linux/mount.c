@@ -151,8 +151,8 @@ static int make_target(const struct mount_context *c, const struct mount_wish *w
 	if (source >= 0 && fstat(source, &st) < 0)
 		return err_sys(e, "%s", w->source);
 	if (S_ISDIR(st.st_mode))
-		return path_mkdir_all(c->root_fd, w->target, DIR_MODE, e);
-	return path_create_file(c->root_fd, w->target, DIR_MODE, FILE_MODE, e);
+		return path_make_dir(c->root_fd, w->target, DIR_MODE, e);
+	return path_make_file(c->root_fd, w->target, DIR_MODE, FILE_MODE, e);
 }
 
 /* Returns the descriptor of the mount point, which is made when it is missing. */

@@ -320,7 +320,7 @@ static int compile_kind(const struct oci_mount *m, const char *pointer, struct m
 		w->rec = false;
 	}
 	if (w->bind && *data)
-		return err_set(e, ERR_CONFIG, EINVAL, "%s/options/%zu: bind mounts cannot have any filesystem-specific options: %s",
+		return err_set(e, ERR_CONFIG, EINVAL, "%s/options/%zu: bind mounts cannot have any filesystem-specific options applied: %s",
 			       pointer, first_data, m->options.v[first_data]);
 	if (w->bind && !w->remount && (!m->source || !*m->source))
 		return err_set(e, ERR_CONFIG, EINVAL, "%s/source: missing for a bind mount", pointer);
