@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/path.h"
 
 bool cg_list_has(const char *list, const char *word)
@@ -269,6 +271,69 @@ int cgroup_open_procs(struct cgroup *cg, struct err *e)
 			d->procs_fd = openat(fd, d->v2 ? "cgroup.procs" : "tasks", O_WRONLY | O_CLOEXEC);
 		if (d->procs_fd < 0)
 			return err_sys(e, "cgroup %s", d->dir);
+	}
+	return 0;
+}
+
+/* ---- where the payload went ---- */
+
+static bool takes_no_process(struct cg_dir *d)
+{
+	char children[256];
+
+	if (faccessat(AT_FDCWD, d->dir, F_OK, 0) < 0)
+		return true;
+	return d->v2 && cg_dir_fd(d) >= 0 &&
+	       cg_read_text(d->fd, "cgroup.subtree_control", children, sizeof children) && *children;
+}
+
+/* The path of the line that names these controllers (none: v2) in a text like /proc/PID/cgroup. */
+static const char *line_path(const char *text, const char *controllers, struct arena *a)
+{
+	size_t len = strlen(controllers);
+
+	while (*text) {
+		size_t n = strcspn(text, "\n"), head = strcspn(text, ":\n") + 1;
+
+		if (head + len + 1 < n && strncmp(text + head, controllers, len) == 0 && text[head + len] == ':')
+			return arena_strndup(a, text + head + len + 1, n - head - len - 1);
+		text += n + (text[n] == '\n');
+	}
+	return NULL;
+}
+
+static int move_to(struct cgroup *cg, struct cg_dir *d, const char *path, struct err *e)
+{
+	/* "(deleted)", or outside of what we see: the directory stays as it was and the error comes on entering */
+	if (!path || path[0] != '/' || strstr(path, "/.."))
+		return 0;
+	const char *dir = arena_printf(cg->arena, "%s%s", d->mount, path);
+	if (!dir)
+		return err_oom(e);
+	if (faccessat(AT_FDCWD, dir, F_OK, 0) < 0)
+		return 0;
+	fd_close(&d->fd);
+	fd_close(&d->procs_fd);
+	d->dir = dir;
+	d->made = false;
+	return 0;
+}
+
+int cgroup_follow(struct cgroup *cg, pid_t init, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	char proc[64];
+
+	for (size_t i = 0; i < cg->n; i++) {
+		struct cg_dir *d = &cg->dirs[i];
+
+		if (!takes_no_process(d))
+			continue;
+		snprintf(proc, sizeof proc, "/proc/%d/cgroup", (int)init);
+		if (text.len == 0 && fs_read(AT_FDCWD, proc, CG_FILE_MAX, &text, e) < 0)
+			return err_ret(e);
+		if (move_to(cg, d, line_path(text.s, d->v2 ? "" : d->controllers, cg->arena), e) < 0)
+			return err_ret(e);
 	}
 	return 0;
 }

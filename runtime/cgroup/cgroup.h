@@ -77,6 +77,11 @@ int cgroup_enter(const struct cgroup *cg, bool cloned_into_v2, struct err *e);
 int cgroup_open_sub(const struct cgroup *cg, const struct oci_strs *paths, struct cgroup **ret, struct arena *a,
 		    struct err *e);
 
+/* Before an exec: the payload may have moved itself below its cgroup, which then takes no more processes (v2, it hands
+ * controllers down), or is gone.  Such a directory is replaced by the one that the container's process is in now.  The
+ * handle is good for entering only. */
+int cgroup_follow(struct cgroup *cg, pid_t init, struct err *e);
+
 int cgroup_freeze(struct cgroup *cg, bool freeze, struct err *e); /* waits until it is so; a v1 FREEZING that sticks is thawed and retried; bounded */
 int cgroup_frozen(const struct cgroup *cg);                       /* 1, 0; 0 when it cannot be known */
 int cgroup_kill(struct cgroup *cg, int sig, struct err *e);       /* all processes; SIGKILL by cgroup.kill, else freeze, signal, thaw */

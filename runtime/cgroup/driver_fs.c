@@ -190,12 +190,31 @@ static int fs_attach(const struct cgroup *cg, bool cloned_into_v2, struct err *e
 
 /* ---- set ---- */
 
-static int write_value(struct cg_dir *d, const struct cg_write *w, struct err *e)
-{
-	int r = fs_write(cg_dir_fd(d), w->file, w->value, e);
+/* Device rules are a dozen lines for two files: the file stays open from row to row. */
+struct open_file {
+	const struct cg_dir *dir;
+	const char *name;
+	int fd;
+};
 
+static void open_file_close(struct open_file *f)
+{
+	fd_close(&f->fd);
+}
+
+static int write_value(struct cg_dir *d, const struct cg_write *w, struct open_file *f, struct err *e)
+{
+	int r;
+
+	if (f->fd < 0 || f->dir != d || strcmp(f->name, w->file) != 0) {
+		fd_close(&f->fd);
+		*f = (struct open_file){ d, w->file, openat(cg_dir_fd(d), w->file, O_WRONLY | O_CLOEXEC) };
+	}
+	if (f->fd < 0)
+		return err_sys(e, "open %s", w->file);
+	r = fs_write_fd(f->fd, w->value, strlen(w->value), w->file, e);
 	if (r < 0 && e->num == EINVAL && w->fallback)
-		r = fs_write(d->fd, w->file, w->fallback, e);
+		r = fs_write_fd(f->fd, w->fallback, strlen(w->fallback), w->file, e);
 	return r;
 }
 
@@ -208,14 +227,14 @@ static bool was_forgotten(struct cg_dir *d, const struct cg_write *w)
 	       cg_read_u64(d->fd, w->file, &v) && v > (uint64_t)INT64_MAX - 65536;
 }
 
-int cg_write_row(struct cgroup *cg, const struct cg_write *w, struct err *e)
+static int write_row(struct cgroup *cg, const struct cg_write *w, struct open_file *f, struct err *e)
 {
 	struct cg_dir *d = strcmp(w->controller, "cgroup") == 0 ? cg_find_v2(cg) : cg_find(cg, w->controller);
 	int r;
 
 	if (!d)
 		return err_set(e, ERR_UNSUPPORTED, 0, "%s: this host has no %s controller", w->pointer, w->controller);
-	r = write_value(d, w, e);
+	r = write_value(d, w, f, e);
 	if (r == 0 && was_forgotten(d, w))
 		return err_set(e, ERR_UNSUPPORTED, 0, "%s: this kernel no longer limits kernel memory alone", w->pointer);
 	if (r == 0 || (w->may_be_absent && e->num == ENOENT))
@@ -229,10 +248,19 @@ int cg_write_row(struct cgroup *cg, const struct cg_write *w, struct err *e)
 	return err_wrap(e, "%s: value '%s'", w->pointer, w->value);
 }
 
+int cg_write_row(struct cgroup *cg, const struct cg_write *w, struct err *e)
+{
+	__attribute__((cleanup(open_file_close))) struct open_file f = { .fd = -1 };
+
+	return write_row(cg, w, &f, e);
+}
+
 static int fs_set(struct cgroup *cg, const struct cg_plan *plan, struct err *e)
 {
+	__attribute__((cleanup(open_file_close))) struct open_file f = { .fd = -1 };
+
 	for (size_t i = 0; i < plan->n; i++) {
-		int r = cg_write_row(cg, &plan->v[i], e);
+		int r = write_row(cg, &plan->v[i], &f, e);
 
 		if (r < 0)
 			return r;

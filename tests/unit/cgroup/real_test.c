@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "oci/emit.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/sys.h"
 #include "runtime/cgroup/hier.h"
@@ -411,6 +412,48 @@ TEST(nested_cgroups_are_removed)
 	CHECK(!cgroup_exists(cg));
 }
 
+TEST(payload_that_moved_is_followed)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct cg_host host;
+	char text[32];
+
+	NEED_HOST(host, a);
+	cleanup_cgroup struct cgroup *cg = choose(&host, name(), NULL, &a);
+	struct cg_dir *d = cg_find_v2(cg);
+	if (!d || d->controllers[0] == '\0')
+		SKIP("no cgroup2 with a controller");
+	const char *before = d->dir;
+	OK(cgroup_make(cg, &err));
+	pid_t pid = spawn(cg, NULL);
+	OK(cgroup_follow(cg, pid, &err));
+	CHECK_STR(d->dir, before);
+
+	/* As a service manager in the container does: all processes to a leaf, then hand a controller down. */
+	CHECK(mkdirat(cg_dir_fd(d), "leaf", 0755) == 0);
+	snprintf(text, sizeof text, "%d", pid);
+	OK(fs_write(d->fd, "leaf/cgroup.procs", text, &err));
+	snprintf(text, sizeof text, "+%.*s", (int)strcspn(d->controllers, ","), d->controllers);
+	cleanup_fd int top = open(d->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char enabled[256] = "";
+	cg_read_text(top, "cgroup.subtree_control", enabled, sizeof enabled);
+	OK(fs_write(top, "cgroup.subtree_control", text, &err));
+	OK(fs_write(d->fd, "cgroup.subtree_control", text, &err));
+	cleanup_cgroup struct cgroup *again = NULL;
+	struct cg_saved_list saved = cgroup_saved(cg);
+	OK(cgroup_reopen(&saved, CG_DRIVER_FS, &again, &a, &err));
+	OK(cgroup_follow(again, pid, &err));
+	CHECK(str_ends(cg_find_v2(again)->dir, "/leaf"));
+	pid_t second = spawn(again, NULL);
+	OK(cgroup_kill(cg, SIGKILL, &err));
+	reap(pid);
+	reap(second);
+	OK(cgroup_remove(cg, &err));
+	text[0] = '-';
+	if (!strstr(enabled, text + 1)) /* as it was */
+		OK(fs_write(top, "cgroup.subtree_control", text, &err));
+}
+
 static void eat(void)
 {
 	for (;;) {
@@ -533,7 +576,7 @@ TEST(devices_by_files_and_by_program)
 			part.mounts[part.n++] = host.mounts[i];
 	if (part.n > 0)
 		check_devices(&part, &a);
-	part = (struct cg_host){ .mode = CG_V2 };
+	part = (struct cg_host){ .mode = CG_HYBRID }; /* enables no controllers of the host */
 	for (size_t i = 0; i < host.n; i++)
 		if (host.mounts[i].v2)
 			part.mounts[part.n++] = host.mounts[i];
