@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/linux/creds.h"
 
-/* No libcap: its shared library costs its loading and a constructor that probes the kernel's capabilities one by
- * one at every start, and what is needed are capget, capset and prctl.  The types are the kernel's. */
+/* No libcap: its shared library costs its loading and a constructor that probes the kernel's
+ * capabilities one by one at every start, and what is needed are capget, capset and prctl.  The
+ * types are the kernel's. */
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -17,14 +18,14 @@
 #include "runtime/base/sys.h"
 #include "runtime/linux/procfs.h"
 
-#define CAP_BITS 64
+#define CAP_BITS   64
 #define GROUPS_MAX 65536 /* the kernel's NGROUPS_MAX */
 
 #define PASSWD_BYTES_MAX ((size_t)16 << 20)
-#define PASSWD_LINE_MAX 4096
+#define PASSWD_LINE_MAX	 4096
 
-/* An absent object, or an absent set of it, is the empty set: runc and crun, too, run such a process without any
- * capability, root or not. */
+/* An absent object, or an absent set of it, is the empty set: runc and crun, too, run such a
+ * process without any capability, root or not. */
 static const struct oci_capabilities no_caps;
 
 struct cap_state {
@@ -33,7 +34,7 @@ struct cap_state {
 
 static int cap_get(struct cap_state *ret, struct err *e)
 {
-	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2];
 
 	if (sys_capget(&hdr, d) < 0)
@@ -46,11 +47,11 @@ static int cap_get(struct cap_state *ret, struct err *e)
 
 static int cap_set(const struct cap_state *c, struct err *e)
 {
-	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2] = {
-		{ (uint32_t)c->effective, (uint32_t)c->permitted, (uint32_t)c->inheritable },
-		{ (uint32_t)(c->effective >> 32), (uint32_t)(c->permitted >> 32),
-		  (uint32_t)(c->inheritable >> 32) },
+		{(uint32_t)c->effective, (uint32_t)c->permitted, (uint32_t)c->inheritable},
+		{(uint32_t)(c->effective >> 32), (uint32_t)(c->permitted >> 32),
+		 (uint32_t)(c->inheritable >> 32)},
 	};
 
 	if (sys_capset(&hdr, d) < 0)
@@ -67,8 +68,9 @@ int creds_bounding(const struct oci_capabilities *caps, uint64_t *ret_missing, s
 {
 	uint64_t keep = (caps ? caps : &no_caps)->bounding.mask, missing = 0;
 
-	/* A wanted bit is only read and an unwanted one only dropped (dropping twice is no error): one call for each
-	 * capability.  The first that the kernel does not know (EINVAL) ends the dropping. */
+	/* A wanted bit is only read and an unwanted one only dropped (dropping twice is no error):
+	 * one call for each capability.  The first that the kernel does not know (EINVAL) ends the
+	 * dropping. */
 	bool past_last = false;
 	for (int cap = 0; cap < CAP_BITS; cap++) {
 		uint64_t bit = UINT64_C(1) << cap;
@@ -81,14 +83,16 @@ int creds_bounding(const struct oci_capabilities *caps, uint64_t *ret_missing, s
 			continue;
 		past_last = errno == EINVAL;
 		if (!past_last && in_bounding(cap))
-			return err_set(e, ERR_KERNEL, EPERM, "drop capability %d from the bounding set", cap);
+			return err_set(e, ERR_KERNEL, EPERM,
+				       "drop capability %d from the bounding set", cap);
 	}
 	*ret_missing = missing;
 	return 0;
 }
 
-/* In a user namespace made without privilege setgroups(2) is forbidden for good (CVE-2014-8989): not an error, the
- * document cannot know.  Asked only after a failure: usually the call just works. */
+/* In a user namespace made without privilege setgroups(2) is forbidden for good (CVE-2014-8989):
+ * not an error, the document cannot know.  Asked only after a failure: usually the call just works.
+ */
 static bool setgroups_denied(int procfs)
 {
 	struct err ignored;
@@ -103,19 +107,22 @@ static int set_groups(const struct oci_u32s *groups, int procfs, struct err *e)
 	_Static_assert(sizeof(gid_t) == sizeof(groups->v[0]), "gid_t");
 
 	if (groups->n > GROUPS_MAX)
-		return err_set(e, ERR_CONFIG, E2BIG, "/process/user/additionalGids: more than %d groups", GROUPS_MAX);
+		return err_set(e, ERR_CONFIG, E2BIG,
+			       "/process/user/additionalGids: more than %d groups", GROUPS_MAX);
 	if (setgroups(groups->n, groups->v) == 0)
 		return 0;
 	if (errno == EPERM && setgroups_denied(procfs))
 		return 0;
 	if (errno == EINVAL)
-		return err_sys(e, "setgroups: an additional group has no mapping in the user namespace");
+		return err_sys(
+			e, "setgroups: an additional group has no mapping in the user namespace");
 	return err_sys(e, "setgroups");
 }
 
 int creds_ids(const struct oci_user *user, int procfs, bool keep_groups, struct err *e)
 {
-	/* Leaving uid 0 clears the permitted set, which creds_caps() still needs.  execve() clears the flag. */
+	/* Leaving uid 0 clears the permitted set, which creds_caps() still needs.  execve() clears
+	 * the flag. */
 	if (user->uid != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return err_sys(e, "prctl PR_SET_KEEPCAPS");
 	if (!keep_groups) {
@@ -126,17 +133,19 @@ int creds_ids(const struct oci_user *user, int procfs, bool keep_groups, struct 
 	}
 	/* Groups before the user: without uid 0 they could not be changed any more. */
 	if (setresgid(user->gid, user->gid, user->gid) < 0)
-		return err_sys(e, "setresgid %u%s", user->gid, errno == EINVAL ? " (not mapped)" : "");
+		return err_sys(e, "setresgid %u%s", user->gid,
+			       errno == EINVAL ? " (not mapped)" : "");
 	if (setresuid(user->uid, user->uid, user->uid) < 0)
-		return err_sys(e, "setresuid %u%s", user->uid, errno == EINVAL ? " (not mapped)" : "");
+		return err_sys(e, "setresuid %u%s", user->uid,
+			       errno == EINVAL ? " (not mapped)" : "");
 	if (user->umask.set)
 		umask((mode_t)user->umask.v & 0777);
 	return 0;
 }
 
-/* Which of `wanted` may become inheritable: capset(2) asks for the permitted set or what is inheritable already, and
- * for the bounding set.  Only the wanted ones are looked up: mostly none (CVE-2022-24769: inheritable only as the
- * document says). */
+/* Which of `wanted` may become inheritable: capset(2) asks for the permitted set or what is
+ * inheritable already, and for the bounding set.  Only the wanted ones are looked up: mostly none
+ * (CVE-2022-24769: inheritable only as the document says). */
 static uint64_t grantable_inheritable(uint64_t wanted, const struct cap_state *now)
 {
 	uint64_t ok = wanted & (now->inheritable | now->permitted);
@@ -150,7 +159,8 @@ static uint64_t grantable_inheritable(uint64_t wanted, const struct cap_state *n
 	return ok;
 }
 
-/* Raise the ambient set, after clearing it: a caller's ambient capabilities are not the document's. */
+/* Raise the ambient set, after clearing it: a caller's ambient capabilities are not the document's.
+ */
 static int set_ambient(uint64_t wanted, uint64_t *missing, struct err *e)
 {
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
@@ -183,7 +193,8 @@ int creds_caps(const struct oci_capabilities *caps, uint64_t *ret_missing, struc
 	next.permitted = caps->permitted.mask & now.permitted;
 	next.effective = caps->effective.mask & next.permitted;
 	next.inheritable = grantable_inheritable(caps->inheritable.mask, &now);
-	missing = (caps->permitted.mask & ~next.permitted) | (caps->effective.mask & ~next.effective) |
+	missing = (caps->permitted.mask & ~next.permitted) |
+		  (caps->effective.mask & ~next.effective) |
 		  (caps->inheritable.mask & ~next.inheritable);
 	r = cap_set(&next, e);
 	if (r < 0)
@@ -202,7 +213,8 @@ int creds_no_new_privs(struct err *e)
 	return 0;
 }
 
-/* "name:password:uid:gid:comment:home:shell".  Returns whether the line is that user's; home is then in buf. */
+/* "name:password:uid:gid:comment:home:shell".  Returns whether the line is that user's; home is
+ * then in buf. */
 static bool parse_passwd_line(char *line, uint32_t uid, char *buf, size_t size)
 {
 	char *field[7], *rest = line;
@@ -222,12 +234,13 @@ static bool parse_passwd_line(char *line, uint32_t uid, char *buf, size_t size)
 	return true;
 }
 
-/* The file belongs to the container.  Its root is "/" here, so no symlink leads out but the magic ones of a procfs,
- * which are refused; a FIFO must not block, and what is not a regular file is not read. */
+/* The file belongs to the container.  Its root is "/" here, so no symlink leads out but the magic
+ * ones of a procfs, which are refused; a FIFO must not block, and what is not a regular file is not
+ * read. */
 static int open_passwd(void)
 {
 	const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	struct open_how how = { .flags = (uint64_t)flags, .resolve = RESOLVE_NO_MAGICLINKS };
+	struct open_how how = {.flags = (uint64_t)flags, .resolve = RESOLVE_NO_MAGICLINKS};
 	cleanup_fd int fd = sys_openat2(AT_FDCWD, "/etc/passwd", &how);
 	struct stat st;
 

@@ -8,7 +8,7 @@
 #include "runtime/linux/creds.h"
 
 /* Key permissions are four bytes: possessor, user, group, other; 8 is "search" (keyrings(7)). */
-#define KEY_USER_SEARCH 0x80000UL
+#define KEY_USER_SEARCH	 0x80000UL
 #define KEY_OTHER_SEARCH 0x8UL
 
 /* KEYCTL_DESCRIBE gives "type;uid;gid;perm;description" with perm in hexadecimal. */
@@ -29,7 +29,7 @@ static int read_permissions(unsigned long key, unsigned long *ret, struct err *e
 
 int keyring_join(const char *id, bool in_userns, struct err *e)
 {
-	cleanup_str struct str name = { 0 };
+	cleanup_str struct str name = {0};
 	unsigned long perm;
 	long key;
 	int r;
@@ -47,7 +47,8 @@ int keyring_join(const char *id, bool in_userns, struct err *e)
 	r = read_permissions((unsigned long)key, &perm, e);
 	if (r < 0)
 		return r;
-	/* The keyring belongs to the uid of now; the payload's, which is "other" inside a user namespace, must find it. */
+	/* The keyring belongs to the uid of now; the payload's, which is "other" inside a user
+	 * namespace, must find it. */
 	perm |= in_userns ? KEY_OTHER_SEARCH : KEY_USER_SEARCH;
 	if (sys_keyctl(KEYCTL_SETPERM, (unsigned long)key, perm, 0, 0) < 0)
 		return err_sys(e, "set the permissions of session keyring %s", str_cstr(&name));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/linux/lsm.h"
 
-/* No libselinux and no libapparmor: labels are written to procfs attributes, and no policy is looked up. */
+/* No libselinux and no libapparmor: labels are written to procfs attributes, and no policy is
+ * looked up. */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
@@ -38,11 +39,14 @@ static bool selinux_active(void)
 	       (statfs("/selinux", &st) == 0 && (unsigned)st.f_type == SELINUX_MAGIC);
 }
 
-int lsm_check(const char *apparmor_profile, const char *selinux_label, const char *mount_label, struct err *e)
+int lsm_check(const char *apparmor_profile, const char *selinux_label, const char *mount_label,
+	      struct err *e)
 {
 	/* "unconfined" asks for what a system without AppArmor gives anyway. */
-	if (given(apparmor_profile) && !str_eq(apparmor_profile, "unconfined") && !apparmor_active())
-		return err_set(e, ERR_CONFIG, 0, "/process/apparmorProfile: AppArmor is not active on this system");
+	if (given(apparmor_profile) && !str_eq(apparmor_profile, "unconfined") &&
+	    !apparmor_active())
+		return err_set(e, ERR_CONFIG, 0,
+			       "/process/apparmorProfile: AppArmor is not active on this system");
 	if (!given(selinux_label) && !given(mount_label))
 		return 0;
 	if (selinux_active())
@@ -70,7 +74,7 @@ static int write_attr(int procfs, const char *path, const char *text, struct err
 
 static int set_apparmor(int procfs, const char *profile, struct err *e)
 {
-	cleanup_str struct str text = { 0 };
+	cleanup_str struct str text = {0};
 	int r;
 
 	str_addf(&text, "exec %s", profile);
@@ -79,8 +83,9 @@ static int set_apparmor(int procfs, const char *profile, struct err *e)
 	r = write_attr(procfs, "thread-self/attr/apparmor/exec", str_cstr(&text), e);
 	if (r >= 0 || e->num != ENOENT)
 		return r < 0 ? err_wrap(e, "apparmor profile %s", profile) : 0;
-	/* Before Linux 5.8 there is only the file that all modules share.  Where AppArmor is off it has no owner (EINVAL):
-	 * then "unconfined" is true already; any other profile was refused by lsm_check(). */
+	/* Before Linux 5.8 there is only the file that all modules share.  Where AppArmor is off it
+	 * has no owner (EINVAL): then "unconfined" is true already; any other profile was refused
+	 * by lsm_check(). */
 	r = write_attr(procfs, "thread-self/attr/exec", str_cstr(&text), e);
 	if (r < 0 && (e->num == EINVAL || e->num == ENOENT) && str_eq(profile, "unconfined"))
 		return 0;
@@ -104,7 +109,8 @@ int lsm_set_exec(int procfs, const char *apparmor_profile, const char *selinux_l
 
 int lsm_set_keycreate(int procfs, const char *selinux_label, struct err *e)
 {
-	int r = write_attr(procfs, "thread-self/attr/keycreate", selinux_label ? selinux_label : "", e);
+	int r = write_attr(procfs, "thread-self/attr/keycreate", selinux_label ? selinux_label : "",
+			   e);
 
 	/* Kernels older than the attribute label keys by themselves. */
 	if (r < 0 && e->num == ENOENT)

@@ -23,7 +23,7 @@
 
 int net_loopback_up(struct err *e)
 {
-	struct ifreq r = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 	cleanup_fd int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	/* A kernel without IPv4 still has AF_UNIX, whose sockets know these requests as well. */
@@ -72,7 +72,10 @@ static void mnl_close(struct mnl *m)
 }
 #define cleanup_mnl __attribute__((cleanup(mnl_close)))
 
-#define SYMBOL(name) { offsetof(struct mnl, name), "mnl_" #name }
+#define SYMBOL(name)                                                                               \
+	{                                                                                          \
+		offsetof(struct mnl, name), "mnl_" #name                                           \
+	}
 
 static int mnl_open(struct mnl *m, struct err *e)
 {
@@ -80,21 +83,33 @@ static int mnl_open(struct mnl *m, struct err *e)
 		size_t offset;
 		const char *name;
 	} symbols[] = {
-		SYMBOL(socket_open2),	   SYMBOL(socket_bind),	      SYMBOL(socket_close),
-		SYMBOL(socket_get_portid), SYMBOL(socket_sendto),     SYMBOL(socket_recvfrom),
-		SYMBOL(cb_run),		   SYMBOL(nlmsg_put_header),  SYMBOL(nlmsg_put_extra_header),
-		SYMBOL(nlmsg_get_payload), SYMBOL(attr_put),	      SYMBOL(attr_parse),
-		SYMBOL(attr_get_type),	   SYMBOL(attr_get_payload),  SYMBOL(attr_get_payload_len),
+		SYMBOL(socket_open2),
+		SYMBOL(socket_bind),
+		SYMBOL(socket_close),
+		SYMBOL(socket_get_portid),
+		SYMBOL(socket_sendto),
+		SYMBOL(socket_recvfrom),
+		SYMBOL(cb_run),
+		SYMBOL(nlmsg_put_header),
+		SYMBOL(nlmsg_put_extra_header),
+		SYMBOL(nlmsg_get_payload),
+		SYMBOL(attr_put),
+		SYMBOL(attr_parse),
+		SYMBOL(attr_get_type),
+		SYMBOL(attr_get_payload),
+		SYMBOL(attr_get_payload_len),
 	};
 
 	m->handle = dlopen("libmnl.so.0", RTLD_NOW | RTLD_LOCAL);
 	if (!m->handle)
-		return err_set(e, ERR_UNSUPPORTED, 0, "/linux/netDevices: libmnl cannot be loaded: %s", dlerror());
+		return err_set(e, ERR_UNSUPPORTED, 0,
+			       "/linux/netDevices: libmnl cannot be loaded: %s", dlerror());
 	for (size_t i = 0; i < ARRAY_SIZE(symbols); i++) {
 		void *p = dlsym(m->handle, symbols[i].name);
 
 		if (!p)
-			return err_set(e, ERR_UNSUPPORTED, 0, "/linux/netDevices: libmnl has no %s", symbols[i].name);
+			return err_set(e, ERR_UNSUPPORTED, 0, "/linux/netDevices: libmnl has no %s",
+				       symbols[i].name);
 		memcpy((char *)m + symbols[i].offset, &p, sizeof p);
 	}
 	return 0;
@@ -119,15 +134,16 @@ static void nl_close(struct nl *n)
 
 static int nl_open(struct nl *n, const struct mnl *m, int ns_fd, struct err *e)
 {
-	*n = (struct nl){ .mnl = m, .ns_fd = ns_fd };
+	*n = (struct nl){.mnl = m, .ns_fd = ns_fd};
 	n->sock = m->socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	if (!n->sock || m->socket_bind(n->sock, 0, MNL_SOCKET_AUTOPID) < 0)
 		return err_sys(e, "netlink socket");
 	return 0;
 }
 
-/* A socket belongs for ever to the namespace it was made in, so it is enough to be there for a moment.  This process has
- * one thread: setns forth and back costs two calls, a child that hands the socket over a hundred times that. */
+/* A socket belongs for ever to the namespace it was made in, so it is enough to be there for a
+ * moment.  This process has one thread: setns forth and back costs two calls, a child that hands
+ * the socket over a hundred times that. */
 static int nl_open_inside(struct nl *n, const struct mnl *m, int ns_fd, int own_ns, struct err *e)
 {
 	int r;
@@ -148,12 +164,13 @@ struct request {
 	};
 };
 
-static struct nlmsghdr *request_init(const struct nl *n, struct request *r, uint16_t type, uint16_t flags,
-				     const void *body, size_t size)
+static struct nlmsghdr *request_init(const struct nl *n, struct request *r, uint16_t type,
+				     uint16_t flags, const void *body, size_t size)
 {
 	struct nlmsghdr *h;
 
-	memset(r, 0, sizeof *r); /* some versions of the library leave the padding of attributes as it is */
+	memset(r, 0, sizeof *r); /* some versions of the library leave the padding of attributes as
+				    it is */
 	h = n->mnl->nlmsg_put_header(r->buf);
 	h->nlmsg_type = type;
 	h->nlmsg_flags = NLM_F_REQUEST | flags;
@@ -166,7 +183,8 @@ static void put_string(const struct nl *n, struct nlmsghdr *h, uint16_t type, co
 	n->mnl->attr_put(h, type, strlen(s) + 1, s);
 }
 
-/* Send and read all answers: to the acknowledgement, or to the end of a dump.  Returns 0 or -errno. */
+/* Send and read all answers: to the acknowledgement, or to the end of a dump.  Returns 0 or -errno.
+ */
 static int nl_run(struct nl *n, struct nlmsghdr *h, mnl_cb_t each, void *data)
 {
 	char buf[NETLINK_BUFFER];
@@ -225,11 +243,11 @@ static int take_link(const struct nlmsghdr *h, void *data)
 /* Returns 0, or -ENODEV when there is none of that name. */
 static int link_find(struct nl *n, const char *name, struct link *ret)
 {
-	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC };
+	const struct ifinfomsg m = {.ifi_family = AF_UNSPEC};
 	struct request r;
 	struct nlmsghdr *h = request_init(n, &r, RTM_GETLINK, NLM_F_ACK, &m, sizeof m);
 
-	*ret = (struct link){ 0 };
+	*ret = (struct link){0};
 	put_string(n, h, IFLA_IFNAME, name);
 	return nl_run(n, h, take_link, ret);
 }
@@ -237,7 +255,7 @@ static int link_find(struct nl *n, const char *name, struct link *ret)
 /* One request moves and renames. */
 static int link_move(struct nl *n, int index, int ns_fd, const char *name)
 {
-	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	const struct ifinfomsg m = {.ifi_family = AF_UNSPEC, .ifi_index = index};
 	struct request r;
 	struct nlmsghdr *h = request_init(n, &r, RTM_NEWLINK, NLM_F_ACK, &m, sizeof m);
 
@@ -248,7 +266,10 @@ static int link_move(struct nl *n, int index, int ns_fd, const char *name)
 
 static int link_up(struct nl *n, int index)
 {
-	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	const struct ifinfomsg m = {.ifi_family = AF_UNSPEC,
+				    .ifi_index = index,
+				    .ifi_flags = IFF_UP,
+				    .ifi_change = IFF_UP};
 	struct request r;
 
 	return nl_run(n, request_init(n, &r, RTM_NEWLINK, NLM_F_ACK, &m, sizeof m), NULL, NULL);
@@ -296,21 +317,22 @@ static struct address *address_append(struct addresses *as)
 	if (!v)
 		return NULL;
 	as->v = v;
-	v[as->n] = (struct address){ 0 };
+	v[as->n] = (struct address){0};
 	return &v[as->n++];
 }
 
-/* The spec: all permanent addresses of global scope.  The others (link-local, from router advertisements, leases) are
- * made anew by whoever made them. */
+/* The spec: all permanent addresses of global scope.  The others (link-local, from router
+ * advertisements, leases) are made anew by whoever made them. */
 static int take_address(const struct nlmsghdr *h, void *data)
 {
 	struct addresses *as = data;
 	const struct ifaddrmsg *m = NLMSG_DATA(h);
-	struct attrs attrs = { .mnl = as->mnl };
+	struct attrs attrs = {.mnl = as->mnl};
 	struct address *a;
 	uint32_t flags;
 
-	if ((int)m->ifa_index != as->index || (m->ifa_family != AF_INET && m->ifa_family != AF_INET6))
+	if ((int)m->ifa_index != as->index ||
+	    (m->ifa_family != AF_INET && m->ifa_family != AF_INET6))
 		return MNL_CB_OK;
 	if (as->mnl->attr_parse(h, sizeof *m, collect_attr, &attrs) < 0)
 		return MNL_CB_ERROR;
@@ -323,10 +345,12 @@ static int take_address(const struct nlmsghdr *h, void *data)
 	a->m = *m;
 	a->size = m->ifa_family == AF_INET ? 4 : 16;
 	/* What a user may set; the rest is the kernel's report. */
-	a->flags = flags & (IFA_F_NODAD | IFA_F_HOMEADDRESS | IFA_F_MANAGETEMPADDR | IFA_F_NOPREFIXROUTE | IFA_F_MCAUTOJOIN);
+	a->flags = flags & (IFA_F_NODAD | IFA_F_HOMEADDRESS | IFA_F_MANAGETEMPADDR |
+			    IFA_F_NOPREFIXROUTE | IFA_F_MCAUTOJOIN);
 	a->priority = attr_u32(as->mnl, attrs.v[IFA_RT_PRIORITY], 0);
 	for (uint16_t t = IFA_ADDRESS; t <= IFA_BROADCAST; t++) {
-		if (t == IFA_LABEL || !attrs.v[t] || as->mnl->attr_get_payload_len(attrs.v[t]) != a->size)
+		if (t == IFA_LABEL || !attrs.v[t] ||
+		    as->mnl->attr_get_payload_len(attrs.v[t]) != a->size)
 			continue;
 		a->has[t] = true;
 		memcpy(a->bytes[t], as->mnl->attr_get_payload(attrs.v[t]), a->size);
@@ -336,22 +360,25 @@ static int take_address(const struct nlmsghdr *h, void *data)
 
 static int addresses_read(struct nl *n, int index, struct addresses *ret)
 {
-	const struct ifaddrmsg m = { .ifa_family = AF_UNSPEC };
+	const struct ifaddrmsg m = {.ifa_family = AF_UNSPEC};
 	struct request r;
 	struct nlmsghdr *h = request_init(n, &r, RTM_GETADDR, NLM_F_DUMP, &m, sizeof m);
 	int ret_code;
 
-	*ret = (struct addresses){ .mnl = n->mnl, .index = index };
+	*ret = (struct addresses){.mnl = n->mnl, .index = index};
 	ret_code = nl_run(n, h, take_address, ret);
 	return ret->failed ? -ENOMEM : ret_code;
 }
 
 static int address_add(struct nl *n, int index, const struct address *a)
 {
-	struct ifaddrmsg m = { .ifa_family = a->m.ifa_family, .ifa_prefixlen = a->m.ifa_prefixlen,
-			       .ifa_scope = a->m.ifa_scope, .ifa_index = (unsigned)index };
+	struct ifaddrmsg m = {.ifa_family = a->m.ifa_family,
+			      .ifa_prefixlen = a->m.ifa_prefixlen,
+			      .ifa_scope = a->m.ifa_scope,
+			      .ifa_index = (unsigned)index};
 	struct request r;
-	struct nlmsghdr *h = request_init(n, &r, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof m);
+	struct nlmsghdr *h = request_init(n, &r, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+					  &m, sizeof m);
 
 	for (uint16_t t = IFA_ADDRESS; t <= IFA_BROADCAST; t++)
 		if (a->has[t])
@@ -384,9 +411,10 @@ static void moves_forget(void)
 #define net_err(e, num, ...) err_set((e), ERR_KERNEL, (num), __VA_ARGS__)
 
 /* From one namespace to the other, with addresses; `up` afterwards. */
-static int transfer(struct nl *from, struct nl *to, const struct link *l, const char *name, bool up, struct err *e)
+static int transfer(struct nl *from, struct nl *to, const struct link *l, const char *name, bool up,
+		    struct err *e)
 {
-	cleanup_addresses struct addresses as = { 0 };
+	cleanup_addresses struct addresses as = {0};
 	struct link there;
 	int r = addresses_read(from, l->index, &as);
 
@@ -412,7 +440,8 @@ static int transfer(struct nl *from, struct nl *to, const struct link *l, const 
 	return 0;
 }
 
-/* "eth%d" -> the first free number there.  Chosen here and not by the kernel, which would not tell. */
+/* "eth%d" -> the first free number there.  Chosen here and not by the kernel, which would not tell.
+ */
 static int expand_template(struct nl *to, const char *name, char out[IFNAMSIZ], struct err *e)
 {
 	const char *percent = strchr(name, '%');
@@ -421,7 +450,8 @@ static int expand_template(struct nl *to, const char *name, char out[IFNAMSIZ], 
 	if (percent[1] != 'd' || strchr(percent + 1, '%'))
 		return err_set(e, ERR_CONFIG, EINVAL, "'%s' is no template with one %%d", name);
 	for (unsigned i = 0; i < TEMPLATE_TRIES; i++) {
-		if (snprintf(out, IFNAMSIZ, "%.*s%u%s", (int)(percent - name), name, i, percent + 2) >= IFNAMSIZ)
+		if (snprintf(out, IFNAMSIZ, "%.*s%u%s", (int)(percent - name), name, i,
+			     percent + 2) >= IFNAMSIZ)
 			break;
 		if (link_find(to, out, &l) == -ENODEV)
 			return 0;
@@ -440,14 +470,16 @@ static int choose_name(struct nl *to, const char *name, char out[IFNAMSIZ], stru
 		return err_set(e, ERR_CONFIG, EINVAL, "'%s' is no name of an interface", name);
 	r = link_find(to, name, &l);
 	if (r == 0)
-		return err_set(e, ERR_CONFIG, EEXIST, "%s exists in the container's network namespace", name);
+		return err_set(e, ERR_CONFIG, EEXIST,
+			       "%s exists in the container's network namespace", name);
 	if (r != -ENODEV)
 		return net_err(e, -r, "look for %s in the container's network namespace", name);
 	memcpy(out, name, strlen(name) + 1);
 	return 0;
 }
 
-static int move_one(struct nl *host, struct nl *inside, const struct oci_net_device *d, struct moved *m, struct err *e)
+static int move_one(struct nl *host, struct nl *inside, const struct oci_net_device *d,
+		    struct moved *m, struct err *e)
 {
 	struct link l;
 	int r;
@@ -515,7 +547,7 @@ static void undo_moves(struct both *b)
 
 int netdev_move(const struct oci_net_devices *devices, int netns_fd, struct err *e)
 {
-	cleanup_both struct both b = { .own_ns = -1 };
+	cleanup_both struct both b = {.own_ns = -1};
 	int r;
 
 	if (devices->n == 0)
@@ -531,7 +563,9 @@ int netdev_move(const struct oci_net_devices *devices, int netns_fd, struct err 
 		r = move_one(&b.host, &b.inside, &devices->v[i], &moves[n_moves], e);
 		if (r < 0) {
 			undo_moves(&b);
-			return err_wrap(e, e->kind == ERR_CONFIG ? "/linux/netDevices/%s/name" : "network device %s",
+			return err_wrap(e,
+					e->kind == ERR_CONFIG ? "/linux/netDevices/%s/name"
+							      : "network device %s",
 					devices->v[i].host_name);
 		}
 	}
@@ -544,9 +578,10 @@ static void undo_by_names(struct both *b, const struct oci_net_devices *devices)
 	for (size_t i = devices->n; i-- > 0;) {
 		const struct oci_net_device *d = &devices->v[i];
 		const char *inside = d->name ? d->name : d->host_name;
-		struct moved m = { .was_up = true };
+		struct moved m = {.was_up = true};
 
-		if (strchr(inside, '%') || strlen(inside) >= IFNAMSIZ || strlen(d->host_name) >= IFNAMSIZ)
+		if (strchr(inside, '%') || strlen(inside) >= IFNAMSIZ ||
+		    strlen(d->host_name) >= IFNAMSIZ)
 			continue;
 		memcpy(m.host, d->host_name, strlen(d->host_name) + 1);
 		memcpy(m.inside, inside, strlen(inside) + 1);
@@ -556,7 +591,7 @@ static void undo_by_names(struct both *b, const struct oci_net_devices *devices)
 
 void netdev_undo(const struct oci_net_devices *devices, int netns_fd)
 {
-	cleanup_both struct both b = { .own_ns = -1 };
+	cleanup_both struct both b = {.own_ns = -1};
 	char text[ERR_TEXT_MAX];
 	struct err e;
 
@@ -579,7 +614,8 @@ int netdev_move(const struct oci_net_devices *devices, int netns_fd, struct err 
 	(void)netns_fd;
 	if (devices->n == 0)
 		return 0;
-	return err_set(e, ERR_UNSUPPORTED, 0, "/linux/netDevices: this vzrun was built without libmnl");
+	return err_set(e, ERR_UNSUPPORTED, 0,
+		       "/linux/netDevices: this vzrun was built without libmnl");
 }
 
 void netdev_undo(const struct oci_net_devices *devices, int netns_fd)

@@ -7,19 +7,20 @@
 #include "runtime/base/sock.h"
 #include "runtime/linux/seccomp.h"
 
-#define SEND_SECONDS 10 /* an agent that does not read must not hang create for ever */
+#define SEND_SECONDS   10 /* an agent that does not read must not hang create for ever */
 #define NOTIFY_FDS_MAX 16
 
-/* The first message carries the descriptors and as much text as the socket takes; sock_send_fds() is for sockets that
- * keep messages whole, this one is a stream. */
-static ssize_t send_first(int sock, const char *text, size_t len, const int *fds, size_t n, struct err *e)
+/* The first message carries the descriptors and as much text as the socket takes; sock_send_fds()
+ * is for sockets that keep messages whole, this one is a stream. */
+static ssize_t send_first(int sock, const char *text, size_t len, const int *fds, size_t n,
+			  struct err *e)
 {
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(NOTIFY_FDS_MAX * sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)text, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)text, .iov_len = len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t sent;
 
 	if (n > NOTIFY_FDS_MAX)
@@ -40,9 +41,10 @@ static ssize_t send_first(int sock, const char *text, size_t len, const int *fds
 	return sent < 0 ? err_sys(e, "sendmsg") : sent;
 }
 
-int notify_send(const char *listener_path, const char *process_state_json, const int *fds, size_t n, struct err *e)
+int notify_send(const char *listener_path, const char *process_state_json, const int *fds, size_t n,
+		struct err *e)
 {
-	const struct timeval timeout = { .tv_sec = SEND_SECONDS };
+	const struct timeval timeout = {.tv_sec = SEND_SECONDS};
 	size_t len = strlen(process_state_json), done;
 	cleanup_fd int sock = sock_connect(listener_path, SOCK_STREAM, e);
 	ssize_t sent;

@@ -18,7 +18,7 @@
 #define RDTGROUP_SUPER_MAGIC 0x7655821
 #endif
 
-#define RESCTRL "/sys/fs/resctrl"
+#define RESCTRL	     "/sys/fs/resctrl"
 #define SCHEMATA_MAX ((size_t)64 << 10)
 
 static int open_root(const char *root, struct err *e)
@@ -27,9 +27,11 @@ static int open_root(const char *root, struct err *e)
 	cleanup_fd int fd = open(root ? root : RESCTRL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return err_set(e, ERR_UNSUPPORTED, errno, "/linux/intelRdt: resctrl is not mounted at %s", RESCTRL);
+		return err_set(e, ERR_UNSUPPORTED, errno,
+			       "/linux/intelRdt: resctrl is not mounted at %s", RESCTRL);
 	if (!root && (fstatfs(fd, &st) < 0 || (unsigned long)st.f_type != RDTGROUP_SUPER_MAGIC))
-		return err_set(e, ERR_UNSUPPORTED, 0, "/linux/intelRdt: resctrl is not mounted at %s", RESCTRL);
+		return err_set(e, ERR_UNSUPPORTED, 0,
+			       "/linux/intelRdt: resctrl is not mounted at %s", RESCTRL);
 	return fd_take(&fd);
 }
 
@@ -47,9 +49,10 @@ static const char *class_name(const char *id, const struct oci_intel_rdt *rdt)
 /* One component, and none of the files and directories that resctrl itself keeps at that level. */
 static int check_class(const char *name, struct err *e)
 {
-	if (strcmp(name, "..") == 0 || strchr(name, '/') || strchr(name, '\n') || strcmp(name, "info") == 0 ||
-	    str_starts(name, "mon_"))
-		return err_set(e, ERR_CONFIG, EINVAL, "/linux/intelRdt/closID: '%s' is no name of a class", name);
+	if (strcmp(name, "..") == 0 || strchr(name, '/') || strchr(name, '\n') ||
+	    strcmp(name, "info") == 0 || str_starts(name, "mon_"))
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "/linux/intelRdt/closID: '%s' is no name of a class", name);
 	return 0;
 }
 
@@ -70,8 +73,8 @@ static void last_status(int root, struct str *text, struct err *e)
 
 static int write_line(int root, int class, const char *line, struct err *e)
 {
-	cleanup_str struct str with_end = { 0 };
-	cleanup_str struct str where = { 0 };
+	cleanup_str struct str with_end = {0};
+	cleanup_str struct str where = {0};
 	int r;
 
 	str_addf(&with_end, "%s\n", line); /* without its end the kernel refuses a line */
@@ -84,15 +87,18 @@ static int write_line(int root, int class, const char *line, struct err *e)
 	return r;
 }
 
-/* The order of the spec: l3CacheSchema, memBwSchema, then schemata, whose later lines may correct the first two. */
-static int each_line(const struct oci_intel_rdt *rdt, int (*f)(void *data, const char *line, struct err *e), void *data,
+/* The order of the spec: l3CacheSchema, memBwSchema, then schemata, whose later lines may correct
+ * the first two. */
+static int each_line(const struct oci_intel_rdt *rdt,
+		     int (*f)(void *data, const char *line, struct err *e), void *data,
 		     struct err *e)
 {
-	const char *whole[2] = { rdt->l3_cache_schema, rdt->mem_bw_schema };
+	const char *whole[2] = {rdt->l3_cache_schema, rdt->mem_bw_schema};
 
 	for (size_t i = 0; i < ARRAY_SIZE(whole) + rdt->schemata.n; i++) {
 		cleanup_free char *text = NULL;
-		const char *source = i < ARRAY_SIZE(whole) ? whole[i] : rdt->schemata.v[i - ARRAY_SIZE(whole)];
+		const char *source =
+			i < ARRAY_SIZE(whole) ? whole[i] : rdt->schemata.v[i - ARRAY_SIZE(whole)];
 		char *rest, *line;
 
 		if (!source)
@@ -101,8 +107,10 @@ static int each_line(const struct oci_intel_rdt *rdt, int (*f)(void *data, const
 		if (!text)
 			return err_oom(e);
 		while ((line = strsep(&rest, "\n"))) {
-			/* An l3 schema brings no bandwidth: memBwSchema alone says that, whatever an engine copied. */
-			if (line[0] == '\0' || (i == 0 && rdt->mem_bw_schema && str_starts(line, "MB:")))
+			/* An l3 schema brings no bandwidth: memBwSchema alone says that, whatever
+			 * an engine copied. */
+			if (line[0] == '\0' ||
+			    (i == 0 && rdt->mem_bw_schema && str_starts(line, "MB:")))
 				continue;
 			int r = f(data, line, e);
 			if (r < 0)
@@ -125,8 +133,9 @@ static int write_one(void *data, const char *line, struct err *e)
 
 /* ---- comparing with a class that exists ---- */
 
-/* Is domain=value of the wish what the class has?  Numbers of cache masks are compared as the kernel prints them:
- * hexadecimal, maybe with leading zeros or commas; bandwidths may be rounded up by the kernel but are printed rounded. */
+/* Is domain=value of the wish what the class has?  Numbers of cache masks are compared as the
+ * kernel prints them: hexadecimal, maybe with leading zeros or commas; bandwidths may be rounded up
+ * by the kernel but are printed rounded. */
 static bool same_value(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	while (a_len > 1 && *a == '0')
@@ -137,7 +146,8 @@ static bool same_value(const char *a, size_t a_len, const char *b, size_t b_len)
 }
 
 /* "0=ff;1=f": the value of that domain, trimmed. */
-static bool find_domain(const char *list, const char *domain, size_t domain_len, const char **ret, size_t *ret_len)
+static bool find_domain(const char *list, const char *domain, size_t domain_len, const char **ret,
+			size_t *ret_len)
 {
 	while (*list) {
 		size_t len = strcspn(list, ";\n"), eq;
@@ -173,7 +183,8 @@ static const char *find_resource(const char *file, const char *name, size_t len)
 static bool line_holds(const char *file, const char *line)
 {
 	size_t name_len = strcspn(line, ":");
-	const char *has = line[name_len] == ':' ? find_resource(file, line, name_len) : NULL, *p = line + name_len + 1;
+	const char *has = line[name_len] == ':' ? find_resource(file, line, name_len) : NULL,
+		   *p = line + name_len + 1;
 
 	if (!has)
 		return false;
@@ -204,14 +215,17 @@ static int compare_one(void *data, const char *line, struct err *e)
 
 	if (line_holds(c->file, line))
 		return 0;
-	return err_set(e, ERR_CONFIG, EEXIST, "/linux/intelRdt/closID: the class '%s' exists and has another schema than '%s'",
-		       c->name, line);
+	return err_set(
+		e, ERR_CONFIG, EEXIST,
+		"/linux/intelRdt/closID: the class '%s' exists and has another schema than '%s'",
+		c->name, line);
 }
 
-static int compare_class(int class, const char *name, const struct oci_intel_rdt *rdt, struct err *e)
+static int compare_class(int class, const char *name, const struct oci_intel_rdt *rdt,
+			 struct err *e)
 {
-	cleanup_str struct str file = { 0 };
-	struct comparison c = { .name = name };
+	cleanup_str struct str file = {0};
+	struct comparison c = {.name = name};
 	int r = fs_read(class, "schemata", SCHEMATA_MAX, &file, e);
 
 	if (r < 0)
@@ -233,7 +247,8 @@ static bool names_class(const struct oci_intel_rdt *rdt)
 }
 
 /* A closID without a schema means a class that somebody else has prepared: it must be there. */
-static int open_class(int root, const char *name, const struct oci_intel_rdt *rdt, bool *ret_created, struct err *e)
+static int open_class(int root, const char *name, const struct oci_intel_rdt *rdt,
+		      bool *ret_created, struct err *e)
 {
 	bool created = false;
 	int fd;
@@ -241,13 +256,15 @@ static int open_class(int root, const char *name, const struct oci_intel_rdt *rd
 	if (!names_class(rdt) || (has_schema(rdt) && !is_root_class(rdt))) {
 		created = mkdirat(root, name, 0755) == 0;
 		if (!created && errno == ENOSPC)
-			return err_set(e, ERR_KERNEL, ENOSPC, "intelRdt: no class of service is left for %s", name);
+			return err_set(e, ERR_KERNEL, ENOSPC,
+				       "intelRdt: no class of service is left for %s", name);
 		if (!created && errno != EEXIST)
 			return err_sys(e, "intelRdt: make the class %s", name);
 	}
 	fd = openat(root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT && !created)
-		return err_set(e, ERR_CONFIG, ENOENT, "/linux/intelRdt/closID: there is no class '%s'", name);
+		return err_set(e, ERR_CONFIG, ENOENT,
+			       "/linux/intelRdt/closID: there is no class '%s'", name);
 	if (fd < 0) {
 		int r = err_sys(e, "intelRdt: open the class %s", name);
 
@@ -288,12 +305,14 @@ static int make_monitor(int class, const char *id, pid_t pid, bool *ret_created,
 	return r;
 }
 
-static int fill_class(int root, int class, const char *name, const char *id, const struct oci_intel_rdt *rdt, bool created,
-		      pid_t pid, bool *ret_mon, struct err *e)
+static int fill_class(int root, int class, const char *name, const char *id,
+		      const struct oci_intel_rdt *rdt, bool created, pid_t pid, bool *ret_mon,
+		      struct err *e)
 {
-	struct target t = { root, class };
-	/* A class that has a name and was there belongs to whoever made it, as the root class belongs to the host: its
-	 * schema is compared, not changed.  One named after the container takes what the document says. */
+	struct target t = {root, class};
+	/* A class that has a name and was there belongs to whoever made it, as the root class
+	 * belongs to the host: its schema is compared, not changed.  One named after the container
+	 * takes what the document says. */
 	bool compare = !created && names_class(rdt);
 	int r = compare ? compare_class(class, name, rdt, e) : each_line(rdt, write_one, &t, e);
 
@@ -305,8 +324,8 @@ static int fill_class(int root, int class, const char *name, const char *id, con
 	return r;
 }
 
-int rdt_apply(const char *root_path, const char *id, const struct oci_intel_rdt *rdt, pid_t pid, bool *ret_created_clos,
-	      bool *ret_created_mon, struct err *e)
+int rdt_apply(const char *root_path, const char *id, const struct oci_intel_rdt *rdt, pid_t pid,
+	      bool *ret_created_clos, bool *ret_created_mon, struct err *e)
 {
 	const char *name = class_name(id, rdt);
 	bool created = false, mon = false;
@@ -331,7 +350,8 @@ int rdt_apply(const char *root_path, const char *id, const struct oci_intel_rdt 
 	return 0;
 }
 
-int rdt_update(const char *root_path, const char *id, const struct oci_intel_rdt *rdt, struct err *e)
+int rdt_update(const char *root_path, const char *id, const struct oci_intel_rdt *rdt,
+	       struct err *e)
 {
 	const char *name = class_name(id, rdt);
 	int r = check_class(name, e);
@@ -344,7 +364,7 @@ int rdt_update(const char *root_path, const char *id, const struct oci_intel_rdt
 	cleanup_fd int class = openat(root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (class < 0)
 		return err_sys(e, "intelRdt: open the class %s", name);
-	struct target t = { root, class };
+	struct target t = {root, class};
 	return each_line(rdt, write_one, &t, e);
 }
 
@@ -355,7 +375,8 @@ static void remove_group(int dir, const char *name)
 		log_warn("intelRdt: remove %s: %s", name, strerror(errno));
 }
 
-void rdt_remove(const char *root_path, const char *id, const struct oci_intel_rdt *rdt, bool clos, bool mon)
+void rdt_remove(const char *root_path, const char *id, const struct oci_intel_rdt *rdt, bool clos,
+		bool mon)
 {
 	const char *name = class_name(id, rdt);
 	struct err e;
@@ -366,7 +387,8 @@ void rdt_remove(const char *root_path, const char *id, const struct oci_intel_rd
 	if (root < 0)
 		return;
 	cleanup_fd int class = openat(root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	cleanup_fd int groups = class < 0 ? -1 : openat(class, "mon_groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int groups =
+		class < 0 ? -1 : openat(class, "mon_groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (mon && groups >= 0)
 		remove_group(groups, id);
 	if (clos && strcmp(name, ".") != 0)

@@ -36,9 +36,13 @@ static int limit_refused(pid_t pid, const struct oci_rlimit *l, struct err *e)
 	int num = errno;
 	struct rlimit now;
 
-	if (num == EPERM && prlimit(pid, (__rlimit_resource_t)l->type, NULL, &now) == 0 && l->hard > now.rlim_max)
-		return err_set(e, ERR_KERNEL, num, "rlimits: %s: hard limit %s is above the current %s, needs CAP_SYS_RESOURCE",
-			       limit_name(l->type), limit_text(l->hard).s, limit_text(now.rlim_max).s);
+	if (num == EPERM && prlimit(pid, (__rlimit_resource_t)l->type, NULL, &now) == 0 &&
+	    l->hard > now.rlim_max)
+		return err_set(e, ERR_KERNEL, num,
+			       "rlimits: %s: hard limit %s is above the current %s, needs "
+			       "CAP_SYS_RESOURCE",
+			       limit_name(l->type), limit_text(l->hard).s,
+			       limit_text(now.rlim_max).s);
 	return err_set(e, ERR_KERNEL, num, "rlimits: %s: soft %s, hard %s", limit_name(l->type),
 		       limit_text(l->soft).s, limit_text(l->hard).s);
 }
@@ -47,7 +51,7 @@ int rlimits_set(pid_t pid, const struct oci_rlimits *limits, bool only_as, struc
 {
 	for (size_t i = 0; i < limits->n; i++) {
 		const struct oci_rlimit *l = &limits->v[i];
-		struct rlimit new = { .rlim_cur = l->soft, .rlim_max = l->hard };
+		struct rlimit new = {.rlim_cur = l->soft, .rlim_max = l->hard};
 
 		if ((l->type == RLIMIT_AS) != only_as)
 			continue;
@@ -67,6 +71,8 @@ int oom_score_set(int procfs, pid_t pid, int64_t score, struct err *e)
 	snprintf(text, sizeof text, "%" PRId64, score);
 	r = procfs_write(procfs, path, text, e);
 	if (r < 0 && e->num == EACCES)
-		return err_wrap(e, "oomScoreAdj %" PRId64 " (lowering the score needs CAP_SYS_RESOURCE)", score);
+		return err_wrap(
+			e, "oomScoreAdj %" PRId64 " (lowering the score needs CAP_SYS_RESOURCE)",
+			score);
 	return r < 0 ? err_wrap(e, "oomScoreAdj %" PRId64, score) : 0;
 }

@@ -18,7 +18,8 @@
 #define SCHED_DEADLINE 6
 #endif
 #ifndef MPOL_WEIGHTED_INTERLEAVE
-#define MPOL_WEIGHTED_INTERLEAVE 6 /* Linux 6.9; an enumerator in headers that have it: same value */
+#define MPOL_WEIGHTED_INTERLEAVE                                                                   \
+	6 /* Linux 6.9; an enumerator in headers that have it: same value */
 #endif
 #ifndef MPOL_F_NUMA_BALANCING
 #define MPOL_F_NUMA_BALANCING (1 << 13)
@@ -29,7 +30,8 @@
 
 #define BITS_PER_LONG (sizeof(unsigned long) * CHAR_BIT)
 #define AFFINITY_BITS 8192 /* the largest NR_CPUS of any architecture */
-/* set_mempolicy(2) takes a page of mask at most; bits above the kernel's MAX_NUMNODES are an error there. */
+/* set_mempolicy(2) takes a page of mask at most; bits above the kernel's MAX_NUMNODES are an error
+ * there. */
 #define NODE_BITS 32768
 
 static const char *policy_name(int64_t policy)
@@ -41,13 +43,14 @@ static const char *policy_name(int64_t policy)
 
 static bool may_set_realtime(void)
 {
-	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2];
 
 	return sys_capget(&hdr, d) == 0 && d[0].effective & (1U << CAP_SYS_NICE);
 }
 
-/* With CONFIG_RT_GROUP_SCHED a fresh cpu cgroup may run nothing in real time, and the kernel says only EPERM. */
+/* With CONFIG_RT_GROUP_SCHED a fresh cpu cgroup may run nothing in real time, and the kernel says
+ * only EPERM. */
 static int sched_refused(int64_t policy, struct err *e)
 {
 	int num = errno;
@@ -56,7 +59,8 @@ static int sched_refused(int64_t policy, struct err *e)
 	if (num == EPERM && !may_set_realtime())
 		hint = " (needs CAP_SYS_NICE)";
 	else if (num == EPERM && (policy == SCHED_FIFO || policy == SCHED_RR))
-		hint = " (the cpu cgroup has no real-time share: cpu.rt_runtime_us, resources.cpu.realtimeRuntime)";
+		hint = " (the cpu cgroup has no real-time share: cpu.rt_runtime_us, "
+		       "resources.cpu.realtimeRuntime)";
 	else if (num == EPERM && policy == SCHED_DEADLINE)
 		hint = " (the CPU affinity must cover the whole root domain)";
 	else if (num == EBUSY)
@@ -66,10 +70,11 @@ static int sched_refused(int64_t policy, struct err *e)
 
 int sched_set(const struct oci_scheduler *s, struct err *e)
 {
-	struct sys_sched_attr attr = { .size = 48 /* SCHED_ATTR_SIZE_VER0: no clamps */ };
+	struct sys_sched_attr attr = {.size = 48 /* SCHED_ATTR_SIZE_VER0: no clamps */};
 
 	if (s->policy == SCHED_ISO_RESERVED)
-		return err_set(e, ERR_UNSUPPORTED, 0, "/process/scheduler/policy: Linux does not implement SCHED_ISO");
+		return err_set(e, ERR_UNSUPPORTED, 0,
+			       "/process/scheduler/policy: Linux does not implement SCHED_ISO");
 	attr.policy = (uint32_t)s->policy;
 	/* Unset means unchanged, as everywhere; the kernel would take 0. */
 	attr.nice = s->nice.set ? (int32_t)s->nice.v : getpriority(PRIO_PROCESS, 0);
@@ -91,8 +96,10 @@ int io_priority_set(const struct oci_io_priority *p, struct err *e)
 	int64_t level = p->priority.set ? p->priority.v : 0;
 
 	if (p->class < IOPRIO_CLASS_NONE || p->class > IOPRIO_CLASS_IDLE || level < 0 || level > 7)
-		return err_set(e, ERR_CONFIG, 0, "/process/ioPriority/priority: must be between 0 and 7");
-	/* This process only, children inherit it: its process group may still hold processes of the host. */
+		return err_set(e, ERR_CONFIG, 0,
+			       "/process/ioPriority/priority: must be between 0 and 7");
+	/* This process only, children inherit it: its process group may still hold processes of the
+	 * host. */
 	if (sys_ioprio_set(IOPRIO_WHO_PROCESS, 0, (int)IOPRIO_PRIO_VALUE(p->class, level)) < 0)
 		return err_sys(e, "ioPriority: ioprio_set");
 	return 0;
@@ -103,7 +110,8 @@ static void set_bit(unsigned long *mask, unsigned long n)
 	mask[n / BITS_PER_LONG] |= 1UL << (n % BITS_PER_LONG);
 }
 
-/* A decimal number below `bits`, from *p, which moves on.  No sign, no blank: strtoul would take both. */
+/* A decimal number below `bits`, from *p, which moves on.  No sign, no blank: strtoul would take
+ * both. */
 static bool parse_number(const char **p, size_t bits, unsigned long *ret)
 {
 	unsigned long n = 0;
@@ -154,8 +162,8 @@ int cpu_list_parse(const char *list, unsigned long *mask, size_t bits, struct er
 		struct cpu_range r;
 
 		if (!parse_range(&p, bits, &r))
-			return err_set(e, ERR_CONFIG, EINVAL, "invalid list '%s' at character %zu", list,
-				       (size_t)(p - list) + 1);
+			return err_set(e, ERR_CONFIG, EINVAL, "invalid list '%s' at character %zu",
+				       list, (size_t)(p - list) + 1);
 		for (unsigned long n = r.first; n <= r.last; n++)
 			if ((n - r.first) % r.group < r.used)
 				set_bit(mask, n);
@@ -164,8 +172,8 @@ int cpu_list_parse(const char *list, unsigned long *mask, size_t bits, struct er
 		if (*p == '\0')
 			return (int)max;
 		if (*p != ',')
-			return err_set(e, ERR_CONFIG, EINVAL, "invalid list '%s' at character %zu", list,
-				       (size_t)(p - list) + 1);
+			return err_set(e, ERR_CONFIG, EINVAL, "invalid list '%s' at character %zu",
+				       list, (size_t)(p - list) + 1);
 	}
 }
 
@@ -184,22 +192,27 @@ int affinity_set(pid_t pid, const char *list, struct err *e)
 	if (sched_setaffinity(pid, sizeof mask, (const cpu_set_t *)mask) == 0)
 		return 0;
 	if (errno == EINVAL)
-		return err_sys(e, "CPU affinity %s: none of these CPUs is allowed here", list ? list : "(all)");
+		return err_sys(e, "CPU affinity %s: none of these CPUs is allowed here",
+			       list ? list : "(all)");
 	return err_sys(e, "CPU affinity %s", list ? list : "(all)");
 }
 
 int memory_policy_set(const struct oci_memory_policy *p, struct err *e)
 {
 	const int64_t known = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES | MPOL_F_NUMA_BALANCING;
-	unsigned long nodes[NODE_BITS / BITS_PER_LONG] = { 0 };
+	unsigned long nodes[NODE_BITS / BITS_PER_LONG] = {0};
 	int64_t mode = p->mode;
 	int r = 0;
 
 	if (mode < MPOL_DEFAULT || mode > MPOL_WEIGHTED_INTERLEAVE)
-		return err_set(e, ERR_CONFIG, 0, "/linux/memoryPolicy/mode: invalid memory policy mode %d", (int)mode);
+		return err_set(e, ERR_CONFIG, 0,
+			       "/linux/memoryPolicy/mode: invalid memory policy mode %d",
+			       (int)mode);
 	for (size_t i = 0; i < p->flags.n; i++) {
 		if (p->flags.v[i] & ~known)
-			return err_set(e, ERR_CONFIG, 0, "/linux/memoryPolicy/flags/%zu: invalid memory policy flag", i);
+			return err_set(e, ERR_CONFIG, 0,
+				       "/linux/memoryPolicy/flags/%zu: invalid memory policy flag",
+				       i);
 		mode |= p->flags.v[i];
 	}
 	if (p->nodes && p->nodes[0]) {
@@ -208,20 +221,24 @@ int memory_policy_set(const struct oci_memory_policy *p, struct err *e)
 			return err_wrap(e, "/linux/memoryPolicy/nodes: invalid memory policy node");
 	}
 	/* The kernel takes one bit less than it is told. */
-	if (sys_set_mempolicy((int)mode, r > 0 ? nodes : NULL, r > 0 ? (unsigned long)r + 1 : 0) == 0)
+	if (sys_set_mempolicy((int)mode, r > 0 ? nodes : NULL, r > 0 ? (unsigned long)r + 1 : 0) ==
+	    0)
 		return 0;
 	if (errno == EINVAL && r > 0)
-		return err_sys(e, "set_mempolicy: mode %lld, invalid memory policy node in '%s' or flag", (long long)p->mode,
-			       p->nodes);
+		return err_sys(
+			e, "set_mempolicy: mode %lld, invalid memory policy node in '%s' or flag",
+			(long long)p->mode, p->nodes);
 	return err_sys(e, "set_mempolicy: mode %lld", (long long)p->mode);
 }
 
 int personality_set(const struct oci_personality *p, struct err *e)
 {
 	if (p->flags.n > 0)
-		return err_set(e, ERR_CONFIG, 0, "/linux/personality/flags/0: unknown flag '%s'", p->flags.v[0]);
+		return err_set(e, ERR_CONFIG, 0, "/linux/personality/flags/0: unknown flag '%s'",
+			       p->flags.v[0]);
 	if (p->domain != PER_LINUX && p->domain != PER_LINUX32_NUMBER)
-		return err_set(e, ERR_CONFIG, 0, "/linux/personality/domain: unknown domain %d", (int)p->domain);
+		return err_set(e, ERR_CONFIG, 0, "/linux/personality/domain: unknown domain %d",
+			       (int)p->domain);
 	if (personality((unsigned long)p->domain) < 0)
 		return err_sys(e, "personality");
 	return 0;

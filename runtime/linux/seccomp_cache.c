@@ -19,9 +19,9 @@
 #define PACKAGE_VERSION "unversioned"
 #endif
 
-#define CACHE_FORMAT 1      /* to be raised whenever the same document gives another program */
-#define TOUCH_SECONDS 3600  /* how exact "used longest ago" is; a hit mostly costs no write */
-#define NAME_LEN 64         /* the key in hexadecimal */
+#define CACHE_FORMAT  1	   /* to be raised whenever the same document gives another program */
+#define TOUCH_SECONDS 3600 /* how exact "used longest ago" is; a hit mostly costs no write */
+#define NAME_LEN      64   /* the key in hexadecimal */
 
 /* ---- BLAKE2b ---- */
 
@@ -31,16 +31,16 @@ static const uint64_t blake_iv[8] = {
 };
 
 static const uint8_t blake_sigma[10][16] = {
-	{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 },
-	{ 14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3 },
-	{ 11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4 },
-	{ 7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8 },
-	{ 9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13 },
-	{ 2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9 },
-	{ 12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11 },
-	{ 13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10 },
-	{ 6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5 },
-	{ 10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0 },
+	{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
+	{14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3},
+	{11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4},
+	{7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8},
+	{9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13},
+	{2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9},
+	{12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11},
+	{13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10},
+	{6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5},
+	{10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0},
 };
 
 static uint64_t rotr(uint64_t x, unsigned n)
@@ -77,9 +77,10 @@ static void blake_mix(uint64_t v[16], const uint8_t at[4], uint64_t x, uint64_t 
 
 static void blake_block(struct blake2b *s, bool last)
 {
-	static const uint8_t at[8][4] = { { 0, 4, 8, 12 },  { 1, 5, 9, 13 },  { 2, 6, 10, 14 }, { 3, 7, 11, 15 },
-					  { 0, 5, 10, 15 }, { 1, 6, 11, 12 }, { 2, 7, 8, 13 },	{ 3, 4, 9, 14 } };
-	uint64_t v[16], m[16] = { 0 };
+	static const uint8_t at[8][4] = {{0, 4, 8, 12},	 {1, 5, 9, 13},	 {2, 6, 10, 14},
+					 {3, 7, 11, 15}, {0, 5, 10, 15}, {1, 6, 11, 12},
+					 {2, 7, 8, 13},	 {3, 4, 9, 14}};
+	uint64_t v[16], m[16] = {0};
 
 	for (int i = 0; i < 16; i++)
 		m[i] = little_endian(s->buf + i * 8);
@@ -98,7 +99,7 @@ static void blake_block(struct blake2b *s, bool last)
 
 void blake2b_init(struct blake2b *s, size_t out_len)
 {
-	*s = (struct blake2b){ .out_len = out_len };
+	*s = (struct blake2b){.out_len = out_len};
 	memcpy(s->h, blake_iv, sizeof blake_iv);
 	s->h[0] ^= 0x01010000 ^ out_len;
 }
@@ -132,7 +133,8 @@ void blake2b_end(struct blake2b *s, uint8_t *out)
 		out[i] = (uint8_t)(s->h[i / 8] >> 8 * (i % 8));
 }
 
-/* ---- the key: every field with its length or in fixed width, so that no two documents give the same bytes ---- */
+/* ---- the key: every field with its length or in fixed width, so that no two documents give the
+ * same bytes ---- */
 
 static void add_u64(struct blake2b *h, uint64_t v)
 {
@@ -188,7 +190,8 @@ int seccomp_cache_key(const struct oci_seccomp *s, struct seccomp_key *ret, stru
 	add_str(&h, u.release);
 	add_str(&h, u.version);
 	add_str(&h, u.machine);
-	add_u64(&h, sizeof(void *)); /* a 32-bit build on a 64-bit kernel has another native architecture */
+	add_u64(&h, sizeof(void *)); /* a 32-bit build on a 64-bit kernel has another native
+					architecture */
 	add_u64(&h, (uint64_t)s->default_action);
 	add_opt(&h, &s->default_errno_ret);
 	add_strs(&h, &s->architectures);
@@ -208,7 +211,7 @@ int seccomp_cache_key(const struct oci_seccomp *s, struct seccomp_key *ret, stru
 struct entry_header {
 	char magic[8];
 	struct seccomp_key key; /* a renamed file is not taken for another */
-	uint64_t sum;           /* of the instructions: a damaged file is not loaded */
+	uint64_t sum;		/* of the instructions: a damaged file is not loaded */
 	uint64_t lib_dev, lib_ino, lib_size, lib_mtime, lib_ctime;
 	uint32_t flags;
 	uint16_t listener, len;
@@ -276,9 +279,11 @@ static bool same_library(const struct entry_header *h)
 }
 
 /* Ours alone to write, and of exactly the length that its header tells. */
-static bool header_is_sound(const struct entry_header *h, const struct seccomp_key *key, const struct stat *st)
+static bool header_is_sound(const struct entry_header *h, const struct seccomp_key *key,
+			    const struct stat *st)
 {
-	if (memcmp(h->magic, entry_magic, sizeof h->magic) != 0 || memcmp(&h->key, key, sizeof *key) != 0)
+	if (memcmp(h->magic, entry_magic, sizeof h->magic) != 0 ||
+	    memcmp(&h->key, key, sizeof *key) != 0)
 		return false;
 	if (h->len == 0 || h->len > BPF_MAXINSNS)
 		return false;
@@ -300,18 +305,21 @@ static void touch(int fd, const struct stat *st)
 {
 	struct timespec now;
 
-	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0 && now.tv_sec - st->st_mtime > TOUCH_SECONDS)
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0 &&
+	    now.tv_sec - st->st_mtime > TOUCH_SECONDS)
 		futimens(fd, NULL);
 }
 
-bool seccomp_cache_find(int dir, const struct seccomp_key *key, struct seccomp_program *ret, struct arena *a)
+bool seccomp_cache_find(int dir, const struct seccomp_key *key, struct seccomp_program *ret,
+			struct arena *a)
 {
 	struct entry_name name = entry_name(key);
 	struct entry_header h;
 	struct stat st;
 	cleanup_fd int fd = open_entry(dir, name.s, &st);
 
-	if (fd < 0 || pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h || !header_is_sound(&h, key, &st))
+	if (fd < 0 || pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h ||
+	    !header_is_sound(&h, key, &st))
 		return false;
 	if (!same_library(&h))
 		return false;
@@ -322,7 +330,8 @@ bool seccomp_cache_find(int dir, const struct seccomp_key *key, struct seccomp_p
 	if (sum_insns(insns, h.len) != h.sum)
 		return false;
 	touch(fd, &st);
-	*ret = (struct seccomp_program){ .insns = insns, .len = h.len, .flags = h.flags, .listener = h.listener };
+	*ret = (struct seccomp_program){
+		.insns = insns, .len = h.len, .flags = h.flags, .listener = h.listener};
 	return true;
 }
 
@@ -331,14 +340,14 @@ static bool is_entry(const char *name)
 	return strlen(name) == NAME_LEN && strspn(name, "0123456789abcdef") == NAME_LEN;
 }
 
-/* Remove the oldest entry while there are too many.  Others may do the same at the same time: no lock, a file that is
- * gone already is fine, and a reader holds its own descriptor. */
+/* Remove the oldest entry while there are too many.  Others may do the same at the same time: no
+ * lock, a file that is gone already is fine, and a reader holds its own descriptor. */
 static void evict(int dir, size_t keep)
 {
 	for (size_t n = keep + 1; n > keep;) {
 		cleanup_fd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		cleanup_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-		struct timespec oldest = { 0 };
+		struct timespec oldest = {0};
 		char victim[NAME_LEN + 1];
 		struct dirent *de;
 
@@ -349,7 +358,8 @@ static void evict(int dir, size_t keep)
 		while ((de = readdir(d))) {
 			struct stat st;
 
-			if (!is_entry(de->d_name) || fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			if (!is_entry(de->d_name) ||
+			    fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 				continue;
 			if (n++ == 0 || stamp(st.st_mtim) < stamp(oldest)) {
 				oldest = st.st_mtim;
@@ -362,8 +372,9 @@ static void evict(int dir, size_t keep)
 	}
 }
 
-/* An unnamed file that gets its name when it is complete: a reader sees all or nothing, and a killed writer leaves
- * nothing.  Containers are created in parallel, so a temporary name would have to be unique as well. */
+/* An unnamed file that gets its name when it is complete: a reader sees all or nothing, and a
+ * killed writer leaves nothing.  Containers are created in parallel, so a temporary name would have
+ * to be unique as well. */
 static bool publish(int fd, int dir, const char *name)
 {
 	struct fd_path p = fd_path(fd);
@@ -379,9 +390,10 @@ static bool publish(int fd, int dir, const char *name)
 void seccomp_cache_store(int dir, const struct seccomp_key *key, const struct seccomp_program *p,
 			 const char *lib_path)
 {
-	struct entry_header h = { .key = *key, .flags = p->flags, .listener = p->listener, .len = p->len };
+	struct entry_header h = {
+		.key = *key, .flags = p->flags, .listener = p->listener, .len = p->len};
 	size_t bytes = p->len * sizeof *p->insns;
-	struct iovec iov[2] = { { &h, sizeof h }, { p->insns, bytes } };
+	struct iovec iov[2] = {{&h, sizeof h}, {p->insns, bytes}};
 	struct entry_name name = entry_name(key);
 
 	memcpy(h.magic, entry_magic, sizeof h.magic);

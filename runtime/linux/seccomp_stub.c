@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 
-#define NR_OFFSET offsetof(struct seccomp_data, nr)
+#define NR_OFFSET   offsetof(struct seccomp_data, nr)
 #define ARCH_OFFSET offsetof(struct seccomp_data, arch)
 
 /* To the filter behind the stub; the distance is filled in at the end. */
-#define TO_FILTER BPF_STMT(BPF_JMP | BPF_JA, 0)
+#define TO_FILTER  BPF_STMT(BPF_JMP | BPF_JA, 0)
 #define RET_ENOSYS BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS)
 
 struct code {
@@ -24,7 +24,8 @@ static void put(struct code *c, struct sock_filter insn)
 static void put_limit(struct code *c, int64_t max, bool zero_is_unknown)
 {
 	if (max >= 0) {
-		put(c, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)max, zero_is_unknown, !zero_is_unknown));
+		put(c, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)max,
+						    zero_is_unknown, !zero_is_unknown));
 		if (zero_is_unknown)
 			put(c, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1));
 		put(c, (struct sock_filter)RET_ENOSYS);
@@ -51,7 +52,7 @@ static void put_arch(struct code *c, const struct stub_arch *a)
 
 size_t seccomp_stub_make(const struct stub_arch *archs, size_t n, struct sock_filter *out)
 {
-	struct code c = { .insns = out };
+	struct code c = {.insns = out};
 
 	put(&c, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARCH_OFFSET));
 	for (size_t i = 0; i < n && i < STUB_ARCHS_MAX; i++)

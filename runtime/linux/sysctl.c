@@ -12,14 +12,15 @@
 #include "runtime/linux/procfs.h"
 
 #define KEY_MAX 256
-#define PREFIX "sys/"
+#define PREFIX	"sys/"
 
 static bool odd_character(char c)
 {
 	return !isalnum((unsigned char)c) && !strchr("_-.:@+", c);
 }
 
-/* No component may be empty or begin with a dot, so none is "." or ".."; odd characters name no sysctl. */
+/* No component may be empty or begin with a dot, so none is "." or ".."; odd characters name no
+ * sysctl. */
 static bool path_is_sane(const char *path)
 {
 	char before = '/';
@@ -33,8 +34,9 @@ static bool path_is_sane(const char *path)
 	return before != '/';
 }
 
-/* The rule of sysctl(8): the separator that comes first is the separator, and the other one stands for a dot inside a
- * component: "net.ipv4.conf.eth0/100.rp_filter" and "net/ipv4/conf/eth0.100/rp_filter" are the same. */
+/* The rule of sysctl(8): the separator that comes first is the separator, and the other one stands
+ * for a dot inside a component: "net.ipv4.conf.eth0/100.rp_filter" and
+ * "net/ipv4/conf/eth0.100/rp_filter" are the same. */
 static int key_to_path(const char *key, char path[KEY_MAX], struct err *e)
 {
 	size_t len = strlen(key), first = strcspn(key, "./");
@@ -51,8 +53,8 @@ static int key_to_path(const char *key, char path[KEY_MAX], struct err *e)
 
 static bool is_ipc(const char *path)
 {
-	static const char *const names[] = { "msgmax", "msgmnb", "msgmni", "sem",
-					     "shmall", "shmmax", "shmmni", "shm_rmid_forced" };
+	static const char *const names[] = {"msgmax", "msgmnb", "msgmni", "sem",
+					    "shmall", "shmmax", "shmmni", "shm_rmid_forced"};
 
 	if (str_starts(path, "fs/mqueue/"))
 		return true;
@@ -80,7 +82,10 @@ static uint64_t namespace_of(const char *path)
 
 static const char *namespace_word(uint64_t flag)
 {
-	return flag == CLONE_NEWIPC ? "ipc" : flag == CLONE_NEWNET ? "network" : flag == CLONE_NEWUTS ? "uts" : "user";
+	return flag == CLONE_NEWIPC   ? "ipc"
+	       : flag == CLONE_NEWNET ? "network"
+	       : flag == CLONE_NEWUTS ? "uts"
+				      : "user";
 }
 
 static int check_one(const char *key, uint64_t namespaces, bool hostname_given, struct err *e)
@@ -93,16 +98,18 @@ static int check_one(const char *key, uint64_t namespaces, bool hostname_given, 
 		return r;
 	needs = namespace_of(path);
 	if (needs == 0)
-		return err_set(e, ERR_CONFIG, 0, "/linux/sysctl/%s: not in a separate kernel namespace", key);
+		return err_set(e, ERR_CONFIG, 0,
+			       "/linux/sysctl/%s: not in a separate kernel namespace", key);
 	if (!(namespaces & needs))
-		return err_set(e, ERR_CONFIG, 0, "/linux/sysctl/%s: needs its own %s namespace", key,
-			       namespace_word(needs));
+		return err_set(e, ERR_CONFIG, 0, "/linux/sysctl/%s: needs its own %s namespace",
+			       key, namespace_word(needs));
 	if (hostname_given && strcmp(path, "kernel/hostname") == 0)
 		return err_set(e, ERR_CONFIG, 0, "/linux/sysctl/%s: conflicts with /hostname", key);
 	return 0;
 }
 
-int sysctl_check(const struct oci_map *sysctl, uint64_t namespaces, bool hostname_given, struct err *e)
+int sysctl_check(const struct oci_map *sysctl, uint64_t namespaces, bool hostname_given,
+		 struct err *e)
 {
 	for (size_t i = 0; i < sysctl->n; i++) {
 		int r = check_one(sysctl->v[i].key, namespaces, hostname_given, e);
@@ -113,8 +120,8 @@ int sysctl_check(const struct oci_map *sysctl, uint64_t namespaces, bool hostnam
 	return 0;
 }
 
-/* Each key has a descriptor of its own and each value one write: nothing in a value can name another key
- * (CVE-2022-0811), and a sysctl takes what one write gives it. */
+/* Each key has a descriptor of its own and each value one write: nothing in a value can name
+ * another key (CVE-2022-0811), and a sysctl takes what one write gives it. */
 static int write_one(int procfs, const char *key, const char *value, struct err *e)
 {
 	char path[sizeof PREFIX + KEY_MAX] = PREFIX;
@@ -133,14 +140,16 @@ static int write_one(int procfs, const char *key, const char *value, struct err 
 	if (n < 0)
 		return err_sys(e, "sysctl %s: write '%s'", key, value);
 	if ((size_t)n != len)
-		return err_set(e, ERR_KERNEL, EIO, "sysctl %s: write '%s': only %zd bytes taken", key, value, n);
+		return err_set(e, ERR_KERNEL, EIO, "sysctl %s: write '%s': only %zd bytes taken",
+			       key, value, n);
 	return 0;
 }
 
 int sysctl_write(int procfs, const struct oci_map *sysctl, struct err *e)
 {
 	for (size_t i = 0; i < sysctl->n; i++) {
-		int r = write_one(procfs, sysctl->v[i].key, sysctl->v[i].value ? sysctl->v[i].value : "", e);
+		int r = write_one(procfs, sysctl->v[i].key,
+				  sysctl->v[i].value ? sysctl->v[i].value : "", e);
 
 		if (r < 0)
 			return r;
