@@ -45,3 +45,4 @@ tests_unit_cgroup_plan_test_LDADD = $(LDADD) -lm
 EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/golden/cgroup/*))
 check_PROGRAMS += tests/unit/linux/mount_options_test
 check_PROGRAMS += tests/unit/linux/rootfs_test
+check_PROGRAMS += tests/unit/base/path_test
