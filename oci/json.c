@@ -242,6 +242,7 @@ int json_parse(const char *text, size_t len, struct json_node **ret, struct aren
 	struct parser p = { .a = a, .e = e };
 	__attribute__((cleanup(free_handle))) yajl_handle y = NULL;
 	yajl_status status;
+	size_t at;
 
 	if (len > OCI_DOCUMENT_MAX)
 		return err_set(e, ERR_CONFIG, 0, "document larger than %zu bytes", OCI_DOCUMENT_MAX);
@@ -251,8 +252,9 @@ int json_parse(const char *text, size_t len, struct json_node **ret, struct aren
 	yajl_config(y, yajl_dont_validate_strings, 1);
 	p.yajl = y;
 	status = yajl_parse(y, (const unsigned char *)text, len);
+	at = yajl_get_bytes_consumed(y);
 	if (status == yajl_status_ok)
-		status = yajl_complete_parse(y);
+		status = yajl_complete_parse(y); /* counts anew */
 	if (status == yajl_status_ok && p.root) {
 		*ret = p.root;
 		return 0;
@@ -261,7 +263,7 @@ int json_parse(const char *text, size_t len, struct json_node **ret, struct aren
 		return err_ret(e);
 	if (status != yajl_status_client_canceled)
 		syntax_error(y, e);
-	return wrap_place(text, len, yajl_get_bytes_consumed(y), e);
+	return wrap_place(text, len, at, e);
 }
 
 const struct json_node *json_get(const struct json_node *object, const char *key)

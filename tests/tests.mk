@@ -46,3 +46,7 @@ EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/golden/cgroup/
 check_PROGRAMS += tests/unit/linux/mount_options_test
 check_PROGRAMS += tests/unit/linux/rootfs_test
 check_PROGRAMS += tests/unit/base/path_test
+check_PROGRAMS += tests/unit/oci/json_test tests/unit/oci/emit_test tests/unit/oci/names_test
+check_PROGRAMS += tests/unit/oci/decode_test tests/unit/oci/spec_test tests/golden/golden_test
+EXTRA_DIST += tests/golden/schema-exceptions.txt
+EXTRA_DIST += $(foreach kind,config process resources state,$(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/golden/$(kind)/*/*)))
