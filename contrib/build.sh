@@ -31,7 +31,8 @@ run() {
 : >"$log"
 stale() { [ -n "$(cd "$top" && find configure.ac Makefile.am m4/vz_flags.m4 oci runtime extensions tests docs contrib \
 	\( -name '*.mk' -o -name '*.ac' -o -name '*.am' -o -name '*.m4' \) -newer "$1" -print -quit)" ]; }
-if [ ! -e "$top/configure" ] || [ ! -e "$top/Makefile.in" ] || stale Makefile.in; then
+if [ ! -e "$top/configure" ] || [ ! -e "$top/build-aux/install-sh" ] ||
+	[ ! -e "$top/Makefile.in" ] || stale Makefile.in; then
 	run sh "$top/autogen.sh"
 fi
 cd "$dir"

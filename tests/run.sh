@@ -106,10 +106,13 @@ bats_files() {
 }
 
 main_build() {
-	[ -z "${built:-}" ] || return "$built"
+	if [ -n "${built:-}" ]; then
+		[ "$built" = 0 ] || fail_now "$1" "$1" "not run: the build failed"
+		return "$built"
+	fi
 	built=1
-	packages build runtime bundle test || { fail_now "${1:-all}" packages "cannot install"; return 1; }
-	build "${1:-all}" build -t check-programs || return 1
+	packages build runtime bundle test || { fail_now "$1" packages "cannot install"; return 1; }
+	build "$1" build -t check-programs || return 1
 	export VZRUN="$top/build/vzrun"
 	built=0
 }
