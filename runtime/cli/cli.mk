@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The program is main.c alone: everything else is in libvzrun.a, so that tests link the same objects.
-# bin_PROGRAMS += vzrun
-# vzrun_SOURCES = runtime/cli/main.c
-# vzrun_LDADD = libvzrun.a $(VZ_LIBS)
+libvzrun_a_SOURCES += runtime/cli/cli.h
+libvzrun_a_SOURCES += runtime/cli/cmd_control.c
+libvzrun_a_SOURCES += runtime/cli/cmd_events.c
+libvzrun_a_SOURCES += runtime/cli/cmd_info.c
+libvzrun_a_SOURCES += runtime/cli/cmd_run.c
+libvzrun_a_SOURCES += runtime/cli/cmd_state.c
+libvzrun_a_SOURCES += runtime/cli/cmd_update.c
+libvzrun_a_SOURCES += runtime/cli/opt.c runtime/cli/opt.h
+libvzrun_a_SOURCES += runtime/cli/self.c runtime/cli/self.h
+bin_PROGRAMS += vzrun
+vzrun_SOURCES = runtime/cli/main.c
+vzrun_LDADD = libvzrun.a $(VZ_LIBS)

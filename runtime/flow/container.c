@@ -9,11 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "oci/check.h"
 #include "oci/names.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/sys.h"
+#include "runtime/cgroup/plan.h"
 #include "runtime/flow/hooks.h"
 #include "runtime/linux/rdt.h"
 
@@ -268,4 +270,59 @@ int container_save_exit(const char *root, const char *id, int wait_status, struc
 	set_exit(&c, wait_status);
 	c.state.status = OCI_STOPPED;
 	return store_save(&c.dir, &c.state, e);
+}
+
+/* ---- update ---- */
+
+/* What the limits are now: the document's until the first update was saved. */
+static int present_resources(struct container *c, const struct oci_resources **ret, struct err *e)
+{
+	struct oci_spec spec;
+	int r;
+
+	*ret = c->state.resources;
+	if (*ret)
+		return 0;
+	r = store_load_spec(&c->dir, &spec, &c->arena, e);
+	if (r == 0)
+		*ret = spec.linux ? spec.linux->resources : NULL;
+	return r;
+}
+
+static int update_rdt(struct container *c, const struct oci_intel_rdt *rdt, struct err *e)
+{
+	struct oci_intel_rdt named = *rdt;
+
+	if (!c->state.intel_rdt)
+		return err_set(e, ERR_STATE, 0, "the container was created without intelRdt: its schema cannot be changed");
+	named.clos_id = c->state.intel_rdt->clos_id;
+	return rdt_update(NULL, c->id, &named, e);
+}
+
+int container_update(struct container *c, const struct oci_resources *changes, const struct oci_intel_rdt *rdt,
+		     struct err *e)
+{
+	struct oci_resources *merged = arena_new(&c->arena, struct oci_resources);
+	const struct oci_resources *was;
+	int r;
+
+	if (!merged)
+		return err_oom(e);
+	if (c->status == OCI_STOPPED || c->status == OCI_CREATING)
+		return not_running(e);
+	r = need_cgroup(c, e);
+	if (r == 0)
+		r = present_resources(c, &was, e);
+	if (r == 0)
+		r = cg_merge(was, changes, merged, &c->arena, e);
+	if (r == 0)
+		r = check_resources(merged, "", e);
+	if (r == 0 && rdt)
+		r = update_rdt(c, rdt, e);
+	if (r == 0)
+		r = cgroup_update(c->cg, was, changes, e);
+	if (r < 0)
+		return r;
+	c->state.resources = merged;
+	return store_save(&c->dir, &c->state, e);
 }

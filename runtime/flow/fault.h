@@ -11,7 +11,7 @@
 
 #include "runtime/base/err.h"
 
-#if VZRUN_FAULT_INJECTION
+#ifdef VZRUN_FAULT_INJECTION
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

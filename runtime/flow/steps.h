@@ -31,7 +31,7 @@ int step_rdt(struct flow *f, struct err *e);
 void undo_rdt(struct flow *f);
 int step_netdev(struct flow *f, struct err *e);
 void undo_netdev(struct flow *f);
-int step_rlimits(struct flow *f, struct err *e);
+int step_rlimits_host(struct flow *f, struct err *e);
 int step_listener(struct flow *f, struct err *e);
 int step_save(struct flow *f, struct err *e);
 void undo_save(struct flow *f);
@@ -71,6 +71,8 @@ int step_finalise(struct flow *f, struct err *e);
 int step_mask(struct flow *f, struct err *e);
 
 /* init, the process itself: steps_process.c */
+int step_rlimits(struct flow *f, struct err *e);
+int step_rlimits_due(struct flow *f, struct err *e);
 int step_lsm(struct flow *f, struct err *e);
 int step_attributes(struct flow *f, struct err *e);
 int step_seccomp(struct flow *f, struct err *e);
@@ -104,7 +106,8 @@ bool when_hostname(const struct flow *f);
 bool when_sysctl(const struct flow *f);
 bool when_oom_score(const struct flow *f);
 bool when_rdt(const struct flow *f);
-bool when_rlimits(const struct flow *f);
+bool when_rlimits_here(const struct flow *f);
+bool when_rlimits_by_host(const struct flow *f);
 bool when_mount_ns(const struct flow *f);
 bool when_lsm(const struct flow *f);
 bool when_affinity_initial(const struct flow *f);

@@ -451,7 +451,7 @@ void undo_netdev(struct flow *f)
 		netdev_undo(&f->spec.linux->net_devices, netns);
 }
 
-int step_rlimits(struct flow *f, struct err *e)
+int step_rlimits_host(struct flow *f, struct err *e)
 {
 	return rlimits_set(f->pid, &f->process->rlimits, false, e);
 }

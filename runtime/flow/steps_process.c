@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -35,9 +34,14 @@ bool when_lsm(const struct flow *f)
 	return f->process && (f->process->apparmor_profile || f->process->selinux_label);
 }
 
-bool when_rlimits(const struct flow *f)
+bool when_rlimits_here(const struct flow *f)
 {
-	return f->process && f->process->rlimits.n;
+	return f->process && f->process->rlimits.n && !flow_has_userns(f);
+}
+
+bool when_rlimits_by_host(const struct flow *f)
+{
+	return f->process && f->process->rlimits.n && flow_has_userns(f);
 }
 
 bool when_oom_score(const struct flow *f)
@@ -99,6 +103,18 @@ int step_attributes(struct flow *f, struct err *e)
 	return r;
 }
 
+int step_rlimits(struct flow *f, struct err *e)
+{
+	return rlimits_set(0, &f->process->rlimits, false, e);
+}
+
+int step_rlimits_due(struct flow *f, struct err *e)
+{
+	(void)f;
+	(void)e;
+	return 0;
+}
+
 int step_lsm(struct flow *f, struct err *e)
 {
 	int procfs = flow_procfs(f, e);
@@ -127,20 +143,21 @@ int step_seccomp(struct flow *f, struct err *e)
 	return sync_send(f->peer.wr, &m, e) < 0 ? err_ret(e) : 1;
 }
 
-/* The payload's user must be able to open its own standard streams again (/dev/stderr).  /dev/null is everybody's and
- * stays; a read-only or foreign file system is no reason to fail. */
-static void give_stdio(const struct oci_user *u)
+/* The payload's user must be able to open its own standard streams again (/dev/stderr).  Devices (terminals, /dev/null)
+ * are not ours to give; a read-only or foreign file system is no reason to fail. */
+static int give_stdio(const struct oci_user *u, struct err *e)
 {
 	for (int fd = 0; fd < 3; fd++) {
 		struct stat st;
 
-		if (fstat(fd, &st) < 0 || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+		if (fstat(fd, &st) < 0 || st.st_uid == u->uid)
 			continue;
-		if (isatty(fd) || (st.st_uid == u->uid && st.st_gid == u->gid))
+		if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
 			continue;
-		if (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))
-			fchown(fd, u->uid, (gid_t)-1) < 0 ? (void)0 : (void)0;
+		if (fchown(fd, u->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS && errno != EINVAL)
+			return err_sys(e, "chown of standard stream %d", fd);
 	}
+	return 0;
 }
 
 /* CVE-2024-21626: a cwd outside the root shows as "(unreachable)...". */
@@ -166,7 +183,9 @@ int step_creds(struct flow *f, struct err *e)
 
 	if (!p)
 		return 0;
-	give_stdio(&p->user);
+	r = give_stdio(&p->user, e);
+	if (r < 0)
+		return r;
 	/* Only a user namespace can have setgroups denied. */
 	if (flow_has_userns(f)) {
 		procfs = flow_procfs(f, e);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the commands share. */
+
+#include "runtime/cli/opt.h"
+#include "runtime/flow/flow.h"
+
+extern const struct command cmd_create, cmd_start, cmd_run, cmd_exec, cmd_state, cmd_kill, cmd_delete, cmd_list, cmd_ps,
+	cmd_pause, cmd_resume, cmd_update, cmd_events, cmd_features, cmd_spec, cmd_completion;
+
+/* --cgroup-manager and --systemd-cgroup. */
+int cli_driver(const struct cli *c, enum cg_driver_kind *ret, struct err *e);
+
+/* Made absolute from where the command was started; in the arena. */
+int cli_absolute(struct cli *c, const char *path, const char **ret, struct err *e);
+
+/* Write to standard output; a full disk or a closed pipe is an error. */
+int cli_print(const struct str *text, struct err *e);
+
+/* The build's texts for --version and features. */
+void cli_version(struct str *out);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* events: statistics, once or again and again, and out-of-memory events. */
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "oci/emit.h"
+#include "runtime/base/fd.h"
+#include "runtime/cgroup/stats.h"
+#include "runtime/cli/cli.h"
+#include "runtime/flow/container.h"
+#include "runtime/flow/netstats.h"
+
+/* Go's durations: "5s", "500ms", "1m30s", "1.5s"; a bare 0 is refused.  In milliseconds. */
+static int parse_duration(const char *text, int *ret_ms, struct err *e)
+{
+	static const struct {
+		const char *unit;
+		double ms;
+	} units[] = { { "ms", 1 }, { "us", 1e-3 }, { "ns", 1e-6 }, { "s", 1e3 }, { "m", 6e4 }, { "h", 3.6e6 } };
+	const char *p = text;
+	double total = 0;
+
+	while (*p) {
+		char *end;
+		double n = strtod(p, &end);
+		size_t i = 0;
+
+		if (end == p || *p == '-' || *p == '+')
+			break;
+		while (i < ARRAY_SIZE(units) && !str_starts(end, units[i].unit))
+			i++;
+		if (i == ARRAY_SIZE(units))
+			break;
+		total += n * units[i].ms;
+		p = end + strlen(units[i].unit);
+	}
+	if (*p || !(total >= 1) || total > 1e9)
+		return err_set(e, ERR_USAGE, 0, "--interval: \"%s\" is no duration like 5s, 500ms or 1m30s", text);
+	*ret_ms = (int)total;
+	return 0;
+}
+
+static int print_stats(const struct container *box, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	struct emit out = { .out = &text };
+	int r;
+
+	emit_object(&out, NULL);
+	emit_string(&out, "type", "stats");
+	emit_string(&out, "id", box->id);
+	emit_object(&out, "data");
+	r = cg_stats_emit(box->cg, &out, e);
+	if (r == 0)
+		r = netstats_emit((pid_t)box->state.pid, &out, e);
+	emit_object_end(&out);
+	emit_object_end(&out);
+	str_addc(&text, '\n');
+	return r < 0 ? r : cli_print(&text, e);
+}
+
+static int print_oom(const struct container *box, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	struct emit out = { .out = &text };
+
+	emit_object(&out, NULL);
+	emit_string(&out, "type", "oom");
+	emit_string(&out, "id", box->id);
+	emit_object_end(&out);
+	str_addc(&text, '\n');
+	return cli_print(&text, e);
+}
+
+/* Whatever was counted, one read empties it (eventfd and inotify alike). */
+static void drain(int fd)
+{
+	char buf[4096];
+	ssize_t n = read(fd, buf, sizeof buf);
+
+	(void)n;
+}
+
+/* Until process 1 ends. */
+static int follow(const struct container *box, int interval, struct err *e)
+{
+	cleanup_fd int oom = cgroup_oom_watch(box->cg, e);
+	int64_t kills = cgroup_oom_kills(box->cg);
+	int r = print_stats(box, e);
+
+	while (r == 0) {
+		struct pollfd fds[] = { { .fd = box->pidfd, .events = POLLIN }, { .fd = oom, .events = POLLIN } };
+		int n = poll(fds, ARRAY_SIZE(fds), interval);
+
+		if (n < 0 && errno != EINTR)
+			return err_sys(e, "poll");
+		if (fds[0].revents)
+			return 0;
+		if (n > 0 && fds[1].revents) {
+			int64_t now = cgroup_oom_kills(box->cg);
+
+			drain(oom);
+			/* memory.events changes for other reasons too; v1's eventfd speaks only of this one. */
+			r = now < 0 || now != kills ? print_oom(box, e) : 0;
+			kills = now;
+		} else if (n == 0) {
+			r = print_stats(box, e);
+		}
+	}
+	return r;
+}
+
+static int run_events(struct cli *c, struct err *e)
+{
+	cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
+	int interval = 0, r;
+
+	r = parse_duration(c->interval ? c->interval : "5s", &interval, e);
+	if (r == 0)
+		r = store_check_id(c->args.v[0], e);
+	if (r == 0)
+		r = container_open(c->root, c->args.v[0], false, &box, e);
+	if (r < 0)
+		return r;
+	if (box.status == OCI_STOPPED || box.status == OCI_CREATING)
+		return err_set(e, ERR_STATE, 0, "container with id %s is not running", box.id);
+	if (!box.cg)
+		return err_set(e, ERR_UNSUPPORTED, 0, "the container has no cgroup (--cgroup-manager=disabled)");
+	return c->stats ? print_stats(&box, e) : follow(&box, interval, e);
+}
+
+const struct command cmd_events = {
+	"events", CMD_EVENTS, "ID", "print statistics and out-of-memory events", 1, 1, false, run_events,
+};

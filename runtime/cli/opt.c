@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/cli/opt.h"
+
+#include <string.h>
+
+enum opt_kind { OPT_FLAG, OPT_STRING, OPT_LIST };
+
+struct option_row {
+	const char *name;
+	char letter; /* 0: none */
+	enum opt_kind kind;
+	uint32_t commands;
+	size_t offset;
+	const char *value; /* word for the value in --help */
+	const char *help;
+};
+
+#define CREATES (CMD_CREATE | CMD_RUN)
+#define FLAG(n, l, c, m, h) { n, l, OPT_FLAG, c, offsetof(struct cli, m), NULL, h }
+#define STRING(n, l, c, m, v, h) { n, l, OPT_STRING, c, offsetof(struct cli, m), v, h }
+#define LIST(n, l, c, m, v, h) { n, l, OPT_LIST, c, offsetof(struct cli, m), v, h }
+
+static const struct option_row rows[] = {
+	STRING("root", 0, CMD_GLOBAL, root, "DIR", "directory of the containers' state (default: /run/vzrun)"),
+	STRING("log", 0, CMD_GLOBAL, log, "FILE", "append the error record to FILE"),
+	STRING("log-format", 0, CMD_GLOBAL, log_format, "text|json", "format of the log (default: text)"),
+	STRING("log-level", 0, CMD_GLOBAL, log_level, "error|warning|debug", "what the log takes (default: error)"),
+	FLAG("debug", 0, CMD_GLOBAL, debug, "log every step with its time"),
+	FLAG("systemd-cgroup", 0, CMD_GLOBAL, systemd_cgroup, "let systemd make the cgroups"),
+	STRING("cgroup-manager", 0, CMD_GLOBAL, cgroup_manager, "cgroupfs|systemd|disabled", "who makes the cgroups"),
+	STRING("rootless", 0, CMD_GLOBAL, rootless, "true|false|auto", "ignore what only root can do (default: auto)"),
+	FLAG("version", 'v', CMD_GLOBAL, version, "print the version"),
+	FLAG("help", 'h', CMD_GLOBAL | CMD_ALL, help, "print this text"),
+
+	STRING("bundle", 'b', CREATES | CMD_SPEC, bundle, "DIR", "the bundle (default: the current directory)"),
+	STRING("config", 'f', CREATES, config, "FILE", "the document in the bundle (default: config.json)"),
+	STRING("console-socket", 0, CREATES | CMD_EXEC, console_socket, "PATH", "socket that gets the terminal's master"),
+	STRING("pidfd-socket", 0, CREATES | CMD_EXEC, pidfd_socket, "PATH", "socket that gets a pidfd of the process"),
+	STRING("pid-file", 0, CREATES | CMD_EXEC, pid_file, "FILE", "write the process id to FILE"),
+	STRING("preserve-fds", 0, CREATES | CMD_EXEC, preserve_fds, "N", "hand on N descriptors from 3 up"),
+	FLAG("no-pivot", 0, CREATES, no_pivot, "do not use pivot_root (initramfs)"),
+	FLAG("no-new-keyring", 0, CREATES, no_new_keyring, "keep the caller's session keyring"),
+	FLAG("no-subreaper", 0, CREATES, no_subreaper, "do not reap what the container leaves behind"),
+	FLAG("detach", 'd', CMD_RUN | CMD_EXEC, detach, "return when the process runs"),
+	FLAG("keep", 0, CMD_RUN, keep, "do not delete the container when it ends"),
+
+	STRING("cwd", 0, CMD_EXEC, cwd, "DIR", "working directory in the container"),
+	LIST("env", 'e', CMD_EXEC, env, "NAME=VALUE", "set a variable (may be repeated)"),
+	FLAG("tty", 't', CMD_EXEC, tty, "give the process a terminal"),
+	STRING("user", 'u', CMD_EXEC, user, "UID[:GID]", "user of the process"),
+	LIST("additional-gids", 'g', CMD_EXEC, additional_gids, "GID", "a further group (may be repeated)"),
+	STRING("process", 'p', CMD_EXEC, process, "FILE", "the process document"),
+	STRING("process-label", 0, CMD_EXEC, process_label, "LABEL", "SELinux label of the process"),
+	STRING("apparmor", 0, CMD_EXEC, apparmor, "PROFILE", "AppArmor profile of the process"),
+	FLAG("no-new-privs", 0, CMD_EXEC, no_new_privs, "set no_new_privs"),
+	LIST("cap", 'c', CMD_EXEC, caps, "CAP", "a further capability (may be repeated)"),
+	LIST("cgroup", 0, CMD_EXEC, cgroups, "[CTRL:]PATH", "run in this sub-cgroup (may be repeated)"),
+	FLAG("ignore-paused", 0, CMD_EXEC, ignore_paused, "enter a paused container"),
+
+	FLAG("all", 'a', CMD_KILL, all, "signal every process of the container"),
+	FLAG("force", 'f', CMD_DELETE, force, "kill it first; a missing container is no error"),
+	STRING("format", 'f', CMD_LIST | CMD_PS, format, "table|json", "format of the output (default: table)"),
+	FLAG("quiet", 'q', CMD_LIST, quiet, "print only the ids"),
+	FLAG("stats", 0, CMD_EVENTS, stats, "print the statistics once"),
+	STRING("interval", 0, CMD_EVENTS, interval, "DURATION", "time between statistics (default: 5s)"),
+	FLAG("rootless", 0, CMD_SPEC, spec_rootless, "a document for a plain user"),
+	FLAG("steps", 0, CMD_FEATURES, steps, "print the table of steps instead"),
+
+	STRING("resources", 'r', CMD_UPDATE, resources, "FILE|-", "read linux.resources from FILE; other options are ignored"),
+	STRING("blkio-weight", 0, CMD_UPDATE, blkio_weight, "N", "block I/O weight, 10 to 1000"),
+	STRING("cpu-period", 0, CMD_UPDATE, cpu_period, "US", "CPU period"),
+	STRING("cpu-quota", 0, CMD_UPDATE, cpu_quota, "US", "CPU time in a period; -1: unlimited"),
+	STRING("cpu-burst", 0, CMD_UPDATE, cpu_burst, "US", "unused quota that may be saved up"),
+	STRING("cpu-share", 0, CMD_UPDATE, cpu_shares, "N", "CPU shares"),
+	STRING("cpu-rt-period", 0, CMD_UPDATE, cpu_rt_period, "US", "realtime period (v1)"),
+	STRING("cpu-rt-runtime", 0, CMD_UPDATE, cpu_rt_runtime, "US", "realtime runtime (v1)"),
+	STRING("cpu-idle", 0, CMD_UPDATE, cpu_idle, "0|1", "run only when nothing else wants to"),
+	STRING("cpuset-cpus", 0, CMD_UPDATE, cpuset_cpus, "LIST", "CPUs"),
+	STRING("cpuset-mems", 0, CMD_UPDATE, cpuset_mems, "LIST", "memory nodes"),
+	STRING("kernel-memory", 0, CMD_UPDATE, kernel_memory, "BYTES", "accepted and ignored: the kernel has it no more"),
+	STRING("kernel-memory-tcp", 0, CMD_UPDATE, kernel_memory_tcp, "BYTES", "accepted and ignored, likewise"),
+	STRING("memory", 0, CMD_UPDATE, memory, "BYTES", "memory limit; -1: unlimited"),
+	STRING("memory-reservation", 0, CMD_UPDATE, memory_reservation, "BYTES", "memory that is reclaimed last"),
+	STRING("memory-swap", 0, CMD_UPDATE, memory_swap, "BYTES", "memory and swap together; -1: unlimited"),
+	STRING("pids-limit", 0, CMD_UPDATE, pids_limit, "N", "number of processes; -1: unlimited"),
+	STRING("l3-cache-schema", 0, CMD_UPDATE, l3_cache_schema, "SCHEMA", "resctrl: cache"),
+	STRING("mem-bw-schema", 0, CMD_UPDATE, mem_bw_schema, "SCHEMA", "resctrl: memory bandwidth"),
+};
+
+/* ---- parsing ---- */
+
+struct parser {
+	struct cli *c;
+	char **argv;
+	int argc, at;
+	uint32_t scope;
+};
+
+static const struct option_row *find_row(uint32_t scope, const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!(rows[i].commands & scope))
+			continue;
+		if (strlen(rows[i].name) == len && strncmp(rows[i].name, name, len) == 0)
+			return &rows[i];
+		if (len == 1 && rows[i].letter == *name)
+			return &rows[i];
+	}
+	/* crun prints its version for -V too. */
+	return scope == CMD_GLOBAL && len == 1 && *name == 'V' ? find_row(scope, "v", 1) : NULL;
+}
+
+static int list_add(struct cli *c, struct oci_strs *list, const char *value, struct err *e)
+{
+	const char **more = arena_alloc_n(&c->arena, list->n + 2, sizeof *more);
+
+	if (!more)
+		return err_oom(e);
+	if (list->n)
+		memcpy(more, list->v, list->n * sizeof *more);
+	more[list->n] = value;
+	*list = (struct oci_strs){ .v = more, .n = list->n + 1 };
+	return 0;
+}
+
+static int set_flag(bool *flag, const struct option_row *row, const char *value, struct err *e)
+{
+	if (!value || strcmp(value, "true") == 0 || strcmp(value, "1") == 0)
+		*flag = true;
+	else if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
+		*flag = false;
+	else
+		return err_set(e, ERR_USAGE, 0, "--%s: \"%s\" is neither true nor false", row->name, value);
+	return 0;
+}
+
+static int set_value(struct parser *p, const struct option_row *row, const char *value, struct err *e)
+{
+	void *member = (char *)p->c + row->offset;
+
+	if (row->kind == OPT_FLAG)
+		return set_flag(member, row, value, e);
+	if (!value) {
+		if (p->at >= p->argc)
+			return err_set(e, ERR_USAGE, 0, "flag needs an argument: --%s", row->name);
+		value = p->argv[p->at++];
+	}
+	if (row->kind == OPT_LIST)
+		return list_add(p->c, member, value, e);
+	*(const char **)member = value;
+	return 0;
+}
+
+static int parse_option(struct parser *p, const char *text, struct err *e)
+{
+	const char *name = text + 1 + (text[1] == '-');
+	const char *equals = strchr(name, '=');
+	size_t len = equals ? (size_t)(equals - name) : strlen(name);
+	const struct option_row *row = find_row(p->scope, name, len);
+
+	if (!row)
+		return err_set(e, ERR_USAGE, 0, "flag provided but not defined: %.64s (see vzrun %s%s--help)", text,
+			       p->c->command ? p->c->command->name : "", p->c->command ? " " : "");
+	return set_value(p, row, equals ? equals + 1 : NULL, e);
+}
+
+static bool is_option(const char *text)
+{
+	return text[0] == '-' && text[1] != '\0';
+}
+
+static int find_command(struct cli *c, const char *name, struct err *e)
+{
+	for (size_t i = 0; cli_commands[i]; i++)
+		if (strcmp(cli_commands[i]->name, name) == 0) {
+			c->command = cli_commands[i];
+			return 0;
+		}
+	return err_set(e, ERR_USAGE, 0, "unknown command \"%.64s\" (see vzrun --help)", name);
+}
+
+static int parse_globals(struct parser *p, struct err *e)
+{
+	p->scope = CMD_GLOBAL;
+	while (p->at < p->argc && is_option(p->argv[p->at])) {
+		int r = parse_option(p, p->argv[p->at++], e);
+
+		if (r < 0)
+			return r;
+	}
+	p->c->explicit_root = p->c->root != NULL;
+	return 0;
+}
+
+static int parse_command(struct parser *p, struct err *e)
+{
+	bool options = true;
+
+	p->scope = p->c->command->bit;
+	while (p->at < p->argc) {
+		char *text = p->argv[p->at++];
+		int r;
+
+		if (options && strcmp(text, "--") == 0) {
+			options = false;
+			continue;
+		}
+		if (options && is_option(text)) {
+			r = parse_option(p, text, e);
+		} else {
+			r = list_add(p->c, &p->c->args, text, e);
+			options = options && !p->c->command->stop_at_first;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check_args(const struct cli *c, struct err *e)
+{
+	const struct command *cmd = c->command;
+
+	if (c->help)
+		return 0;
+	if (c->args.n < cmd->min_args)
+		return err_set(e, ERR_USAGE, 0, "\"%s\" requires a minimum of %zu argument%s: vzrun %s [options] %s",
+			       cmd->name, cmd->min_args, cmd->min_args == 1 ? "" : "s", cmd->name, cmd->arguments);
+	if (c->args.n > cmd->max_args)
+		return err_set(e, ERR_USAGE, 0, "\"%s\" requires a maximum of %zu argument%s: vzrun %s [options] %s",
+			       cmd->name, cmd->max_args, cmd->max_args == 1 ? "" : "s", cmd->name, cmd->arguments);
+	return 0;
+}
+
+int cli_parse(struct cli *c, int argc, char **argv, struct err *e)
+{
+	struct parser p = { .c = c, .argv = argv, .argc = argc, .at = 1 };
+	int r;
+
+	r = parse_globals(&p, e);
+	if (r < 0 || c->version || (c->help && p.at >= argc))
+		return r;
+	if (p.at >= argc) {
+		c->help = true;
+		return 0;
+	}
+	if (strcmp(argv[p.at], "help") == 0) {
+		c->help = true;
+		return ++p.at < argc ? find_command(c, argv[p.at], e) : 0;
+	}
+	r = find_command(c, argv[p.at++], e);
+	if (r == 0)
+		r = parse_command(&p, e);
+	return r < 0 ? r : check_args(c, e);
+}
+
+/* ---- texts ---- */
+
+static void help_row(const struct option_row *row, struct str *out)
+{
+	struct str left = { 0 };
+
+	str_addf(&left, "   --%s", row->name);
+	if (row->letter)
+		str_addf(&left, ", -%c", row->letter);
+	if (row->value)
+		str_addf(&left, " %s", row->value);
+	str_addf(out, "%-42s %s\n", str_cstr(&left), row->help);
+	str_done(&left);
+}
+
+void cli_help(const struct command *command, struct str *out)
+{
+	uint32_t scope = command ? command->bit : CMD_GLOBAL;
+
+	if (command) {
+		str_addf(out, "NAME:\n   vzrun %s - %s\n\nUSAGE:\n   vzrun %s [options] %s\n", command->name,
+			 command->help, command->name, command->arguments);
+	} else {
+		str_add(out, "NAME:\n   vzrun - Open Container Initiative runtime\n\n"
+			     "USAGE:\n   vzrun [options] command [options] [arguments...]\n\nCOMMANDS:\n");
+		for (size_t i = 0; cli_commands[i]; i++)
+			str_addf(out, "   %-12s %s\n", cli_commands[i]->name, cli_commands[i]->help);
+	}
+	str_add(out, "\nOPTIONS:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].commands & scope)
+			help_row(&rows[i], out);
+}
+
+static void option_words(uint32_t scope, struct str *out)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].commands & scope)
+			str_addf(out, "--%s ", rows[i].name);
+}
+
+void cli_option_list(struct str *out)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].commands & CMD_GLOBAL)
+			str_addf(out, "vzrun --%s\n", rows[i].name);
+	for (size_t c = 0; cli_commands[c]; c++)
+		for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+			if (rows[i].commands & cli_commands[c]->bit)
+				str_addf(out, "%s --%s\n", cli_commands[c]->name, rows[i].name);
+}
+
+int cli_completion(const char *shell, struct str *out)
+{
+	if (strcmp(shell, "bash") != 0)
+		return -ENOENT;
+	str_add(out, "# bash completion for vzrun; made by: vzrun completion bash\n"
+		     "_vzrun() {\n"
+		     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} command= word i\n"
+		     "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+		     "\t\tword=${COMP_WORDS[i]}\n"
+		     "\t\tcase $word in\n");
+	str_add(out, "\t\t");
+	for (size_t i = 0; cli_commands[i]; i++)
+		str_addf(out, "%s%s", i ? "|" : "", cli_commands[i]->name);
+	str_add(out, ")\n\t\t\tcommand=$word\n\t\t\tbreak\n\t\t\t;;\n\t\tesac\n\tdone\n\tcase $command in\n");
+	for (size_t i = 0; cli_commands[i]; i++) {
+		str_addf(out, "\t%s)\n\t\tCOMPREPLY=($(compgen -W '", cli_commands[i]->name);
+		option_words(cli_commands[i]->bit, out);
+		str_add(out, "' -- \"$cur\"))\n\t\t[[ $cur == -* ]] || "
+			     "COMPREPLY+=($(compgen -W \"$(vzrun list -q 2>/dev/null)\" -- \"$cur\"))\n\t\t;;\n");
+	}
+	str_add(out, "\t*)\n\t\tCOMPREPLY=($(compgen -W '");
+	option_words(CMD_GLOBAL, out);
+	for (size_t i = 0; cli_commands[i]; i++)
+		str_addf(out, "%s ", cli_commands[i]->name);
+	str_add(out, "' -- \"$cur\"))\n\t\t;;\n\tesac\n}\ncomplete -o default -F _vzrun vzrun\n");
+	return 0;
+}

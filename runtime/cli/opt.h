@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The command line: one table of options for all commands.  It drives parsing, --help, shell completion and a test that
+ * compares it with the man page.
+ *
+ * Go's flag package set the habits of runc's callers: `-opt` is `--opt`, values come as `--opt=v` or `--opt v`, switches may be
+ * given as `--opt=false`.  Options may follow the container id, but not for exec, ps and kill, whose own arguments begin
+ * there. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "oci/spec.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+
+enum command_bit {
+	CMD_CREATE = 1 << 0,
+	CMD_START = 1 << 1,
+	CMD_RUN = 1 << 2,
+	CMD_EXEC = 1 << 3,
+	CMD_STATE = 1 << 4,
+	CMD_KILL = 1 << 5,
+	CMD_DELETE = 1 << 6,
+	CMD_LIST = 1 << 7,
+	CMD_PS = 1 << 8,
+	CMD_PAUSE = 1 << 9,
+	CMD_RESUME = 1 << 10,
+	CMD_UPDATE = 1 << 11,
+	CMD_EVENTS = 1 << 12,
+	CMD_FEATURES = 1 << 13,
+	CMD_SPEC = 1 << 14,
+	CMD_COMPLETION = 1 << 15,
+	CMD_GLOBAL = 1 << 30,
+	CMD_ALL = CMD_GLOBAL - 1,
+};
+
+struct cli {
+	struct arena arena;
+	/* before the command */
+	const char *root, *log, *log_format, *log_level, *cgroup_manager, *rootless;
+	bool systemd_cgroup, debug, version;
+	/* anywhere */
+	bool help;
+	/* create, run, exec */
+	const char *bundle, *config, *console_socket, *pidfd_socket, *pid_file, *preserve_fds;
+	bool detach, keep, no_pivot, no_new_keyring, no_subreaper;
+	/* exec */
+	const char *cwd, *user, *process, *process_label, *apparmor;
+	struct oci_strs env, additional_gids, caps, cgroups;
+	bool tty, no_new_privs, ignore_paused;
+	/* kill, delete, list, ps, events, spec, features */
+	bool all, force, quiet, stats, spec_rootless, steps;
+	const char *format, *interval;
+	/* update */
+	const char *resources, *blkio_weight, *cpu_period, *cpu_quota, *cpu_burst, *cpu_shares, *cpu_rt_period,
+		*cpu_rt_runtime, *cpu_idle, *cpuset_cpus, *cpuset_mems, *memory, *memory_reservation, *memory_swap,
+		*kernel_memory, *kernel_memory_tcp, *pids_limit, *l3_cache_schema, *mem_bw_schema;
+
+	const struct command *command;
+	bool explicit_root;
+	struct oci_strs args; /* what is no option */
+};
+
+struct command {
+	const char *name;
+	uint32_t bit;
+	const char *arguments; /* for the usage line */
+	const char *help;
+	size_t min_args, max_args;
+	bool stop_at_first;    /* what follows the first argument is no option of ours */
+	int (*run)(struct cli *c, struct err *e); /* the exit status, or below zero */
+};
+
+extern const struct command *const cli_commands[]; /* main.c; NULL-terminated */
+
+int cli_parse(struct cli *c, int argc, char **argv, struct err *e);
+void cli_help(const struct command *command, struct str *out); /* NULL: of the program */
+
+/* Completion scripts, made from the table: "bash". */
+int cli_completion(const char *shell, struct str *out);
+
+/* One line per option: "COMMAND --name", for the test of the man page. */
+void cli_option_list(struct str *out);

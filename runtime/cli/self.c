@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/cli/self.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+/* Not F_SEAL_FUTURE_WRITE: kernels before 5.10 did not keep it on all mappings. */
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* Only these put a process of ours inside.  A word that is an option's value costs nothing but the copy. */
+static bool enters_container(int argc, char **argv)
+{
+	static const char *const commands[] = { "create", "run", "exec", "restore" };
+
+	for (int i = 1; i < argc; i++)
+		for (size_t n = 0; n < ARRAY_SIZE(commands); n++)
+			if (strcmp(argv[i], commands[n]) == 0)
+				return true;
+	return false;
+}
+
+static bool is_sealed(int fd)
+{
+	return fcntl(fd, F_GET_SEALS) == SEALS;
+}
+
+static int make_copy(int exe, struct err *e)
+{
+	/* MFD_EXEC is not known before Linux 6.3, and demanded by some policies since. */
+	cleanup_fd int copy = memfd_create("vzrun", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	struct stat st;
+	off_t left;
+
+	if (copy < 0 && errno == EINVAL)
+		copy = memfd_create("vzrun", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (copy < 0 || fstat(exe, &st) < 0)
+		return err_sys(e, "copy of the program");
+	for (left = st.st_size; left > 0;) {
+		ssize_t n = sendfile(copy, exe, NULL, (size_t)left);
+
+		if (n <= 0)
+			return err_sys(e, "copy of the program");
+		left -= n;
+	}
+	if (fchmod(copy, 0511) < 0 || fcntl(copy, F_ADD_SEALS, SEALS) < 0)
+		return err_sys(e, "copy of the program: seals");
+	return fd_take(&copy);
+}
+
+int self_protect(int argc, char **argv, struct err *e)
+{
+	extern char **environ;
+	cleanup_fd int exe = -1, copy = -1;
+
+	if (!enters_container(argc, argv))
+		return 0;
+	exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (exe < 0)
+		return err_sys(e, "open /proc/self/exe");
+	if (is_sealed(exe))
+		return 0;
+	copy = make_copy(exe, e);
+	if (copy < 0)
+		return copy;
+	sys_execveat(copy, "", argv, environ, AT_EMPTY_PATH);
+	return err_sys(e, "exec of the program's copy");
+}
