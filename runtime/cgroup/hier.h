@@ -95,6 +95,7 @@ int cg_refuse(struct cg_planner *p, const char *field, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int cg_cpuset_plan(struct cg_planner *p);
 int cg_rdma_plan(struct cg_planner *p);
+int cg_hugetlb_plan(struct cg_planner *p, const char *suffix);
 int cg_pids_plan(struct cg_planner *p);
 int cg_swap_check(struct cg_planner *p, struct opt_i64 *ret_limit, struct opt_i64 *ret_swap);
 

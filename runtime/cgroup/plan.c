@@ -112,7 +112,7 @@ static struct cg_write *grow(struct cg_planner *p)
 struct cg_write *cg_row(struct cg_planner *p, const char *field, const char *file, const char *fmt, ...)
 {
 	struct cg_write *w, *dummy = &(struct cg_write){ 0 };
-	char value[1024], *pointer, *text;
+	char value[4096], *pointer, *text; /* no cgroup file takes more than a page */
 	va_list ap;
 	int n;
 
@@ -163,6 +163,36 @@ int cg_cpuset_plan(struct cg_planner *p)
 	return cg_done(p);
 }
 
+/* It becomes a part of a file's name: "64KB", "2MB", "1GB" and nothing else. */
+static bool is_page_size(const char *s)
+{
+	size_t digits = s ? strspn(s, "0123456789") : 0;
+
+	return digits > 0 && digits < 10 && s[digits] && strchr("KMG", s[digits]) && strcmp(s + digits + 1, "B") == 0;
+}
+
+int cg_hugetlb_plan(struct cg_planner *p, const char *suffix)
+{
+	for (size_t i = 0; i < p->r->hugepage_limits.n; i++) {
+		const struct oci_hugepage_limit *h = &p->r->hugepage_limits.v[i];
+		const char *file, *rsvd;
+		char field[64];
+
+		if (!is_page_size(h->page_size))
+			return err_set(p->e, ERR_CONFIG, 0,
+				       "/linux/resources/hugepageLimits/%zu/pageSize: '%.40s' is not like 64KB, 2MB or 1GB", i,
+				       h->page_size ? h->page_size : "");
+		file = arena_printf(p->arena, "hugetlb.%s.%s", h->page_size, suffix);
+		rsvd = arena_printf(p->arena, "hugetlb.%s.rsvd.%s", h->page_size, suffix);
+		if (!file || !rsvd)
+			return err_oom(p->e);
+		snprintf(field, sizeof field, "hugepageLimits/%zu", i);
+		cg_row(p, field, file, "%llu", (unsigned long long)h->limit);
+		cg_row(p, field, rsvd, "%llu", (unsigned long long)h->limit)->may_be_absent = true; /* Linux 5.7 */
+	}
+	return cg_done(p);
+}
+
 int cg_rdma_plan(struct cg_planner *p)
 {
 	for (size_t i = 0; i < p->r->rdma.n; i++) {
@@ -171,6 +201,8 @@ int cg_rdma_plan(struct cg_planner *p)
 		int n = 0;
 
 		snprintf(field, sizeof field, "rdma/%.100s", d->device);
+		if (!*d->device || d->device[strcspn(d->device, " \t\n")])
+			return err_set(p->e, ERR_CONFIG, 0, "/linux/resources/%s: not the name of a device", field);
 		if (d->hca_handles.set)
 			n += snprintf(value, sizeof value, " hca_handle=%llu", (unsigned long long)d->hca_handles.v);
 		if (d->hca_objects.set)

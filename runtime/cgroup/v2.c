@@ -181,19 +181,7 @@ static int plan_io(struct cg_planner *p)
 
 static int plan_hugetlb(struct cg_planner *p)
 {
-	for (size_t i = 0; i < p->r->hugepage_limits.n; i++) {
-		const struct oci_hugepage_limit *h = &p->r->hugepage_limits.v[i];
-		const char *file = arena_printf(p->arena, "hugetlb.%s.max", h->page_size);
-		const char *rsvd = arena_printf(p->arena, "hugetlb.%s.rsvd.max", h->page_size);
-		char field[64];
-
-		if (!file || !rsvd)
-			return err_oom(p->e);
-		snprintf(field, sizeof field, "hugepageLimits/%zu", i);
-		cg_row(p, field, file, "%llu", (unsigned long long)h->limit);
-		cg_row(p, field, rsvd, "%llu", (unsigned long long)h->limit)->may_be_absent = true; /* Linux 5.7 */
-	}
-	return cg_done(p);
+	return cg_hugetlb_plan(p, "max");
 }
 
 static int refuse_net_cls(struct cg_planner *p)
