@@ -50,3 +50,4 @@ check_PROGRAMS += tests/unit/oci/json_test tests/unit/oci/emit_test tests/unit/o
 check_PROGRAMS += tests/unit/oci/decode_test tests/unit/oci/spec_test tests/golden/golden_test
 EXTRA_DIST += tests/golden/schema-exceptions.txt
 EXTRA_DIST += $(foreach kind,config process resources state,$(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/golden/$(kind)/*/*)))
+check_PROGRAMS += tests/unit/linux/mount_test

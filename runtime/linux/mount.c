@@ -189,9 +189,17 @@ static int open_target(const struct mount_context *c, const struct mount_wish *w
 	return r < 0 ? r : fd_take(&fd);
 }
 
-static int move_failed(int r, const struct mount_wish *w, struct err *e)
+static bool is_dir(int fd)
 {
-	if (r == -ENOTDIR)
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The kernel says only EINVAL to a directory on a file. */
+static int move_failed(int r, const struct mount_wish *w, int tree, int target, struct err *e)
+{
+	if (is_dir(tree) != is_dir(target))
 		return err_set(e, ERR_KERNEL, ENOTDIR, "mount %s: a directory and a file cannot be mounted on each other",
 			       w->target);
 	return err_set(e, ERR_KERNEL, -r, "mount %s", w->target);
@@ -331,7 +339,7 @@ int mount_place(const struct mount_context *c, const struct mount_wish *w, int s
 	if (r == -ENOSYS)
 		return attach_bind_old(c, w, tree, target, e);
 	if (r < 0)
-		return move_failed(r, w, e);
+		return move_failed(r, w, tree, target, e);
 	r = mount_set_propagation(w, tree, e);
 	return r < 0 ? r : fd_take(&tree);
 }

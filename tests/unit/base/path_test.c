@@ -85,9 +85,11 @@ static void make_tree(void)
 
 static void remove_tree(void)
 {
+	cleanup_fd int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
 	fd_close(&root);
 	fd_close(&top);
-	fs_remove_tree(AT_FDCWD, base, &e);
+	CHECK_INT(fs_remove_tree(tmp, base + strlen("/tmp/"), &e), 0);
 }
 
 /* Where a descriptor stands, below the root. */
