@@ -74,7 +74,7 @@ static int check_owner(const struct oci_spec *spec, const char *p, const char *k
 		if (str_ends(prefix, ".") ? !str_starts(name, prefix) : strcmp(name, prefix) != 0)
 			continue;
 		if (!check_has_ns(spec, owners[i].type))
-			return bad(e, "%s: sysctl '%.80s' needs a %s namespace in /linux/namespaces", p, key,
+			return bad(e, "%s: sysctl '%.80s' needs namespace '%s' in /linux/namespaces", p, key,
 				   owners[i].ns);
 		return 0;
 	}

@@ -31,8 +31,8 @@ static int fail(const struct walk_at *at, const struct ctx *c, const char *fmt, 
 	va_start(ap, fmt);
 	vsnprintf(words, sizeof words, fmt, ap);
 	va_end(ap);
-	return err_set(c->e, ERR_CONFIG, 0, "%s%s%s", walk_pointer(at, pointer, sizeof pointer),
-		       words[0] == '/' ? "" : ": ", words);
+	walk_pointer(at, pointer, sizeof pointer);
+	return err_set(c->e, ERR_CONFIG, 0, "%s%s%s", pointer, *pointer && words[0] != '/' ? ": " : "", words);
 }
 
 static int wrong_kind(const char *expected, const struct json_node *n, const struct walk_at *at, const struct ctx *c)

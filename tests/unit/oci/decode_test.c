@@ -153,7 +153,7 @@ TEST(an_embedded_object_twice)
 
 TEST(pointers_in_errors)
 {
-	refused("3", ": expected object, got number");
+	refused("3", "expected object, got number");
 	refused("{\"s\":1}", "/s: expected string, got number");
 	refused("{\"strs\":[\"a\",[]]}", "/strs/1: expected string, got array");
 	refused("{\"b\":0}", "/b: expected boolean, got number");

@@ -185,6 +185,51 @@ static const struct json_node *linux_part(const struct json_node *doc, const cha
 	return json_get(json_get(json_get(doc, "linux"), a), b);
 }
 
+TEST(parsers_name_their_document)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct oci_process process;
+	struct oci_resources resources;
+	struct oci_state state;
+	struct err e;
+
+	CHECK_INT(oci_process_parse("{\"cwd\":\"/x\"}", 12, "process.json", &process, &a, &e), 0);
+	CHECK_STR(process.cwd, "/x");
+	CHECK(oci_process_parse("{}", 2, "process.json", &process, &a, &e) < 0);
+	CHECK_STR(e.text, "process.json: /cwd: required, but missing");
+	CHECK_INT(oci_resources_parse("{\"pids\":{\"limit\":7}}", 20, "stdin", &resources, &a, &e), 0);
+	CHECK_INT(resources.pids->limit.v, 7);
+	CHECK(oci_resources_parse("[]", 2, "stdin", &resources, &a, &e) < 0);
+	CHECK_STR(e.text, "stdin: expected object, got array");
+	CHECK_INT(oci_state_parse("{\"version\":1,\"id\":\"c\"}", 22, "state.json", &state, &a, &e), 0);
+	CHECK_STR(state.id, "c");
+	CHECK(oci_state_parse("{\"version\":1", 12, "state.json", &state, &a, &e) < 0);
+	CHECK_STR(e.text, "state.json: line 1, column 13: parse error: premature EOF");
+}
+
+TEST(features_with_everything)
+{
+	static const char *const archs[] = { "SCMP_ARCH_ARM", NULL };
+	static const char *const unsafe[] = { "bundle", NULL };
+	struct oci_pair pair = { "org.example.version", "1" };
+	const struct oci_map annotations = { &pair, 1 };
+	const struct oci_features f = { .seccomp = true, .seccomp_archs = archs, .memory_policy = true,
+					.annotations = &annotations, .unsafe_annotations = unsafe };
+	cleanup_arena struct arena a = { 0 };
+	cleanup_str struct str out = { 0 };
+	struct json_node *doc;
+	struct err e;
+
+	oci_features_emit(&f, &out);
+	CHECK_INT(json_parse(out.s, out.len, &doc, &a, &e), 0);
+	CHECK_STR(linux_part(doc, "seccomp", "archs")->child->text, "SCMP_ARCH_ARM");
+	CHECK(linux_part(doc, "seccomp", "archs")->child->next == NULL);
+	CHECK_STR(linux_part(doc, "memoryPolicy", "modes")->child->text, "MPOL_DEFAULT");
+	CHECK_STR(linux_part(doc, "memoryPolicy", "flags")->child->text, "MPOL_F_NUMA_BALANCING");
+	CHECK_STR(json_get(json_get(doc, "annotations"), "org.example.version")->text, "1");
+	CHECK_STR(json_get(doc, "potentiallyUnsafeConfigAnnotations")->child->text, "bundle");
+}
+
 TEST(features)
 {
 	static const char *const options[] = { "ro", "rro", NULL };
