@@ -52,6 +52,8 @@ int fs_write_fd(int fd, const void *data, size_t len, const char *what, struct e
 			continue;
 		if (n < 0)
 			return err_sys(e, "write %s", what);
+		if (n == 0 && len > 0)
+			return err_set(e, ERR_KERNEL, EIO, "write %s", what);
 		p += n;
 		len -= (size_t)n;
 	} while (len > 0);
@@ -94,6 +96,8 @@ int fs_mkdir_all(const char *path, mode_t mode, struct err *e)
 
 	if (len >= sizeof buf)
 		return err_set(e, ERR_KERNEL, ENAMETOOLONG, "mkdir %s", path);
+	if (len == 0)
+		return err_set(e, ERR_KERNEL, ENOENT, "mkdir of an empty path");
 	if (mkdir(path, mode) == 0 || errno == EEXIST)
 		return 0;
 	if (errno != ENOENT)

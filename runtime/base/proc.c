@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/base/proc.h"
 
+#include <ctype.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -178,7 +180,7 @@ static void pump_output(struct pump *p, struct str *ret)
 	ssize_t n = read(p->out, buf, sizeof buf);
 
 	if (n > 0) {
-		size_t room = p->keep - ret->len;
+		size_t room = p->keep > ret->len ? p->keep - ret->len : 0;
 
 		str_addn(ret, buf, (size_t)n < room ? (size_t)n : room);
 	} else if (n == 0 || errno != EINTR) {
@@ -203,7 +205,7 @@ static int pump_run(struct pump *p, const struct proc_run *what, int pidfd, int6
 
 		if (deadline && left <= 0)
 			return -ETIMEDOUT;
-		if (poll(fds, ARRAY_SIZE(fds), (int)left) < 0) {
+		if (poll(fds, ARRAY_SIZE(fds), left > INT_MAX ? INT_MAX : (int)left) < 0) {
 			if (errno == EINTR)
 				continue;
 			return -errno;
@@ -277,8 +279,11 @@ int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
 		kill(-pid, SIGKILL);
 		kill(pid, SIGKILL);
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	while (waitpid(pid, &status, 0) < 0) {
+		/* Without a status nothing says that it went well (SIGCHLD is ignored, for one). */
+		if (errno != EINTR)
+			return err_sys(e, "%s: wait", what->path);
+	}
 	if (r == -ETIMEDOUT)
 		return err_set(e, ERR_KERNEL, ETIMEDOUT, "%s: no end after %u s", what->path, what->timeout);
 	if (r < 0)
@@ -290,9 +295,20 @@ int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
 
 const char *proc_status_text(int status, char *buf, size_t size)
 {
-	if (WIFSIGNALED(status))
-		snprintf(buf, size, "signal: %s", strsignal(WTERMSIG(status)));
-	else
+	const char *name;
+
+	if (!WIFSIGNALED(status)) {
 		snprintf(buf, size, "exit status %d", WEXITSTATUS(status));
+		return buf;
+	}
+	name = sigdescr_np(WTERMSIG(status));
+	if (!name)
+		snprintf(buf, size, "signal: signal %d", WTERMSIG(status));
+	else if (islower((unsigned char)name[1])) /* "killed", but "CPU time limit exceeded" and "I/O possible" */
+		snprintf(buf, size, "signal: %c%s", tolower((unsigned char)name[0]), name + 1);
+	else
+		snprintf(buf, size, "signal: %s", name);
+	if (WCOREDUMP(status) && strlen(buf) + sizeof " (core dumped)" <= size)
+		strcat(buf, " (core dumped)");
 	return buf;
 }

@@ -15,7 +15,8 @@ static bool str_reserve(struct str *s, size_t more)
 
 	if (s->failed)
 		return false;
-	if (__builtin_add_overflow(s->len, more, &need) || need + 1 < need) {
+	/* Half of what a size can hold: doubling below never wraps. */
+	if (__builtin_add_overflow(s->len, more, &need) || need >= SIZE_MAX / 2) {
 		s->failed = true;
 		return false;
 	}
