@@ -56,3 +56,5 @@ check_PROGRAMS += tests/unit/base/err_test
 check_PROGRAMS += tests/unit/base/fs_test
 check_PROGRAMS += tests/unit/base/proc_test
 check_PROGRAMS += tests/unit/base/sock_test
+check_PROGRAMS += tests/unit/linux/ns_test
+check_PROGRAMS += tests/unit/linux/tty_test

@@ -110,10 +110,10 @@ static int run_helper(const struct map_kind *k, pid_t pid, const struct oci_idma
 	r = proc_run(&run, &output, e);
 	if (r < 0)
 		return r;
-	if (r != 0)
-		return err_set(e, ERR_KERNEL, EPERM, "%s: %s: %s", k->helper, proc_status_text(r, text, sizeof text),
-			       str_cstr(&output));
-	return 0;
+	if (r == 0)
+		return 0;
+	return err_set(e, ERR_KERNEL, EPERM, "%s: %s: %.*s", k->helper, proc_status_text(r, text, sizeof text),
+		       (int)strcspn(str_cstr(&output), "\n"), str_cstr(&output));
 }
 
 /* The kernel itself decides whether we may: an attempt costs less than finding out, and one that fails leaves the
