@@ -373,6 +373,26 @@ MOUNT_TEST(cgroup_directories)
 	CHECK_INT(flags_of("root/whole"), ST_RELATIME);
 }
 
+static void hierarchies(void)
+{
+	struct mount_view views[] = { { .name = "systemd", .fs = "cgroup", .options = "none,name=systemd", .source = -1 } };
+	struct mount_wish w = { .target = "/cg", .fs = "cgroup", .attr_set = MOUNT_ATTR_RDONLY };
+
+	prepare();
+	OK(ns_unshare(CLONE_NEWCGROUP, &e));
+	OK(mount_cgroup_views(&c, &w, views, 1, &e));
+	CHECK(mountinfo_has("root/cg/systemd ro,relatime - cgroup cgroup rw,name=systemd"));
+	CHECK(access("root/cg/systemd/cgroup.procs", F_OK) == 0);
+}
+
+TEST(cgroup_hierarchies)
+{
+	NEED_MOUNTS();
+	if (access("/sys/fs/cgroup/systemd/cgroup.procs", F_OK) < 0)
+		SKIP("no cgroup v1 here");
+	mount_child(hierarchies);
+}
+
 MOUNT_TEST(bind_by_descriptor)
 {
 	cleanup_fd int fd = open("src/file", O_PATH | O_CLOEXEC);

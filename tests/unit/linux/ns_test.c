@@ -166,7 +166,6 @@ static void time_case(void)
 	struct oci_time_offset boot = { .secs = 86400, .nanosecs = 5 }, mono = { .secs = 3600 };
 	struct oci_time_offsets offsets = { .boottime = &boot, .monotonic = &mono };
 	cleanup_fd int procfs = procfs_open(&e);
-	cleanup_str struct str text = { 0 };
 	struct timespec before, after;
 	int status;
 

@@ -108,7 +108,7 @@ TEST(false_devices)
 TEST(console_socket)
 {
 	char base[] = "/tmp/vzrun-tty-XXXXXX", path[64], name[64];
-	int master, peer, got = -1;
+	int master = -1, peer = -1, got = -1;
 
 	CHECK(mkdtemp(base) && openpty(&master, &peer, NULL, NULL, NULL) == 0);
 	cleanup_fd int dir = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -136,7 +136,7 @@ TEST(raw_and_back)
 {
 	struct termios before, saved, now;
 	struct winsize ws = { .ws_row = 5, .ws_col = 6 }, copied;
-	int master, peer, master2, peer2, pipes[2];
+	int master = -1, peer = -1, master2 = -1, peer2 = -1, pipes[2];
 
 	CHECK(openpty(&master, &peer, NULL, NULL, NULL) == 0 && openpty(&master2, &peer2, NULL, NULL, NULL) == 0);
 	tcgetattr(peer, &before);
