@@ -21,7 +21,7 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/vzrun-try.XXXXXX")
 id=try-$$
 finish() {
 	status=$?
-	for c in "$id" "$id-run"; do "$vzrun" --root "$tmp/state" delete --force "$c" >/dev/null 2>&1 || :; done
+	for c in "$id" "$id-run"; do vz delete --force "$c" >/dev/null 2>&1 || :; done
 	rm -rf "$tmp"
 	exit $status
 }
@@ -37,7 +37,8 @@ timed() {
 	t1=$(date +%s%N)
 	printf '   %-7s %5d.%03d ms\n' "$word" $(((t1 - t0) / 1000000)) $(((t1 - t0) / 1000 % 1000))
 }
-vz() { "$vzrun" --root "$tmp/state" "$@"; }
+# A time limit: a hang is reported and cleaned up, not waited for.
+vz() { timeout --foreground -k 5 60 "$vzrun" --root "$tmp/state" "$@"; }
 
 say "a container's life"
 sh contrib/bundle.sh "$tmp/life" sleep 1000
