@@ -23,9 +23,26 @@ struct node {
 /* Where nodes are made: all by descriptor, so that an image whose /dev is a link leads nowhere
  * (CVE-2026-41579, CVE-2026-47766). */
 struct place {
-	int root, dev, host_dev;
-	bool bind;
+	int root, dev;
+	int host_dev; /* opened when it is needed first */
+	bool bind, own_host_dev;
 };
+
+static void place_done(struct place *p)
+{
+	if (p->own_host_dev)
+		fd_close(&p->host_dev);
+}
+
+/* A descriptor that came from another mount namespace could be looked at but not cloned: /dev as we see it. */
+static int open_host_dev(struct place *p, struct err *e)
+{
+	if (p->host_dev >= 0)
+		return 0;
+	p->host_dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	p->own_host_dev = true;
+	return p->host_dev < 0 ? err_sys(e, "open the host's /dev") : 0;
+}
 
 static const struct {
 	const char *name;
@@ -77,13 +94,17 @@ static int make_node(int parent, const char *name, const struct node *n, struct 
 	return 0;
 }
 
-static int bind_node(const struct place *p, int parent, const char *name, const struct node *n, struct err *e)
+static int bind_node(struct place *p, int parent, const char *name, const struct node *n, struct err *e)
 {
 	cleanup_fd int source = -1;
 	struct stat st;
+	int r;
 
-	if (!n->in_dev || p->host_dev < 0)
+	if (!n->in_dev)
 		return err_set(e, ERR_KERNEL, EPERM, "device %s cannot be made here", n->path);
+	r = open_host_dev(p, e);
+	if (r < 0)
+		return r;
 	source = path_open(p->host_dev, n->path, O_PATH, e);
 	if (source < 0)
 		return err_wrap(e, "device of the host");
@@ -94,7 +115,7 @@ static int bind_node(const struct place *p, int parent, const char *name, const 
 	return mount_bind_fd(parent, source, name, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
 }
 
-static int add_node(const struct place *p, const struct node *n, struct err *e)
+static int add_node(struct place *p, const struct node *n, struct err *e)
 {
 	char name[NAME_MAX + 2] = "/";
 	cleanup_fd int made = -1;
@@ -131,7 +152,7 @@ static mode_t node_type(int64_t type)
 	return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
 }
 
-static int add_nodes(const struct place *p, const struct oci_devices *devices, struct err *e)
+static int add_nodes(struct place *p, const struct oci_devices *devices, struct err *e)
 {
 	int r = 0;
 
@@ -209,7 +230,8 @@ static int open_dev(int root, struct err *e)
 int dev_create(int root_fd, const struct oci_devices *devices, bool bind, int host_dev, struct err *e)
 {
 	cleanup_fd int dev = open_dev(root_fd, e);
-	struct place p = { .root = root_fd, .dev = dev, .host_dev = host_dev, .bind = bind };
+	__attribute__((cleanup(place_done))) struct place p = { .root = root_fd, .dev = dev, .host_dev = host_dev,
+								.bind = bind };
 	mode_t mask;
 	int r;
 

@@ -76,8 +76,8 @@ struct mount_view {
 	const char *name;         /* directory: "cpu,cpuacct" */
 	const char *fs;           /* "cgroup" or "cgroup2": a new mount, as a cgroup namespace shows it; NULL: only the bind */
 	const char *options;      /* of the new mount: "cpu,cpuacct", "none,name=systemd", "nsdelegate" */
-	int source;               /* the container's own cgroup directory, bound without `fs` or where the kernel refuses
-				     the new mount (EPERM, EBUSY); -1: none */
+	int source;               /* a detached clone (open_tree) of the container's own cgroup directory, attached without
+				     `fs` or where the kernel refuses the new mount (EPERM, EBUSY); -1: none */
 	const char *const *links; /* "cpu", "cpuacct"; NULL-terminated, may be NULL */
 };
 

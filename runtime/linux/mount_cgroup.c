@@ -24,9 +24,9 @@ static int view_tree(const struct mount_context *c, const struct mount_wish *w, 
 		if (fd >= 0 || v->source < 0 || (fd != -EPERM && fd != -EBUSY))
 			return fd;
 	}
-	cleanup_fd int tree = mount_clone(v->source, NULL, false);
+	cleanup_fd int tree = fcntl(v->source, F_DUPFD_CLOEXEC, 3);
 	if (tree < 0)
-		return err_set(e, ERR_KERNEL, -tree, "%s/%s", w->target, v->name);
+		return err_sys(e, "%s/%s", w->target, v->name);
 	r = mount_change(tree, false, set, clear, MS_SLAVE);
 	return r < 0 ? err_set(e, ERR_KERNEL, -r, "%s/%s", w->target, v->name) : fd_take(&tree);
 }

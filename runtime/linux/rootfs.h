@@ -26,7 +26,7 @@ int rootfs_readonly(struct err *e);                                 /* "/" read-
 
 /* /dev: default nodes, document's devices, symlinks, ptmx.  Not to be called when the document binds something on /dev: what is there
  * belongs to the host.  `bind`: nodes cannot be made (user namespace): host nodes are bound,
- * from `host_dev`, an O_PATH descriptor of the host's /dev opened before.  All on a descriptor of /dev opened inside the root
+ * from `host_dev`, an O_PATH descriptor of the host's /dev opened in this mount namespace (-1: /dev is opened here, so before the pivot).  All on a descriptor of /dev opened inside the root
  * (CVE-2026-41579, 2026-47766). */
 int dev_create(int root_fd, const struct oci_devices *devices, bool bind, int host_dev, struct err *e);
 

@@ -20,6 +20,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 #include "runtime/linux/ns.h"
 #include "runtime/linux/procfs.h"
 #include "tests/lib/child.h"
@@ -350,8 +351,9 @@ static const char *const links[] = { "cpu", "cpuacct", NULL };
 
 MOUNT_TEST(cgroup_directories)
 {
-	cleanup_fd int one = open("src", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	cleanup_fd int two = open("src/below", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int one = sys_open_tree(AT_FDCWD, "src", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	cleanup_fd int two = sys_open_tree(AT_FDCWD, "src/below", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	cleanup_fd int three = sys_open_tree(AT_FDCWD, "src", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	struct mount_view views[] = {
 		{ .name = "cpu,cpuacct", .source = one, .links = links },
 		{ .name = "systemd", .source = two },
@@ -366,6 +368,7 @@ MOUNT_TEST(cgroup_directories)
 	CHECK_INT(flags_of("root/sys/fs/cgroup/systemd"), ST_RDONLY | ST_NOSUID | ST_RELATIME);
 
 	views[0].name = "";
+	views[0].source = three;
 	w.target = "/whole";
 	w.attr_set = 0;
 	OK(mount_cgroup_views(&c, &w, views, 1, &e));

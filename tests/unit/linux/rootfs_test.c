@@ -416,6 +416,35 @@ static void dev_bind(void)
 	CHECK(flags_of(path) & ST_NOSUID && flags_of(path) & ST_NOEXEC);
 }
 
+/* As init does it: a root of its own, before the switch, the host's /dev still in sight. */
+static void dev_bind_init(void)
+{
+	struct rootfs_options o = { .path = rootfs };
+	struct oci_device fuse = { .path = "/dev/dir/zero", .type = 'c', .major = { 1, true }, .minor = { 5, true } };
+	struct oci_devices one = { &fuse, 1 };
+	cleanup_fd int root = rootfs_enter(&o, &e);
+
+	OK(root);
+	CHECK(dev_create(root, &one, true, -1, &e) < 0); /* the host has no such path */
+	fuse.path = "/dev/zero";
+	OK(dev_create(root, &one, true, -1, &e));
+	OK(rootfs_pivot(root, false, &e));
+	CHECK_INT(char_dev("/dev/null"), makedev(1, 3));
+	CHECK_INT(char_dev("/dev/zero"), makedev(1, 5));
+}
+
+static void dev_bind_bundle(void)
+{
+	make_host(MS_PRIVATE);
+	run_in_namespaces(dev_bind_init);
+}
+
+TEST(dev_bind_in_namespaces)
+{
+	NEED_MOUNTS();
+	host_child(dev_bind_bundle);
+}
+
 TEST(dev_bind)
 {
 	NEED_MOUNTS();
