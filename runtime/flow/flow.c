@@ -24,7 +24,7 @@ void flow_init(struct flow *f, const struct flow_options *o, enum flow_command c
 {
 	*f = (struct flow){
 		.o = o, .command = command, .side = FLOW_HOST,
-		.dir = STORE_DIR_NONE, .host_dev = -1, .userns_fd = -1, .notify_dir = -1, .notify_fd = -1, .procfs = -1,
+		.dir = STORE_DIR_NONE, .userns_fd = -1, .notify_dir = -1, .notify_fd = -1, .procfs = -1,
 		.pidfd = -1, .init_pidfd = -1, .peer = { -1, -1 }, .start_fd = -1, .result_fd = -1,
 		.root_fd = -1, .tty_master = -1, .listener = -1,
 	};
@@ -36,17 +36,29 @@ static void close_all(int *fds, size_t n)
 		fd_close(&fds[i]);
 }
 
+void flow_close_cgroups(struct flow *f)
+{
+	if (f->join_cg != f->cg)
+		cgroup_close(&f->join_cg);
+	f->join_cg = NULL;
+	cgroup_close(&f->cg);
+}
+
+void flow_close_sources(struct flow *f)
+{
+	close_all(f->sources, f->spec.mounts.n);
+	close_all(f->view_fds, f->n_views);
+	fd_close(&f->userns_fd);
+	fd_close(&f->notify_dir);
+}
+
 void flow_done(struct flow *f)
 {
 	close_all(f->ns_fds, flow_linux(f)->namespaces.n);
-	close_all(f->sources, f->spec.mounts.n);
-	close_all(f->view_fds, f->n_views);
+	flow_close_sources(f);
 	if (f->peer.wr != f->peer.rd)
 		fd_close(&f->peer.wr);
 	fd_close(&f->peer.rd);
-	fd_close(&f->host_dev);
-	fd_close(&f->userns_fd);
-	fd_close(&f->notify_dir);
 	fd_close(&f->notify_fd);
 	fd_close(&f->procfs);
 	fd_close(&f->pidfd);
@@ -56,9 +68,7 @@ void flow_done(struct flow *f)
 	fd_close(&f->root_fd);
 	fd_close(&f->tty_master);
 	fd_close(&f->listener);
-	if (f->join_cg != f->cg)
-		cgroup_close(&f->join_cg);
-	cgroup_close(&f->cg);
+	flow_close_cgroups(f);
 	store_close(&f->dir);
 	str_done(&f->document);
 	arena_done(&f->arena);

@@ -90,9 +90,9 @@ struct flow {
 	size_t n_views;
 	int *view_fds;
 	int userns_fd;                     /* for idmap without mappings of its own, or -1 */
-	int host_dev;                      /* O_PATH of the host's /dev when nodes must be bound */
 	int notify_dir;                    /* detached tree of the notify directory, or -1 */
-	int notify_fd;                     /* our socket in it */
+	int notify_fd;                     /* our socket in it; closed in init */
+	bool notify;                       /* the container has a NOTIFY_SOCKET */
 
 	struct seccomp_program seccomp;
 
@@ -137,6 +137,11 @@ int flow_run(struct flow *f, struct err *e);
 void flow_init(struct flow *f, const struct flow_options *o, enum flow_command command);
 void flow_done(struct flow *f);
 #define cleanup_flow __attribute__((cleanup(flow_done)))
+
+/* init lets go of what is the host's as soon as it has used it: no descriptor that leads out may be there when somebody
+ * inside could look (CVE-2024-21626). */
+void flow_close_cgroups(struct flow *f);
+void flow_close_sources(struct flow *f);
 
 int flow_procfs(struct flow *f, struct err *e); /* the handle of this side */
 

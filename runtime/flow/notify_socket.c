@@ -31,6 +31,7 @@ int notify_socket_prepare(struct flow *f, struct err *e)
 	if (f->notify_fd < 0)
 		return f->notify_fd;
 	f->notify_dir = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	f->notify = true;
 	return f->notify_dir < 0 ? err_sys(e, "open_tree %s", STORE_NOTIFY) : 0;
 }
 

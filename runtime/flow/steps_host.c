@@ -62,7 +62,8 @@ static int reopen_cgroup(struct flow *f, struct err *e)
 		return r < 0 ? r : cgroup_open_procs(f->join_cg, e);
 	}
 	f->join_cg = f->cg;
-	return cgroup_open_procs(f->cg, e);
+	r = cgroup_follow(f->cg, (pid_t)f->state.pid, e);
+	return r < 0 ? r : cgroup_open_procs(f->cg, e);
 }
 
 int step_cgroup_begin(struct flow *f, struct err *e)
@@ -195,11 +196,6 @@ int step_sources(struct flow *f, struct err *e)
 	r = open_sources(f, e);
 	if (r < 0)
 		return r;
-	if (flow_has_userns(f)) {
-		f->host_dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (f->host_dev < 0)
-			return err_sys(e, "open /dev");
-	}
 	return notify_socket_prepare(f, e);
 }
 
@@ -259,6 +255,8 @@ static void become_init(struct flow *f, int sock)
 	if (f->new_ns & CLONE_NEWPID)
 		fd_close(&f->procfs);
 	fd_close(&f->pidfd);
+	fd_close(&f->notify_fd);
+	store_close(&f->dir); /* with the lock: it is the host side's */
 }
 
 int step_clone(struct flow *f, struct err *e)

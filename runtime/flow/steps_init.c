@@ -118,7 +118,10 @@ bool when_hooks_container(const struct flow *f)
 
 int step_cgroup_enter(struct flow *f, struct err *e)
 {
-	return cgroup_enter(f->join_cg, cgroup_clone_fd(f->join_cg) >= 0, e);
+	int r = cgroup_enter(f->join_cg, cgroup_clone_fd(f->join_cg) >= 0, e);
+
+	flow_close_cgroups(f);
+	return r;
 }
 
 static int join_container(struct flow *f, struct err *e)
@@ -433,10 +436,15 @@ int step_mask(struct flow *f, struct err *e)
 	return r < 0 ? err_wrap(e, "/linux/maskedPaths") : 0;
 }
 
+/* The last row that needs what the host opened. */
 int step_devices(struct flow *f, struct err *e)
 {
+	int r;
+
 	for (size_t i = 0; i < f->spec.mounts.n; i++)
 		if (f->wishes[i].bind && str_eq(f->wishes[i].target, "/dev"))
 			return 0; /* somebody else's /dev: it has what it has */
-	return dev_create(f->root_fd, &flow_linux(f)->devices, flow_has_userns(f), f->host_dev, e);
+	r = dev_create(f->root_fd, &flow_linux(f)->devices, flow_has_userns(f), -1, e);
+	flow_close_sources(f);
+	return r;
 }

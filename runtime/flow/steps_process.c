@@ -248,7 +248,7 @@ static int build_env(struct flow *f, struct err *e)
 		if (r == 0)
 			r = add_env(f, &n, arena_strdup(&f->arena, "LISTEN_PID=1"));
 	}
-	if (r == 0 && f->notify_fd >= 0)
+	if (r == 0 && f->notify)
 		r = add_env(f, &n, arena_strdup(&f->arena, "NOTIFY_SOCKET=" NOTIFY_INSIDE "/notify.sock"));
 	return r < 0 ? err_oom(e) : 0;
 }
