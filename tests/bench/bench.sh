@@ -33,6 +33,6 @@ if [ -x "$vzrun" ] && command -v strace >/dev/null; then
 	echo
 	echo "system calls of one run of vzrun (host side and init; the payload's own are among them):"
 	strace -f -c -S calls -o "$tmp/strace" "$vzrun" --root "$tmp/vzrun" run --bundle "$tmp/bundle" "vzs$$" </dev/null
-	awk 'NR > 2 && $NF == "total" { print "  total", $(NF - 1) ~ /^[0-9]+$/ && NF > 5 ? $(NF - 2) : $(NF - 1) }
-		NR > 2 && $NF != "total" && $4 + 0 > 0 { printf "  %-24s %d\n", $NF, $4 }' "$tmp/strace"
+	awk '$4 ~ /^[0-9]+$/ && $NF != "total" { n += $4; line[++k] = sprintf("  %-24s %d", $NF, $4) }
+		END { print "  total                    " n; for (i = 1; i <= k; i++) print line[i] }' "$tmp/strace"
 fi
