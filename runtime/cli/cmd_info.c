@@ -46,6 +46,7 @@ static int run_features(struct cli *c, struct err *e)
 				  .mount_options = mount_option_names(),
 				  .cgroup_v1 = true, .cgroup_v2 = true, .cgroup_rdma = true,
 				  .seccomp = seccomp_available(),
+				  .seccomp_archs = seccomp_archs(),
 				  .seccomp_flags = SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW |
 						   SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
 				  .apparmor = true, .selinux = true, .memory_policy = true,

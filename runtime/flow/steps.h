@@ -26,6 +26,7 @@ int step_clone(struct flow *f, struct err *e);
 void undo_clone(struct flow *f);
 int step_save_pid(struct flow *f, struct err *e);
 int step_id_maps(struct flow *f, struct err *e);
+int step_cgroup_delegate(struct flow *f, struct err *e);
 int step_oom_score(struct flow *f, struct err *e);
 int step_rdt(struct flow *f, struct err *e);
 void undo_rdt(struct flow *f);
@@ -88,6 +89,7 @@ int step_awaited(struct flow *f, const struct step *s, int64_t value, int fd, st
 
 /* Conditions (pure, alike on both sides). */
 bool when_cgroup(const struct flow *f);
+bool when_cgroup_delegate(const struct flow *f);
 bool when_new_userns(const struct flow *f);
 bool when_userns(const struct flow *f);
 bool when_unshare(const struct flow *f);

@@ -94,6 +94,28 @@ int step_cgroup_limits(struct flow *f, struct err *e)
 	return cgroup_apply(f->cg, flow_linux(f)->resources, e);
 }
 
+/* config-linux.md, "Cgroup ownership". */
+bool when_cgroup_delegate(const struct flow *f)
+{
+	if (f->cg_host.mode != CG_V2 || !f->cg || !(f->new_ns & CLONE_NEWCGROUP) || !f->process)
+		return false;
+	for (size_t i = 0; i < f->spec.mounts.n; i++)
+		if (str_eq(f->wishes[i].fs, "cgroup") && !(f->wishes[i].attr_set & MOUNT_ATTR_RDONLY))
+			return true;
+	return false;
+}
+
+int step_cgroup_delegate(struct flow *f, struct err *e)
+{
+	const struct oci_idmaps *maps = &flow_linux(f)->uid_mappings;
+	uint32_t uid = f->process->user.uid;
+	int64_t host = maps->n ? idmap_to_host(maps, uid) : (int64_t)uid;
+
+	if (host < 0)
+		return err_set(e, ERR_CONFIG, 0, "/process/user/uid: %u is not mapped in /linux/uidMappings", uid);
+	return cgroup_delegate(f->cg, (uid_t)host, e);
+}
+
 /* ---- before the clone ---- */
 
 int step_open_ns(struct flow *f, struct err *e)

@@ -133,6 +133,24 @@ static int check_terminal(const struct flow *f, struct err *e)
 	return 0;
 }
 
+static void warn_unknown(const struct oci_caps_set *set, const char *which)
+{
+	for (size_t i = 0; i < set->unknown.n; i++)
+		log_warn("/process/capabilities/%s: unknown capability \"%s\" is ignored", which, set->unknown.v[i]);
+}
+
+/* A capability that this build does not know cannot be granted: a warning (config.md). */
+static void warn_unknown_caps(const struct oci_capabilities *c)
+{
+	if (!c)
+		return;
+	warn_unknown(&c->bounding, "bounding");
+	warn_unknown(&c->effective, "effective");
+	warn_unknown(&c->inheritable, "inheritable");
+	warn_unknown(&c->permitted, "permitted");
+	warn_unknown(&c->ambient, "ambient");
+}
+
 static int check_process_here(const struct flow *f, struct err *e)
 {
 	const struct oci_process *p = f->process;
@@ -140,6 +158,7 @@ static int check_process_here(const struct flow *f, struct err *e)
 
 	if (!p)
 		return 0;
+	warn_unknown_caps(p->capabilities);
 	r = check_terminal(f, e);
 	if (r == 0)
 		r = lsm_check(p->apparmor_profile, p->selinux_label, flow_linux(f)->mount_label, e);

@@ -60,6 +60,8 @@ const struct step flow_table[] = {
 	{ "session", I, C | R | X, NULL, NULL, step_session, NULL, "before a terminal can become the controlling one" },
 	{ "cgroup-ns", I, C | R, "namespaces", when_cgroup_ns, step_cgroup_ns, NULL,
 	  "after cgroup-enter: the namespace's root is where the process stands" },
+	{ "cgroup-delegate", H, C | R, "cgroup", when_cgroup_delegate, step_cgroup_delegate, NULL,
+	  "cgroup v2, a namespace of its own and a writable mount: the container's root owns its directory" },
 	{ "oom-score", H, C | R | X, NULL, when_oom_score, step_oom_score, NULL,
 	  "by the host: lowering needs CAP_SYS_RESOURCE of the initial user namespace" },
 	{ "rdt", H, C | R, NULL, when_rdt, step_rdt, undo_rdt, "needs the pid; before the payload runs" },

@@ -672,3 +672,31 @@ int seccomp_compile(const struct oci_seccomp *s, int cache_dirfd, struct seccomp
 	}
 	return compile_and_keep(s, cache_dirfd, &key, ret, a, e);
 }
+
+/* Debian 12's library does not know the last four. */
+const char *const *seccomp_archs(void)
+{
+	static const char *const names[] = {
+#if HAVE_SECCOMP
+		"SCMP_ARCH_X86", "SCMP_ARCH_X86_64", "SCMP_ARCH_X32", "SCMP_ARCH_ARM", "SCMP_ARCH_AARCH64",
+		"SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64",
+		"SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC", "SCMP_ARCH_PPC64", "SCMP_ARCH_PPC64LE", "SCMP_ARCH_S390",
+		"SCMP_ARCH_S390X", "SCMP_ARCH_PARISC", "SCMP_ARCH_PARISC64", "SCMP_ARCH_RISCV64",
+#ifdef SCMP_ARCH_LOONGARCH64
+		"SCMP_ARCH_LOONGARCH64",
+#endif
+#ifdef SCMP_ARCH_M68K
+		"SCMP_ARCH_M68K",
+#endif
+#ifdef SCMP_ARCH_SH
+		"SCMP_ARCH_SH",
+#endif
+#ifdef SCMP_ARCH_SHEB
+		"SCMP_ARCH_SHEB",
+#endif
+#endif
+		NULL,
+	};
+
+	return names;
+}

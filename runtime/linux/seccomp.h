@@ -36,4 +36,5 @@ int notify_send(const char *listener_path, const char *process_state_json, const
 
 /* For `features`. */
 bool seccomp_available(void);
+const char *const *seccomp_archs(void); /* that the library of the build knows; NULL-terminated */
 int seccomp_version(char *buf, size_t size);
