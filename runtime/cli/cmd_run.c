@@ -121,7 +121,9 @@ static int run_create(struct cli *c, struct err *e)
 
 static int run_start(struct cli *c, struct err *e)
 {
-	struct flow_options o = { .root = c->root, .id = c->args.v[0], .signals = -1 };
+	struct flow_options o = {
+		.root = c->root, .id = c->args.v[0], .notify_socket = getenv("NOTIFY_SOCKET"), .signals = -1,
+	};
 	cleanup_flow struct flow f;
 	int r;
 
@@ -129,6 +131,8 @@ static int run_start(struct cli *c, struct err *e)
 	r = store_check_id(o.id, e);
 	if (r == 0)
 		r = flow_run(&f, e);
+	if (r == 0 && f.notify_fd >= 0)
+		r = notify_socket_forward(&f, f.init_pidfd, f.pid, e);
 	return r < 0 ? err_wrap(e, "start failed") : 0;
 }
 
@@ -150,7 +154,7 @@ static int follow(struct cli *c, struct flow *f, struct foreground *fg, struct e
 	int status = 0, r = 0;
 
 	if (f->notify_fd >= 0)
-		r = notify_socket_forward(f, c->detach ? f->pid : getpid(), e);
+		r = notify_socket_forward(f, f->pidfd, c->detach ? f->pid : getpid(), e);
 	if (r < 0 || c->detach)
 		return r;
 	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, &status, e);

@@ -15,6 +15,13 @@
 #include "runtime/base/sock.h"
 #include "runtime/base/sys.h"
 
+static int bind_in(struct flow *f, int dir, struct err *e)
+{
+	/* Any user of the container may notify: what is passed on is one word. */
+	f->notify_fd = sock_listen(dir, "notify.sock", SOCK_DGRAM, 0777, e);
+	return f->notify_fd < 0 ? f->notify_fd : 0;
+}
+
 int notify_socket_prepare(struct flow *f, struct err *e)
 {
 	cleanup_fd int dir = -1;
@@ -26,13 +33,23 @@ int notify_socket_prepare(struct flow *f, struct err *e)
 	dir = openat(f->dir.fd, STORE_NOTIFY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(e, "open %s", STORE_NOTIFY);
-	/* Any user of the container may notify: what is passed on is one word. */
-	f->notify_fd = sock_listen(dir, "notify.sock", SOCK_DGRAM, 0777, e);
-	if (f->notify_fd < 0)
-		return f->notify_fd;
-	f->notify_dir = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (f->command == FLOW_RUN && bind_in(f, dir, e) < 0)
+		return err_ret(e);
 	f->notify = true;
+	f->notify_dir = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	return f->notify_dir < 0 ? err_sys(e, "open_tree %s", STORE_NOTIFY) : 0;
+}
+
+int notify_socket_bind(struct flow *f, struct err *e)
+{
+	cleanup_fd int dir = openat(f->dir.fd, STORE_NOTIFY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dir < 0)
+		return errno == ENOENT ? 0 : err_sys(e, "open %s", STORE_NOTIFY);
+	/* A start that failed before this one may have left its socket. */
+	if (unlinkat(dir, "notify.sock", 0) < 0 && errno != ENOENT)
+		return err_sys(e, "remove notify.sock");
+	return bind_in(f, dir, e);
 }
 
 int notify_socket_attach(struct flow *f, struct err *e)
@@ -80,12 +97,12 @@ static bool says_ready(char *text)
 	return false;
 }
 
-int notify_socket_forward(const struct flow *f, pid_t pid, struct err *e)
+int notify_socket_forward(const struct flow *f, int pidfd, pid_t pid, struct err *e)
 {
 	char buf[4096], text[64];
 
 	for (;;) {
-		struct pollfd fds[] = { { .fd = f->notify_fd, .events = POLLIN }, { .fd = f->pidfd, .events = POLLIN } };
+		struct pollfd fds[] = { { .fd = f->notify_fd, .events = POLLIN }, { .fd = pidfd, .events = POLLIN } };
 		ssize_t n;
 
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)

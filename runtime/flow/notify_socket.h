@@ -8,12 +8,15 @@
 
 #define NOTIFY_INSIDE "/run/notify"
 
-/* Host, before the clone: make the socket and a detached tree of its directory (f->notify_dir).  Nothing without
- * NOTIFY_SOCKET. */
+/* Host, before the clone: make the directory and a detached tree of it (f->notify_dir); run also binds its socket.
+ * Nothing without NOTIFY_SOCKET. */
 int notify_socket_prepare(struct flow *f, struct err *e);
+
+/* Host, before the payload is released: f->notify_fd.  Nothing when the container was created without one. */
+int notify_socket_bind(struct flow *f, struct err *e);
 
 /* init, with the mounts. */
 int notify_socket_attach(struct flow *f, struct err *e);
 
-/* Wait for READY=1 (or the end of process 1) and pass it on with MAINPID=`pid`.  `socket_fd` is bound in prepare. */
-int notify_socket_forward(const struct flow *f, pid_t pid, struct err *e);
+/* Wait for READY=1 (or the end of process 1, held by `pidfd`) and pass it on with MAINPID=`pid`. */
+int notify_socket_forward(const struct flow *f, int pidfd, pid_t pid, struct err *e);

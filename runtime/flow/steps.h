@@ -39,6 +39,7 @@ void undo_save(struct flow *f);
 
 /* Host, start: steps_start.c */
 int step_connect(struct flow *f, struct err *e);
+int step_notify_bind(struct flow *f, struct err *e);
 int step_release(struct flow *f, struct err *e);
 int step_running(struct flow *f, struct err *e);
 int step_hooks_poststart(struct flow *f, struct err *e);
@@ -117,4 +118,5 @@ bool when_seccomp_early(const struct flow *f);
 bool when_seccomp_late(const struct flow *f);
 bool when_seccomp(const struct flow *f);
 bool when_listener(const struct flow *f);
+bool when_notify_bind(const struct flow *f);
 bool when_start_channel(const struct flow *f);

@@ -14,6 +14,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/flow/flow.h"
 #include "runtime/flow/hooks.h"
+#include "runtime/flow/notify_socket.h"
 #include "runtime/flow/steps.h"
 #include "runtime/flow/sync.h"
 
@@ -60,6 +61,16 @@ int step_connect(struct flow *f, struct err *e)
 	if (fcntl(f->peer.rd, F_SETFL, 0) < 0)
 		return err_sys(e, "fcntl");
 	return 0;
+}
+
+bool when_notify_bind(const struct flow *f)
+{
+	return f->o->notify_socket;
+}
+
+int step_notify_bind(struct flow *f, struct err *e)
+{
+	return notify_socket_bind(f, e);
 }
 
 int step_release(struct flow *f, struct err *e)
