@@ -10,6 +10,11 @@
 #   config_set F   jq filter on $CONFIG                         run_sh SCRIPT    `run` with `sh -c SCRIPT` as the payload
 #   state_is ID S  checks the status                            wait_state ID S  waits for it, up to 10 s
 #   wait_until C.. repeats a command until it succeeds, 10 s    needs_...        skips with a reason
+#   add_mount DEST TYPE SOURCE [OPTION...]               one more mount in $CONFIG (TYPE or SOURCE "-": none)
+#   mount_line DEST, mount_flags DEST, mount_fs DEST, mount_super DEST
+#                  of the mountinfo in $output: the line, the mount's flags, its type, the superblock's options; of
+#                  several on one place the last
+#   in_mount_ns S  vzrun runs from here on in a mount namespace of its own each time, after the script S in it
 #   assert_fds S   payload_fds S: the payload may have the descriptors S ("0 1 2") and no other
 #
 # Standard output and error of vzrun are files, not pipes: a payload that keeps them open delays nobody.  Every
@@ -40,6 +45,7 @@ vz_teardown() {
 	local rc=0 c
 
 	[[ -n ${T:-} ]] || return 0
+	VZRUN=${VZRUN_REAL:-$VZRUN}
 	for c in "$ROOT"/*/; do
 		[[ -d $c ]] || continue
 		c=${c%/}
@@ -173,6 +179,30 @@ assert_match() {
 	[[ $1 == $2 ]] && return 0
 	printf 'is:       %s\nexpected: %s\n' "$1" "$2"
 	return 1
+}
+
+add_mount() {
+	local dest=$1 type=$2 source=$3
+
+	shift 3
+	jq --arg d "$dest" --arg t "$type" --arg s "$source" '.mounts += [{destination: $d}
+		+ (if $t == "-" then {} else {type: $t} end) + (if $s == "-" then {} else {source: $s} end)
+		+ {options: $ARGS.positional}]' --args "$@" <"$CONFIG" >"$CONFIG.new" && mv "$CONFIG.new" "$CONFIG"
+}
+
+mount_line() { awk -v d="$1" '$5 == d { l = $0 } END { if (l == "") exit 1; print l }' <<<"$output"; }
+mount_flags() { mount_line "$1" | cut -d' ' -f6; }
+mount_fs() { mount_line "$1" | sed 's/.* - //' | cut -d' ' -f1; }
+mount_super() { mount_line "$1" | sed 's/.* - //' | cut -d' ' -f3; }
+
+# The script sees T and what else the test exported.
+in_mount_ns() {
+	export T
+	VZRUN_REAL=${VZRUN_REAL:-$VZRUN}
+	printf '%s\n' '#!/bin/sh' '[ -n "$VZ_IN_NS" ] || exec env VZ_IN_NS=1 unshare -m --propagation private "$0" "$@"' \
+		'set -e' "$1" 'unset VZ_IN_NS' "exec '$VZRUN_REAL' \"\$@\"" >"$T/in-mount-ns"
+	chmod 755 "$T/in-mount-ns"
+	VZRUN=$T/in-mount-ns
 }
 
 # payload_fds [ARGS of run...]: the descriptors that the payload has, by the kernel's word.  The shell lists its own
