@@ -302,7 +302,7 @@ static int read_process(struct cli *c, const char *path, struct oci_process *p, 
 static int exec_process(struct cli *c, struct oci_process *p, struct err *e)
 {
 	cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
-	struct oci_spec spec;
+	struct oci_spec spec = { 0 };
 	int r;
 
 	if (c->process)
@@ -330,7 +330,7 @@ static int run_exec(struct cli *c, struct err *e)
 {
 	cleanup_foreground struct foreground fg = { .signals = -1 };
 	cleanup_flow struct flow f;
-	struct oci_process process;
+	struct oci_process process = { 0 };
 	struct flow_options o = { .signals = -1 };
 	int r;
 

@@ -109,7 +109,7 @@ static int run_list(struct cli *c, struct err *e)
 {
 	cleanup_str struct str text = { 0 };
 	struct oci_strs ids = { 0 };
-	enum list_form form;
+	enum list_form form = LIST_TABLE;
 	int r;
 
 	r = list_form(c, &form, e);
@@ -226,8 +226,8 @@ static int run_ps(struct cli *c, struct err *e)
 {
 	cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
 	bool json = str_eq(c->format, "json");
-	pid_t *pids;
-	size_t n;
+	pid_t *pids = NULL;
+	size_t n = 0;
 	int r;
 
 	if (c->format && !json && strcmp(c->format, "table") != 0)
