@@ -131,6 +131,7 @@ static int run_start(struct cli *c, struct err *e)
 	r = store_check_id(o.id, e);
 	if (r == 0)
 		r = flow_run(&f, e);
+	store_close(&f.dir);
 	if (r == 0 && f.notify_fd >= 0)
 		r = notify_socket_forward(&f, f.init_pidfd, f.pid, e);
 	return r < 0 ? err_wrap(e, "start failed") : 0;
@@ -153,12 +154,12 @@ static int follow(struct cli *c, struct flow *f, struct foreground *fg, struct e
 {
 	int status = 0, r = 0;
 
+	store_close(&f->dir); /* the lock is for the setup only: exec and delete must not wait for the payload */
 	if (f->notify_fd >= 0)
 		r = notify_socket_forward(f, f->pidfd, c->detach ? f->pid : getpid(), e);
 	if (r < 0 || c->detach)
 		return r;
 	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, &status, e);
-	store_close(&f->dir); /* its lock: deleting takes it again */
 	return r < 0 ? r : end_run(c, status, e);
 }
 

@@ -90,9 +90,9 @@ static void list_all(const struct cli *c, const struct oci_strs *ids, enum list_
 		char text[ERR_TEXT_MAX + 128];
 		struct err skipped;
 
-		/* One that goes away meanwhile is none; a damaged one must not hide the others. */
+		/* One that comes or goes meanwhile is none; a damaged one must not hide the others. */
 		if (container_open(c->root, ids->v[i], false, &box, &skipped) < 0) {
-			if (skipped.kind != ERR_NOTFOUND)
+			if (skipped.kind != ERR_NOTFOUND && skipped.num != ENOENT)
 				log_warn("%s", err_format(&skipped, text, sizeof text));
 			continue;
 		}

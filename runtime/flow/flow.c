@@ -127,7 +127,7 @@ static int peer_gone(struct flow *f, const struct step *s, struct err *e)
 
 	if (f->side == FLOW_INIT)
 		return err_set(e, ERR_INTERNAL, 0, "step %s: the runtime is gone", s->name);
-	if (cgroup_oom_kills(f->cg) > 0)
+	if (f->cg && cgroup_oom_kills(f->cg) > 0)
 		return err_set(e, ERR_STATE, 0, "container init was OOM-killed (memory limit too low?)");
 	if (f->pid > 0 && waitpid(f->pid, &status, 0) == f->pid) {
 		f->pid = 0;
@@ -211,9 +211,9 @@ static int walk_row(struct flow *f, size_t i, struct err *e)
 	int r;
 
 	f->cursor = i;
+	fault_row(f, s);
 	if (!mine)
-		return sync ? (fault_kill(f->side, s->name), await(f, i, e)) : 0;
-	fault_kill(f->side, s->name);
+		return sync ? await(f, i, e) : 0;
 	r = run_row(f, s, e);
 	if (r < 0)
 		return r;

@@ -154,6 +154,9 @@ int store_load(const struct store_dir *d, const char *id, struct oci_state *ret,
 		r = err_set(e, ERR_STATE, 0, "%s: it is of container %s", STORE_STATE, ret->id ? ret->id : "(none)");
 	if (r < 0) {
 		*ret = (struct oci_state){ .id = id };
+		/* Between the directory and the record: create is at work, or was killed. */
+		if (e->num == ENOENT)
+			return err_set(e, ERR_STATE, ENOENT, "container %s has no state yet (delete --force removes it)", id);
 		err_wrap(e, "container %s: its state cannot be read (delete --force removes it)", id);
 	}
 	return r;

@@ -41,7 +41,7 @@ void store_close(struct store_dir *d);
 #define cleanup_store __attribute__((cleanup(store_close)))
 
 int store_save(const struct store_dir *d, const struct oci_state *s, struct err *e);
-/* A missing or damaged record: ERR_STATE; *ret then holds nothing but the id, enough for delete --force. */
+/* A missing (num ENOENT) or damaged record is ERR_STATE; *ret then holds nothing but the id, enough for delete --force. */
 int store_load(const struct store_dir *d, const char *id, struct oci_state *ret, struct arena *a, struct err *e);
 int store_load_spec(const struct store_dir *d, struct oci_spec *ret, struct arena *a, struct err *e);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "runtime/base/sock.h"
+#include "runtime/flow/fault.h"
 
 _Static_assert(sizeof(struct sync_msg) <= PIPE_BUF, "a message must be whole on a FIFO");
 
@@ -32,6 +33,7 @@ static int accept_msg(ssize_t n, struct sync_msg *m, struct err *e)
 		return 1;
 	if (n != sizeof *m)
 		return err_set(e, ERR_INTERNAL, 0, "sync: message of %zd bytes", n);
+	fault_word(m);
 	if (m->err.kind != ERR_NONE)
 		err_sanitize(&m->err);
 	return 0;
