@@ -81,6 +81,7 @@ struct flow {
 
 	uint64_t new_ns, join_ns;          /* CLONE_NEW* flags: made, joined by path */
 	uint64_t diff_ns;                  /* exec: differ from ours, joined through init's pidfd */
+	bool cloned_into_cgroup;           /* CLONE_INTO_CGROUP worked */
 	bool inner_fork;                   /* a second process is needed: see step fork-inner */
 	int *ns_fds;                       /* one per spec.linux.namespaces entry with a path, else -1 */
 

@@ -281,9 +281,25 @@ static void become_init(struct flow *f, int sock)
 	store_close(&f->dir); /* with the lock: it is the host side's */
 }
 
-int step_clone(struct flow *f, struct err *e)
+/* Straight into the cgroup where the kernel lets us.  Without clone3 (ENOSYS, or EPERM of an outer filter), and where the
+ * group takes processes only by cgroup.procs (EBUSY, EOPNOTSUPP), row cgroup-enter does it. */
+static pid_t clone_init(struct flow *f, struct err *e)
 {
 	struct clone_options o = { .flags = clone_flags(f), .cgroup_fd = -1, .want_pidfd = true };
+	pid_t pid;
+
+	o.cgroup_fd = f->join_cg ? cgroup_clone_fd(f->join_cg) : -1;
+	f->cloned_into_cgroup = o.cgroup_fd >= 0;
+	pid = clone_process(&o, &f->pidfd, e);
+	if (pid >= 0 || !f->cloned_into_cgroup)
+		return pid;
+	o.cgroup_fd = -1;
+	f->cloned_into_cgroup = false;
+	return clone_process(&o, &f->pidfd, e);
+}
+
+int step_clone(struct flow *f, struct err *e)
+{
 	int pair[2], r;
 
 	/* Nobody inside may trace us or look through our descriptors, from the first moment (CVE-2016-9962). */
@@ -294,9 +310,7 @@ int step_clone(struct flow *f, struct err *e)
 		return r;
 	f->peer = (struct flow_channel){ pair[0], pair[0] };
 	cleanup_fd int theirs = pair[1];
-	if (f->join_cg)
-		o.cgroup_fd = cgroup_clone_fd(f->join_cg);
-	f->pid = clone_process(&o, &f->pidfd, e);
+	f->pid = clone_init(f, e);
 	if (f->pid < 0) {
 		f->pid = 0;
 		return err_wrap(e, "clone");

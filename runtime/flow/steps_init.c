@@ -118,7 +118,7 @@ bool when_hooks_container(const struct flow *f)
 
 int step_cgroup_enter(struct flow *f, struct err *e)
 {
-	int r = cgroup_enter(f->join_cg, cgroup_clone_fd(f->join_cg) >= 0, e);
+	int r = cgroup_enter(f->join_cg, f->cloned_into_cgroup, e);
 
 	flow_close_cgroups(f);
 	return r;
