@@ -106,6 +106,7 @@ static int await_exec(struct flow *f, struct err *e)
 		if (r < 0)
 			return r;
 		if (m.err.kind != ERR_NONE) {
+			fd_close(&f->init_pidfd); /* it ends by itself, and its parent learns with which status */
 			*e = m.err;
 			return err_ret(e);
 		}
