@@ -109,10 +109,11 @@ static void record(int fd, enum log_level level, const char *text)
 
 	timestamp(when, sizeof when);
 	quote(quoted, sizeof quoted, text);
-	n = snprintf(line, sizeof line,
-		     sink.json ? "{\"level\":\"%s\",\"msg\":\"%s\",\"time\":\"%s\"}\n"
-			       : "level=%s msg=\"%s\" time=\"%s\"\n",
-		     level_name(level), quoted, when);
+	if (sink.json)
+		n = snprintf(line, sizeof line, "{\"level\":\"%s\",\"msg\":\"%s\",\"time\":\"%s\"}\n", level_name(level),
+			     quoted, when);
+	else
+		n = snprintf(line, sizeof line, "time=\"%s\" level=%s msg=\"%s\"\n", when, level_name(level), quoted);
 	if (n > 0)
 		write_all(fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }

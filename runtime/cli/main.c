@@ -81,6 +81,24 @@ static void open_stdio(void)
 			open("/dev/null", O_RDWR); /* the lowest free one: this */
 }
 
+/* The map of the initial user namespace is the whole range onto itself. */
+static bool in_user_namespace(void)
+{
+	cleanup_str struct str text = { 0 };
+	unsigned inside, outside, count;
+	struct err ignored;
+
+	if (fs_read(AT_FDCWD, "/proc/self/uid_map", 65536, &text, &ignored) < 0)
+		return false;
+	return sscanf(str_cstr(&text), "%u %u %u", &inside, &outside, &count) != 3 || inside != 0 || outside != 0 ||
+	       count != UINT_MAX;
+}
+
+static bool owns_run(void)
+{
+	return geteuid() == 0 && (str_eq(getenv("USER"), "root") || !in_user_namespace());
+}
+
 /* runc's rule: a plain user, or root of a user namespace that does not call itself root, keeps state in its own runtime
  * directory; sticky, so that tmp cleaners spare it. */
 static int choose_root(struct cli *c, struct err *e)
@@ -94,7 +112,7 @@ static int choose_root(struct cli *c, struct err *e)
 			return err_set(e, ERR_USAGE, 0, "--root: %s cannot be used", c->root);
 		return r;
 	}
-	if (geteuid() == 0 || !dir) {
+	if (!dir || !*dir || owns_run()) {
 		c->root = "/run/vzrun";
 		return 0;
 	}
@@ -145,6 +163,14 @@ static int open_log(const struct cli *c, struct err *e)
 	return r;
 }
 
+/* What it would switch off is decided by what the kernel allows; engines pass it all the same. */
+static int check_rootless(const char *word, struct err *e)
+{
+	if (!word || strcmp(word, "auto") == 0 || strcmp(word, "true") == 0 || strcmp(word, "false") == 0)
+		return 0;
+	return err_set(e, ERR_USAGE, 0, "--rootless: \"%s\" is none of true, false, auto", word);
+}
+
 static int print_help(const struct cli *c, struct err *e)
 {
 	cleanup_str struct str text = { 0 };
@@ -173,7 +199,9 @@ static int dispatch(struct cli *c, int argc, char **argv, struct err *e)
 		return print_version(e);
 	if (logged < 0)
 		return logged;
-	r = choose_root(c, e);
+	r = check_rootless(c->rootless, e);
+	if (r == 0)
+		r = choose_root(c, e);
 	return r < 0 ? r : c->command->run(c, e);
 }
 

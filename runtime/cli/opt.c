@@ -306,27 +306,55 @@ void cli_option_list(struct str *out)
 				str_addf(out, "%s --%s\n", cli_commands[c]->name, rows[i].name);
 }
 
+/* Options whose value is the next word: "--root|-root|...". */
+static void value_words(uint32_t scope, struct str *out)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!(rows[i].commands & scope) || rows[i].kind == OPT_FLAG)
+			continue;
+		str_addf(out, "%s--%s|-%s", first ? "" : "|", rows[i].name, rows[i].name);
+		first = false;
+	}
+}
+
+static void completion_commands(struct str *out)
+{
+	for (size_t i = 0; cli_commands[i]; i++) {
+		str_addf(out, "\t%s)\n\t\tCOMPREPLY=($(compgen -W '", cli_commands[i]->name);
+		option_words(cli_commands[i]->bit, out);
+		str_add(out, "' -- \"$cur\"))\n");
+		/* An id, where the first word of the arguments is one. */
+		if (str_starts(cli_commands[i]->arguments, "ID"))
+			str_add(out, "\t\t[[ $cur == -* ]] || "
+				     "COMPREPLY+=($(compgen -W \"$(vzrun \"${root[@]}\" list -q 2>/dev/null)\" -- \"$cur\"))\n");
+		str_add(out, "\t\t;;\n");
+	}
+}
+
 int cli_completion(const char *shell, struct str *out)
 {
 	if (strcmp(shell, "bash") != 0)
 		return -ENOENT;
 	str_add(out, "# bash completion for vzrun; made by: vzrun completion bash\n"
 		     "_vzrun() {\n"
-		     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} command= word i\n"
+		     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} command= i\n"
+		     "\tlocal root=()\n"
 		     "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-		     "\t\tword=${COMP_WORDS[i]}\n"
-		     "\t\tcase $word in\n");
-	str_add(out, "\t\t");
-	for (size_t i = 0; cli_commands[i]; i++)
-		str_addf(out, "%s%s", i ? "|" : "", cli_commands[i]->name);
-	str_add(out, ")\n\t\t\tcommand=$word\n\t\t\tbreak\n\t\t\t;;\n\t\tesac\n\tdone\n\tcase $command in\n");
-	for (size_t i = 0; cli_commands[i]; i++) {
-		str_addf(out, "\t%s)\n\t\tCOMPREPLY=($(compgen -W '", cli_commands[i]->name);
-		option_words(cli_commands[i]->bit, out);
-		str_add(out, "' -- \"$cur\"))\n\t\t[[ $cur == -* ]] || "
-			     "COMPREPLY+=($(compgen -W \"$(vzrun list -q 2>/dev/null)\" -- \"$cur\"))\n\t\t;;\n");
-	}
-	str_add(out, "\t*)\n\t\tCOMPREPLY=($(compgen -W '");
+		     "\t\tcase ${COMP_WORDS[i]} in\n"
+		     "\t\t--root|-root) root=(--root \"${COMP_WORDS[i + 1]}\") ;;&\n"
+		     "\t\t");
+	value_words(CMD_GLOBAL, out);
+	/* readline takes = for a word of its own. */
+	str_add(out, ")\n\t\t\ti=$((i + 1))\n"
+		     "\t\t\t[[ ${COMP_WORDS[i]} != = ]] || i=$((i + 1))\n"
+		     "\t\t\t;;\n"
+		     "\t\t-*) ;;\n"
+		     "\t\t*)\n\t\t\tcommand=${COMP_WORDS[i]}\n\t\t\tbreak\n\t\t\t;;\n"
+		     "\t\tesac\n\tdone\n\tcase $command in\n");
+	completion_commands(out);
+	str_add(out, "\t'')\n\t\tCOMPREPLY=($(compgen -W '");
 	option_words(CMD_GLOBAL, out);
 	for (size_t i = 0; cli_commands[i]; i++)
 		str_addf(out, "%s ", cli_commands[i]->name);
