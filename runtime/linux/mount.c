@@ -21,15 +21,14 @@
 
 /* ---- sources ---- */
 
-static int change_failed(int r, int tree, const struct mount_wish *w, uint64_t clear, struct err *e)
+static int change_failed(int r, int tree, uint64_t clear, struct err *e)
 {
 	char names[80];
 
 	if (r == -EPERM && *mount_flag_names(tree, clear, names, sizeof names))
 		return err_set(e, ERR_KERNEL, EPERM,
-			       "%s: flags of the source are locked in this user namespace and cannot be cleared (%s)",
-			       w->source ? w->source : w->target, names);
-	return err_set(e, ERR_KERNEL, -r, "%s: flags of the mount", w->source ? w->source : w->target);
+			       "flags of the source are locked in this user namespace and cannot be cleared (%s)", names);
+	return err_set(e, ERR_KERNEL, -r, "flags of the mount");
 }
 
 /* The plain options are for the top, the recursive ones for all: the latter come second and win. */
@@ -46,10 +45,10 @@ static int source_flags(const struct mount_wish *w, int tree, struct err *e)
 	if (set || clear || (!w->rec && slave))
 		r = mount_change(tree, false, set, clear, w->rec ? 0 : slave);
 	if (r < 0)
-		return change_failed(r, tree, w, clear, e);
+		return change_failed(r, tree, clear, e);
 	if (w->rec && (w->rec_set || w->rec_clr || slave))
 		r = mount_change(tree, true, w->rec_set, w->rec_clr, slave);
-	return r < 0 ? change_failed(r, tree, w, w->rec_clr, e) : 0;
+	return r < 0 ? change_failed(r, tree, w->rec_clr, e) : 0;
 }
 
 static int source_idmap(const struct mount_wish *w, int tree, int procfs, int userns_fd, struct err *e)
@@ -109,20 +108,20 @@ static bool may_cover(const char *target)
 }
 
 /* A link in the image must not lead a mount into /proc (CVE-2019-16884): what counts is where it ended. */
-static int check_not_in_proc(const struct mount_wish *w, int fd, struct err *e)
+static int check_not_in_proc(int fd, struct err *e)
 {
 	struct statfs fs;
 	struct stat st;
 
 	if (fstatfs(fd, &fs) < 0)
-		return err_sys(e, "%s", w->target);
+		return err_sys(e, "mount point");
 	if (fs.f_type != PROC_SUPER_MAGIC)
 		return 0;
 	if (fstat(fd, &st) < 0)
-		return err_sys(e, "%s", w->target);
+		return err_sys(e, "mount point");
 	if (st.st_ino == PROC_ROOT_INODE)
 		return 0;
-	return err_set(e, ERR_CONFIG, EPERM, "%s: is inside /proc and cannot be mounted over", w->target);
+	return err_set(e, ERR_CONFIG, EPERM, "is inside /proc and cannot be mounted over");
 }
 
 static bool wants_ordinary(const struct mount_wish *w)
@@ -136,11 +135,11 @@ static int open_in_proc(const struct mount_context *c, const struct mount_wish *
 	cleanup_fd int proc = -1;
 
 	if (!may_cover(w->target))
-		return err_set(e, ERR_CONFIG, EPERM, "%s: is inside /proc and cannot be mounted over", w->target);
+		return err_set(e, ERR_CONFIG, EPERM, "is inside /proc and cannot be mounted over");
 	/* One component without following, then none that is a link: this file of this /proc. */
 	proc = openat(c->root_fd, "proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (proc < 0)
-		return err_sys(e, "%s", w->target);
+		return err_sys(e, "/proc");
 	return path_open_strict(proc, w->target + strlen("/proc/"), O_PATH, e);
 }
 
@@ -164,8 +163,6 @@ static int open_target(const struct mount_context *c, const struct mount_wish *w
 	int r;
 
 	*ret_was_there = true;
-	if (w->target[1] == '\0')
-		return err_set(e, ERR_CONFIG, EINVAL, "/: the root cannot be mounted over");
 	if (str_starts(w->target, "/proc/"))
 		return open_in_proc(c, w, e);
 	fd = path_try_open(c->root_fd, w->target, how);
@@ -184,8 +181,8 @@ static int open_target(const struct mount_context *c, const struct mount_wish *w
 		return err_set(e, ERR_CONFIG, ENOTDIR, "filesystem \"%s\" at %s must be mounted on ordinary directory",
 			       w->fs ? w->fs : "bind", w->target);
 	if (fd < 0)
-		return err_set(e, ERR_KERNEL, -fd, "mount point %s", w->target);
-	r = check_not_in_proc(w, fd, e);
+		return err_set(e, ERR_KERNEL, -fd, "mount point");
+	r = check_not_in_proc(fd, e);
 	return r < 0 ? r : fd_take(&fd);
 }
 
@@ -197,12 +194,11 @@ static bool is_dir(int fd)
 }
 
 /* The kernel says only EINVAL to a directory on a file. */
-static int move_failed(int r, const struct mount_wish *w, int tree, int target, struct err *e)
+static int move_failed(int r, int tree, int target, struct err *e)
 {
 	if (is_dir(tree) != is_dir(target))
-		return err_set(e, ERR_KERNEL, ENOTDIR, "mount %s: a directory and a file cannot be mounted on each other",
-			       w->target);
-	return err_set(e, ERR_KERNEL, -r, "mount %s", w->target);
+		return err_set(e, ERR_KERNEL, ENOTDIR, "a directory and a file cannot be mounted on each other");
+	return err_set(e, ERR_KERNEL, -r, "mount");
 }
 
 /* ---- attaching ---- */
@@ -236,7 +232,7 @@ static int host_view(const struct mount_context *c, const struct mount_wish *w, 
 			break;
 		r = mount_change(tree, true, set, set & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0, MS_SLAVE);
 		if (r < 0)
-			return err_set(e, ERR_KERNEL, -r, "%s: flags of the host's mount", w->target);
+			return err_set(e, ERR_KERNEL, -r, "flags of the host's mount");
 		return fd_take(&tree);
 	}
 	return err_ret(e);
@@ -271,7 +267,7 @@ int mount_set_propagation(const struct mount_wish *w, int mount_fd, struct err *
 		r = mount_change(mount_fd, true, 0, 0, w->propagation[1] & ~(uint64_t)MS_REC);
 	if (r >= 0 && w->propagation[0])
 		r = mount_change(mount_fd, false, 0, 0, w->propagation[0]);
-	return r < 0 ? err_set(e, ERR_KERNEL, -r, "%s: propagation", w->target) : 0;
+	return r < 0 ? err_set(e, ERR_KERNEL, -r, "propagation") : 0;
 }
 
 /* mount(2) for a bind; its flags need a second call on the mount that then stands at the target. */
@@ -282,7 +278,7 @@ static int attach_bind_old(const struct mount_context *c, const struct mount_wis
 	int r;
 
 	if (mount(fd_path(source).s, fd_path(target).s, NULL, MS_BIND | (w->rec ? MS_REC : 0UL), NULL) < 0)
-		return err_sys(e, "mount %s", w->target);
+		return err_sys(e, "mount");
 	cleanup_fd int fd = path_open(c->root_fd, w->target, O_PATH, e);
 	if (fd < 0)
 		return fd;
@@ -291,7 +287,7 @@ static int attach_bind_old(const struct mount_context *c, const struct mount_wis
 	if (r >= 0 && (set || clear))
 		r = mount_change(fd, false, set, clear, 0);
 	if (r < 0)
-		return change_failed(r, fd, w, clear, e);
+		return change_failed(r, fd, clear, e);
 	r = mount_set_propagation(w, fd, e);
 	return r < 0 ? r : fd_take(&fd);
 }
@@ -339,7 +335,7 @@ int mount_place(const struct mount_context *c, const struct mount_wish *w, int s
 	if (r == -ENOSYS)
 		return attach_bind_old(c, w, tree, target, e);
 	if (r < 0)
-		return move_failed(r, w, tree, target, e);
+		return move_failed(r, tree, target, e);
 	r = mount_set_propagation(w, tree, e);
 	return r < 0 ? r : fd_take(&tree);
 }
@@ -351,10 +347,10 @@ static int change_existing(const struct mount_wish *w, int fd, uint64_t top_set,
 	if (top_set || w->attr_clr)
 		r = mount_change(fd, false, top_set, w->attr_clr, 0);
 	if (r < 0)
-		return change_failed(r, fd, w, w->attr_clr, e);
+		return change_failed(r, fd, w->attr_clr, e);
 	if (rec_set || w->rec_clr)
 		r = mount_change(fd, true, rec_set, w->rec_clr, 0);
-	return r < 0 ? change_failed(r, fd, w, w->rec_clr, e) : 0;
+	return r < 0 ? change_failed(r, fd, w->rec_clr, e) : 0;
 }
 
 static int remount(const struct mount_context *c, const struct mount_wish *w, struct err *e)
@@ -370,7 +366,7 @@ static int remount(const struct mount_context *c, const struct mount_wish *w, st
 		r = change_existing(w, fd, w->attr_set, w->rec_set, e);
 	if (r >= 0)
 		r = mount_set_propagation(w, fd, e);
-	return r < 0 ? err_wrap(e, "remount %s", w->target) : 0;
+	return r < 0 ? err_wrap(e, "remount") : 0;
 }
 
 int mount_attach(const struct mount_context *c, const struct mount_wish *w, int source, struct err *e)
@@ -399,7 +395,7 @@ int mount_finalise(const struct mount_context *c, const struct mount_wish *w, st
 	if (fd < 0)
 		return fd;
 	r = mount_change(fd, w->rec_set & MOUNT_ATTR_RDONLY, MOUNT_ATTR_RDONLY, 0, 0);
-	return r < 0 ? err_set(e, ERR_KERNEL, -r, "%s: make it read-only", w->target) : 0;
+	return r < 0 ? err_set(e, ERR_KERNEL, -r, "make it read-only") : 0;
 }
 
 int mount_bind_fd(int root_fd, int fd, const char *target, uint64_t attr_set, struct err *e)
@@ -416,7 +412,7 @@ int mount_bind_fd(int root_fd, int fd, const char *target, uint64_t attr_set, st
 	if (tree < 0)
 		return err_set(e, ERR_KERNEL, tree == -1 ? errno : -tree, "bind onto %s", target);
 	if (r < 0)
-		return r;
+		return err_wrap(e, "bind onto %s", target);
 	cleanup_fd int mount_fd = mount_place(&c, &w, fd_take(&tree), e);
-	return mount_fd < 0 ? mount_fd : 0;
+	return mount_fd < 0 ? err_wrap(e, "bind onto %s", target) : 0;
 }

@@ -20,15 +20,15 @@ static int view_tree(const struct mount_context *c, const struct mount_wish *w, 
 		int fd = mount_fs_new(c, &new, target, false, set, e);
 
 		if (fd == -ENOSYS)
-			return err_set(e, ERR_UNSUPPORTED, ENOSYS, "%s: this kernel has no fsopen", w->target);
+			return err_set(e, ERR_UNSUPPORTED, ENOSYS, "this kernel has no fsopen");
 		if (fd >= 0 || v->source < 0 || (fd != -EPERM && fd != -EBUSY))
 			return fd;
 	}
 	cleanup_fd int tree = fcntl(v->source, F_DUPFD_CLOEXEC, 3);
 	if (tree < 0)
-		return err_sys(e, "%s/%s", w->target, v->name);
+		return err_sys(e, "%s", v->name);
 	r = mount_change(tree, false, set, clear, MS_SLAVE);
-	return r < 0 ? err_set(e, ERR_KERNEL, -r, "%s/%s", w->target, v->name) : fd_take(&tree);
+	return r < 0 ? err_set(e, ERR_KERNEL, -r, "%s", v->name) : fd_take(&tree);
 }
 
 static int make_links(int dir, const struct mount_view *v, struct err *e)
@@ -88,10 +88,10 @@ int mount_cgroup_views(const struct mount_context *c, const struct mount_wish *w
 	for (size_t i = 0; i < n && r >= 0; i++)
 		r = add_view(c, w, &views[i], dir, e);
 	if (r < 0)
-		return err_wrap(e, "%s", w->target);
+		return r;
 	if ((w->attr_set | w->rec_set) & MOUNT_ATTR_RDONLY)
 		r = mount_change(dir, false, MOUNT_ATTR_RDONLY, 0, 0);
 	if (r < 0)
-		return err_set(e, ERR_KERNEL, -r, "%s: make it read-only", w->target);
+		return err_set(e, ERR_KERNEL, -r, "make it read-only");
 	return mount_set_propagation(w, dir, e);
 }

@@ -18,6 +18,8 @@
 
 /* Each level keeps two descriptors open. */
 #define DEPTH_MAX 100
+/* What one call moves at most (MAX_RW_COUNT).  More is no help, and EINVAL once it overflows with the offset. */
+#define COPY_AT_ONCE 0x7ffff000
 
 static int copy_dir(int from, int to, unsigned depth, struct err *e);
 
@@ -68,7 +70,7 @@ static int copy_file(int from_dir, int to_dir, const char *name, struct err *e)
 	if (to < 0)
 		return err_sys(e, "create %s", name);
 	do
-		n = sendfile(to, from, NULL, SSIZE_MAX & ~4095L);
+		n = sendfile(to, from, NULL, COPY_AT_ONCE);
 	while (n > 0 || (n < 0 && errno == EINTR));
 	if (n < 0)
 		return err_sys(e, "copy %s", name);

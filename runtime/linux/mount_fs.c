@@ -143,7 +143,7 @@ static int take_cover(int fs, const struct mount_context *c, const struct mount_
 	struct stat st;
 
 	if (fstat(over, &st) < 0)
-		return err_sys(e, "%s", w->target);
+		return err_sys(e, "mount point");
 	snprintf(mode, sizeof mode, "%o", st.st_mode & 07777U);
 	snprintf(uid, sizeof uid, "%u", st.st_uid);
 	snprintf(gid, sizeof gid, "%u", st.st_gid);
@@ -210,7 +210,7 @@ int mount_idmap_fd(const struct mount_wish *w, int procfs, int userns_fd, struct
 	if (w->uid_map)
 		return idmap_userns(procfs, w->uid_map, w->gid_map, e);
 	if (userns_fd < 0)
-		return err_set(e, ERR_CONFIG, EINVAL, "%s: idmap without mappings needs a user namespace", w->target);
+		return err_set(e, ERR_CONFIG, EINVAL, "idmap without mappings needs a user namespace");
 	fd = fcntl(userns_fd, F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? err_sys(e, "user namespace") : fd;
 }

@@ -319,6 +319,9 @@ static int compile_kind(const struct oci_mount *m, const char *pointer, struct m
 		w->bind = true;
 		w->rec = false;
 	}
+	/* What is mounted there would lie over the root and yet not be it: "/" stays the mount below. */
+	if (!w->remount && !w->target[1])
+		return err_set(e, ERR_CONFIG, EINVAL, "%s/destination: the root cannot be mounted over", pointer);
 	if (w->bind && *data)
 		return err_set(e, ERR_CONFIG, EINVAL, "%s/options/%zu: bind mounts cannot have any filesystem-specific options applied: %s",
 			       pointer, first_data, m->options.v[first_data]);

@@ -245,6 +245,8 @@ static const struct bad {
 	{ "/a", "", "/s", "ro", "/mounts/7/type: missing for a mount that is not a bind" },
 	{ "", "tmpfs", "t", "", "/mounts/7/destination: missing" },
 	{ NULL, "tmpfs", "t", "", "/mounts/7/destination: missing" },
+	{ "/", "tmpfs", "t", "", "/mounts/7/destination: the root cannot be mounted over" },
+	{ "/a/..", NULL, "/s", "bind", "/mounts/7/destination: the root cannot be mounted over" },
 	{ "/a", "ext4", "/s", "tmpcopyup", "/mounts/7/options: tmpcopyup is for a tmpfs" },
 	{ "/a", NULL, "/s", "bind tmpcopyup", "/mounts/7/options: tmpcopyup is for a tmpfs" },
 	{ "/a", NULL, "/s", "remount bind idmap",
@@ -271,7 +273,7 @@ TEST(destinations)
 {
 	static const char *const pairs[][2] = {
 		{ "/a", "/a" }, { "a", "/a" }, { "a/b/", "/a/b" }, { "/a//b/./c", "/a/b/c" },
-		{ "/a/../b", "/b" }, { "../../x", "/x" }, { "/", "/" }, { "/proc/../proc/x", "/proc/x" },
+		{ "/a/../b", "/b" }, { "../../x", "/x" }, { "/proc/../proc/x", "/proc/x" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
