@@ -54,9 +54,13 @@ static int reopen_cgroup(struct flow *f, struct err *e)
 	r = cgroup_reopen(&f->state.cgroups, saved_driver(&f->state), &f->cg, &f->arena, e);
 	if (r < 0)
 		return r;
-	if (cgroup_frozen(f->cg) > 0 && !f->o->ignore_paused)
-		return err_set(e, ERR_STATE, 0,
-			       "cannot exec in a paused container (use --ignore-paused to override)");
+	if (cgroup_frozen(f->cg) > 0) {
+		if (!f->o->ignore_paused)
+			return err_set(e, ERR_STATE, 0,
+				       "cannot exec in a paused container (use --ignore-paused to override)");
+		/* We freeze with the rest as soon as we are inside: resume and delete must not wait for us. */
+		fd_close(&f->dir.lock);
+	}
 	if (f->o->sub_cgroups.n) {
 		r = cgroup_open_sub(f->cg, &f->o->sub_cgroups, &f->join_cg, &f->arena, e);
 		return r < 0 ? r : cgroup_open_procs(f->join_cg, e);
