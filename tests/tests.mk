@@ -31,6 +31,14 @@ tests_bench_floor_LDADD =
 benches: tests/bench/start tests/bench/floor
 .PHONY: benches
 
+# Payloads of the tests: static, of no library of ours, never instrumented.
+tests/lib/probe: tests/lib/probe.c
+	@$(MKDIR_P) tests/lib
+	$(AM_V_CCLD)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -static -o $@ $<
+check-programs: tests/lib/probe
+CLEANFILES += tests/lib/probe
+EXTRA_DIST += tests/lib/probe.c
+
 # Unit and golden tests
 check_PROGRAMS += tests/unit/linux/seccomp_test
 EXTRA_DIST += tests/unit/linux/seccomp_names.inc

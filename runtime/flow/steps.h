@@ -74,6 +74,8 @@ int step_mask(struct flow *f, struct err *e);
 
 /* init, the process itself: steps_process.c */
 int step_rlimits(struct flow *f, struct err *e);
+int step_rlimits_last(struct flow *f, struct err *e);
+int step_signals(struct flow *f, struct err *e);
 int step_rlimits_due(struct flow *f, struct err *e);
 int step_lsm(struct flow *f, struct err *e);
 int step_attributes(struct flow *f, struct err *e);
@@ -109,6 +111,7 @@ bool when_hostname(const struct flow *f);
 bool when_sysctl(const struct flow *f);
 bool when_oom_score(const struct flow *f);
 bool when_rdt(const struct flow *f);
+bool when_rlimits(const struct flow *f);
 bool when_rlimits_here(const struct flow *f);
 bool when_rlimits_by_host(const struct flow *f);
 bool when_mount_ns(const struct flow *f);

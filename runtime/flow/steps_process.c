@@ -34,14 +34,19 @@ bool when_lsm(const struct flow *f)
 	return f->process && (f->process->apparmor_profile || f->process->selinux_label);
 }
 
+bool when_rlimits(const struct flow *f)
+{
+	return f->process && f->process->rlimits.n;
+}
+
 bool when_rlimits_here(const struct flow *f)
 {
-	return f->process && f->process->rlimits.n && !flow_has_userns(f);
+	return when_rlimits(f) && !flow_has_userns(f);
 }
 
 bool when_rlimits_by_host(const struct flow *f)
 {
-	return f->process && f->process->rlimits.n && flow_has_userns(f);
+	return when_rlimits(f) && flow_has_userns(f);
 }
 
 bool when_oom_score(const struct flow *f)
@@ -113,6 +118,23 @@ int step_rlimits_due(struct flow *f, struct err *e)
 	(void)f;
 	(void)e;
 	return 0;
+}
+
+int step_rlimits_last(struct flow *f, struct err *e)
+{
+	return rlimits_set(0, &f->process->rlimits, true, e);
+}
+
+/* The payload starts with nothing blocked and nothing ignored. */
+int step_signals(struct flow *f, struct err *e)
+{
+	sigset_t none;
+
+	(void)f;
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? err_sys(e, "sigprocmask") : 0;
 }
 
 int step_lsm(struct flow *f, struct err *e)
@@ -348,17 +370,6 @@ int step_hooks_start(struct flow *f, struct err *e)
 			 &(struct hooks_context){ state.s, f->envp, -1, -1 }, e);
 }
 
-/* The payload starts with nothing blocked and nothing ignored. */
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 int step_exec(struct flow *f, struct err *e)
 {
 	struct sync_msg m = { .row = (uint32_t)f->cursor, .value = 1 };
@@ -366,11 +377,6 @@ int step_exec(struct flow *f, struct err *e)
 
 	if (!f->process)
 		return err_set(e, ERR_CONFIG, 0, "/process: is needed to start the container");
-	reset_signals();
-	/* RLIMIT_AS at the very last: it must not starve us before. */
-	r = rlimits_set(0, &f->process->rlimits, true, e);
-	if (r < 0)
-		return r;
 	/* So that a death between here and the program can be told from one before. */
 	r = sync_send(f->peer.wr, &m, e);
 	if (r < 0)

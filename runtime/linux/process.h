@@ -11,9 +11,9 @@
 #include "runtime/base/err.h"
 
 /* prlimit(2) on `pid` (0: ourselves).  A hard limit above the caller's without CAP_SYS_RESOURCE is an error that names the
- * limit and both values.  RLIMIT_AS is left out unless `only_as`, and set alone then: it must not starve the
- * runtime before exec. */
-int rlimits_set(pid_t pid, const struct oci_rlimits *limits, bool only_as, struct err *e);
+ * limit and both values.  In two turns: what would starve the runtime itself before exec (address space, data, files) is
+ * only raised, as far as its hard limit needs that, and set as the document has it when `last`, without the others. */
+int rlimits_set(pid_t pid, const struct oci_rlimits *limits, bool last, struct err *e);
 int oom_score_set(int procfs, pid_t pid, int64_t score, struct err *e);
 
 int sched_set(const struct oci_scheduler *s, struct err *e);       /* says so when RT_GROUP_SCHED is the reason */

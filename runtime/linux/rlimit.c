@@ -47,14 +47,37 @@ static int limit_refused(pid_t pid, const struct oci_rlimit *l, struct err *e)
 		       limit_text(l->soft).s, limit_text(l->hard).s);
 }
 
-int rlimits_set(pid_t pid, const struct oci_rlimits *limits, bool only_as, struct err *e)
+/* Raising a hard limit needs a privilege, lowering it none: so the one comes early, the other late. */
+static int raise_hard(pid_t pid, const struct oci_rlimit *l, struct err *e)
+{
+	struct rlimit now;
+
+	if (prlimit(pid, (__rlimit_resource_t)l->type, NULL, &now) < 0)
+		return limit_refused(pid, l, e);
+	if (l->hard <= now.rlim_max)
+		return 0;
+	now.rlim_max = l->hard;
+	return prlimit(pid, (__rlimit_resource_t)l->type, &now, NULL) < 0 ? limit_refused(pid, l, e) : 0;
+}
+
+static bool starves(int64_t type)
+{
+	return type == RLIMIT_AS || type == RLIMIT_DATA || type == RLIMIT_NOFILE;
+}
+
+int rlimits_set(pid_t pid, const struct oci_rlimits *limits, bool last, struct err *e)
 {
 	for (size_t i = 0; i < limits->n; i++) {
 		const struct oci_rlimit *l = &limits->v[i];
 		struct rlimit new = {.rlim_cur = l->soft, .rlim_max = l->hard};
 
-		if ((l->type == RLIMIT_AS) != only_as)
+		if (!starves(l->type) && last)
 			continue;
+		if (starves(l->type) && !last) {
+			if (raise_hard(pid, l, e) < 0)
+				return err_ret(e);
+			continue;
+		}
 		if (prlimit(pid, (__rlimit_resource_t)l->type, &new, NULL) < 0)
 			return limit_refused(pid, l, e);
 	}
