@@ -201,6 +201,7 @@ int step_creds(struct flow *f, struct err *e)
 	const char *keep = oci_annotation(&f->spec, "run.oci.keep_original_groups");
 	const struct oci_process *p = f->process;
 	uint64_t bounding = 0, caps = 0;
+	bool cwd_last;
 	int r, procfs = -1;
 
 	if (!p)
@@ -217,9 +218,14 @@ int step_creds(struct flow *f, struct err *e)
 	r = creds_bounding(p->capabilities, &bounding, e);
 	if (r == 0)
 		r = creds_ids(&p->user, procfs, str_eq(keep, "1"), e);
+	/* Leaving uid 0 has emptied the effective set, and execve will leave no more of the document's than is ambient:
+	 * the user must get there without. */
+	cwd_last = r == 0 && (p->user.uid == 0 || (p->capabilities && p->capabilities->ambient.mask));
+	if (r == 0 && !cwd_last)
+		r = enter_cwd(p->cwd, e);
 	if (r == 0)
 		r = creds_caps(p->capabilities, &caps, e);
-	if (r == 0)
+	if (cwd_last && r == 0)
 		r = enter_cwd(p->cwd, e);
 	if (r == 0 && p->no_new_privileges.v && !f->seccomp.insns)
 		r = creds_no_new_privs(e);
