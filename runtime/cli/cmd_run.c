@@ -155,6 +155,7 @@ static int follow(struct cli *c, struct flow *f, struct foreground *fg, struct e
 	int status = 0, r = 0;
 
 	store_close(&f->dir); /* the lock is for the setup only: exec and delete must not wait for the payload */
+	fd_close(&f->netns); /* it ends with the payload */
 	if (f->notify_fd >= 0)
 		r = notify_socket_forward(f, f->pidfd, c->detach ? f->pid : getpid(), e);
 	if (r < 0 || c->detach)

@@ -25,7 +25,7 @@ void flow_init(struct flow *f, const struct flow_options *o, enum flow_command c
 	*f = (struct flow){
 		.o = o, .command = command, .side = FLOW_HOST,
 		.dir = STORE_DIR_NONE, .userns_fd = -1, .notify_dir = -1, .notify_fd = -1, .procfs = -1,
-		.pidfd = -1, .init_pidfd = -1, .peer = { -1, -1 }, .start_fd = -1, .result_fd = -1,
+		.pidfd = -1, .netns = -1, .init_pidfd = -1, .peer = { -1, -1 }, .start_fd = -1, .result_fd = -1,
 		.root_fd = -1, .tty_master = -1, .listener = -1,
 	};
 }
@@ -62,6 +62,7 @@ void flow_done(struct flow *f)
 	fd_close(&f->notify_fd);
 	fd_close(&f->procfs);
 	fd_close(&f->pidfd);
+	fd_close(&f->netns);
 	fd_close(&f->init_pidfd);
 	fd_close(&f->start_fd);
 	fd_close(&f->result_fd);
@@ -184,6 +185,30 @@ static int await(struct flow *f, size_t row, struct err *e)
 	return step_awaited(f, s, m.value, fd, e);
 }
 
+/* A row of ours failed: what init met before that is the reason then, not that its end made us fail.  (Once the program
+ * was executed the channel is closed: nothing of this is true any more.) */
+static int init_first(struct flow *f, const struct step *s, struct err *e)
+{
+	struct pollfd word = { .fd = f->peer.rd, .events = POLLIN }, end = { .fd = f->pidfd, .events = POLLIN };
+	struct err ignored;
+	struct sync_msg m;
+
+	while (f->peer.rd >= 0 && poll(&word, 1, 0) > 0) {
+		int r = sync_recv(f->peer.rd, &m, &ignored);
+
+		/* It closes its descriptors a moment before it is dead. */
+		if (r > 0 && f->pidfd >= 0 && poll(&end, 1, 100) > 0)
+			return peer_gone(f, s, e);
+		if (r != 0)
+			break;
+		if (m.err.kind != ERR_NONE) {
+			*e = m.err;
+			break;
+		}
+	}
+	return err_ret(e);
+}
+
 static void undo(struct flow *f)
 {
 	for (size_t i = flow_table_size(); i-- > 0;)
@@ -215,12 +240,14 @@ static int walk_row(struct flow *f, size_t i, struct err *e)
 	if (!mine)
 		return sync ? await(f, i, e) : 0;
 	r = run_row(f, s, e);
-	if (r < 0)
-		return r;
-	if (f->side == FLOW_HOST)
+	if (r >= 0 && f->side == FLOW_HOST)
 		f->done[i] = true;
 	/* Only a row that made its own message (a descriptor with it, the middle process) returns above zero. */
-	return sync && r == 0 ? announce(f, i, e) : 0;
+	if (r == 0 && sync)
+		r = announce(f, i, e);
+	if (r < 0 && f->side == FLOW_HOST)
+		return init_first(f, s, e);
+	return r < 0 ? r : 0;
 }
 
 int flow_run(struct flow *f, struct err *e)

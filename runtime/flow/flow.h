@@ -100,6 +100,7 @@ struct flow {
 	int procfs;                        /* of this side, lazily: flow_procfs() */
 	pid_t pid;                         /* init, or exec's process */
 	int pidfd;
+	int netns;                         /* of init, while devices that were given to it may have to come back */
 	pid_t middle;                      /* to be reaped after fork-inner */
 	int init_pidfd;                    /* exec: the container's init */
 	struct flow_channel peer;

@@ -475,18 +475,15 @@ static int open_netns(struct flow *f, struct err *e)
 
 int step_netdev(struct flow *f, struct err *e)
 {
-	cleanup_fd int netns = open_netns(f, e);
-
-	return netns < 0 ? netns : netdev_move(&f->spec.linux->net_devices, netns, e);
+	/* Kept: the devices come back from there even when init is dead and has no file in /proc any more. */
+	f->netns = open_netns(f, e);
+	return f->netns < 0 ? f->netns : netdev_move(&f->spec.linux->net_devices, f->netns, e);
 }
 
 void undo_netdev(struct flow *f)
 {
-	struct err e;
-	cleanup_fd int netns = open_netns(f, &e);
-
-	if (netns >= 0)
-		netdev_undo(&f->spec.linux->net_devices, netns);
+	if (f->netns >= 0)
+		netdev_undo(&f->spec.linux->net_devices, f->netns);
 }
 
 int step_rlimits_host(struct flow *f, struct err *e)

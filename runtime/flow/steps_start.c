@@ -60,6 +60,8 @@ int step_connect(struct flow *f, struct err *e)
 		return err_sys(e, "open the start channel");
 	if (fcntl(f->peer.rd, F_SETFL, 0) < 0)
 		return err_sys(e, "fcntl");
+	/* init may end before the word reaches it: that is an error to tell, not our death. */
+	signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
 
@@ -76,10 +78,14 @@ int step_notify_bind(struct flow *f, struct err *e)
 int step_release(struct flow *f, struct err *e)
 {
 	struct sync_msg m = { .row = (uint32_t)f->cursor };
+	int r;
 
 	if (f->command == FLOW_START)
 		f->pid = (pid_t)f->state.pid;
-	return sync_send(f->peer.wr, &m, e);
+	r = sync_send(f->peer.wr, &m, e);
+	if (r < 0 && e->num == EPIPE)
+		return err_set(e, ERR_STATE, 0, "cannot start a container that has stopped");
+	return r;
 }
 
 static int died_before_exec(struct flow *f, struct err *e)
@@ -92,6 +98,14 @@ static int died_before_exec(struct flow *f, struct err *e)
 	return err_set(e, ERR_STATE, 0, "container init died before it could execute the program");
 }
 
+static void end_of_talk(struct flow *f)
+{
+	if (f->peer.wr != f->peer.rd)
+		fd_close(&f->peer.wr);
+	fd_close(&f->peer.rd);
+	f->peer = (struct flow_channel){ -1, -1 };
+}
+
 /* First the announcement, then either the closing of the channel (exec worked) or a message with the error. */
 static int await_exec(struct flow *f, struct err *e)
 {
@@ -101,8 +115,10 @@ static int await_exec(struct flow *f, struct err *e)
 		struct sync_msg m;
 		int r = sync_recv(f->peer.rd, &m, e);
 
-		if (r > 0)
+		if (r > 0) {
+			end_of_talk(f);
 			return announced ? 0 : died_before_exec(f, e);
+		}
 		if (r < 0)
 			return r;
 		if (m.err.kind != ERR_NONE) {

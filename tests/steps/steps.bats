@@ -1,0 +1,414 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Each row of the flow table fails, kills the host side and kills init, in create, run, start and exec.  The rows come from
+# `vzrun features --steps`, so a new row is covered, or the first test fails.
+#
+# Documents: full   everything that needs no user namespace
+#            user   user and time namespaces, a filter without no_new_privs
+#            join   network, ipc, uts and pid namespaces of another process
+#            rdt    intelRdt: the row is reached, and what can follow it is what needs resctrl
+
+load ../lib/helpers
+
+VZRUN=${VZRUN_FAULT:-$TOP/build-fault/vzrun}
+DOCS='full user join rdt'
+
+setup_file() {
+	export SHARED=$BATS_FILE_TMPDIR
+	# A process whose namespaces are joined, in whose network namespace vzrun is called.
+	unshare -n -u -i -p -f --kill-child sleep 1000 </dev/null >/dev/null 2>&1 3>&- 4>&- &
+	echo $! >"$SHARED/unshare"
+	wait_until pgrep -P $! sleep
+	pgrep -P $! sleep >"$SHARED/holder"
+	python3 "$TOP/tests/steps/agents.py" "$SHARED/console" "$SHARED/seccomp" </dev/null >/dev/null 2>"$SHARED/agents.err" 3>&- 4>&- &
+	echo $! >"$SHARED/agents"
+	wait_until test -S "$SHARED/seccomp"
+}
+
+teardown_file() {
+	kill "$(cat "$SHARED/holder")" "$(cat "$SHARED/unshare")" "$(cat "$SHARED/agents")"
+	vz_teardown_file
+}
+
+setup() {
+	"$VZRUN" features --steps >/dev/null 2>&1 || skip "no build with fault injection"
+	vz_setup
+	HOLDER=$(cat "$SHARED/holder")
+	FAILED=
+}
+
+# in_net ARGS...: in the network namespace of the holder, where a device can be given away.
+in_net() { nsenter -t "$HOLDER" -n "$@"; }
+device() { in_net ip -o link show vzsteps0 >/dev/null 2>&1; }
+need_device() { device || in_net ip link add vzsteps0 type veth peer name vzsteps1; }
+
+document() {
+	[[ -e $CONFIG.plain ]] || cp "$CONFIG" "$CONFIG.plain"
+	cp "$CONFIG.plain" "$CONFIG"
+	case $1 in
+	full)
+		need_device
+		config_set --arg agent "$SHARED/seccomp" '
+			.hostname = "steps" | .process.terminal = true | .process.oomScoreAdj = 100
+			| .linux.sysctl = { "kernel.msgmax": "8192" }
+			| .linux.netDevices = { "vzsteps0": { "name": "given0" } }
+			| .linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", listenerPath: $agent,
+				syscalls: [{ names: ["swapon"], action: "SCMP_ACT_NOTIFY" }] }
+			| { path: "/bin/true" } as $t
+			| .hooks = { prestart: [$t], createRuntime: [$t], createContainer: [$t], startContainer: [$t],
+				poststart: [$t], poststop: [$t] }'
+		;;
+	user)
+		config_set '
+			[{ containerID: 0, hostID: 0, size: 65536 }] as $map
+			| .process.noNewPrivileges = false
+			| .linux.uidMappings = $map | .linux.gidMappings = $map
+			| .linux.timeOffsets = { "boottime": { "secs": 1000 } }
+			| .linux.namespaces += [{ type: "user" }, { type: "time" }]
+			| .linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW",
+				syscalls: [{ names: ["swapon"], action: "SCMP_ACT_ERRNO" }] }'
+		;;
+	join)
+		config_set --arg d "/proc/$HOLDER/ns/" '
+			{ pid: "pid", network: "net", ipc: "ipc", uts: "uts" } as $file
+			| .linux.namespaces |= map(if $file[.type] then .path = $d + $file[.type] else . end)
+			| del(.hostname)'
+		;;
+	rdt) config_set '.linux.intelRdt = { "closID": "vzsteps" }' ;;
+	esac
+}
+
+# rows COMMAND: of the table.
+rows() {
+	"$VZRUN" features --steps | awk -v want="$1" '
+		BEGIN { letter["create"] = "c"; letter["start"] = "t"; letter["run"] = "r"; letter["exec"] = "x" }
+		index($4, letter[want]) { print $2 }'
+}
+side_of() { "$VZRUN" features --steps | awk -v n="$1" '$2 == n { sub(/\*/, "", $3); print $3 }'; }
+# after CLONE: is init there when the row is reached?
+after_clone() { "$VZRUN" features --steps | awk -v n="$1" '$2 == "clone" { on = 1; next } $2 == n { exit !on }'; }
+
+# Rows that no document of ours reaches on this machine, and why.
+out_of_reach() {
+	case $1 in
+	lsm) [[ ! -e /sys/kernel/security/apparmor && ! -e /sys/fs/selinux/enforce ]] ;; # refused by `check` without a policy
+	cgroup-delegate) [[ $(cg_mode) != v2 ]] ;;
+	*) return 1 ;;
+	esac
+}
+
+# call VARIABLES ARGS...: vzrun with faults, as an engine calls it.
+call() {
+	local vars=$1
+
+	shift
+	status=0
+	# shellcheck disable=SC2086
+	in_net env $vars timeout -k 1 5 "$VZRUN" --root "$ROOT" "$@" >"$T/stdout" 2>"$T/stderr" </dev/null 3>&- 4>&- || status=$?
+	stderr=$(<"$T/stderr")
+}
+
+# begin COMMAND DOCUMENT VARIABLES [GLOBAL...]
+begin() {
+	local command=$1 doc=$2 vars=$3
+	local -a more=(--pid-file "$T/pid")
+
+	shift 3
+	[[ $doc != full ]] || need_device
+	[[ $doc != full || $command != create ]] || more+=(--console-socket "$SHARED/console")
+	[[ $command != create ]] || vars+=" $(notify "$doc")"
+	call "$vars" "$@" "$command" --bundle "$BUNDLE" "${more[@]}" "$ID"
+}
+
+# start waits for the payload's word, or its end.
+notify() { [[ $1 != full ]] || echo "NOTIFY_SOCKET=$SHARED/notify"; }
+
+bad() {
+	FAILED+="$1"$'\n'
+	echo "$1: status $status: $stderr"
+}
+
+# clean ROW: nothing is left; if something is, say so once and start again from a clean host.
+clean() {
+	[[ ! -e $T/pid ]] || bad "$1: a pid file is left"
+	rm -f "$T/pid"
+	audit check "$T/before" "$VZRUN_TEST_ID" && return
+	bad "$1: left something"
+	"$VZRUN" --root "$ROOT" delete --force "$ID" >/dev/null 2>&1 </dev/null
+	audit clean "$T/before" "$VZRUN_TEST_ID"
+}
+
+force_delete() {
+	local shown
+
+	# Whatever is there can be looked at and deleted.
+	shown=$("$VZRUN" --root "$ROOT" list -q 2>&1 3>&- 4>&-) || bad "$1: list fails: $shown"
+	if [[ $shown == *"$ID"* && $1 != intent ]]; then
+		shown=$(state_of "$ID")
+		[[ $shown == @(creating|created|running|stopped) ]] || bad "$1: its state is '$shown'"
+	fi
+	call "" delete --force "$ID"
+	[[ $status == 0 ]] || bad "$1: delete --force"
+	rm -f "$T/pid" # its owner is dead
+	clean "$1"
+}
+
+# each COMMAND DOCUMENT FUNCTION: for the rows that the document reaches.
+each() {
+	local row file=$SHARED/rows.$1.$2
+
+	[[ -s $file ]] || { echo "the first test found no rows"; return 1; }
+	while read -r row; do
+		"$3" "$row" "$1" "$2"
+	done <"$file"
+	[[ -z $FAILED ]]
+}
+
+# reached COMMAND DOCUMENT: from a debug log that of the rows run.  exec says nothing: it succeeded.
+reached() {
+	sed -n 's/.*step \([a-z-]*\) (\(host\|init\)).*/\1/p' "$T/log" | sort -u >"$T/reached"
+	echo exec >>"$T/reached"
+	rows "$1" | grep -xFf "$T/reached" >"$SHARED/rows.$1.$2"
+}
+
+debug_log() { echo "--debug --log $T/log"; }
+
+exec_process() {
+	jq '.process | .args = ["true"] | .oomScoreAdj = 200
+		| .execCPUAffinity = { initial: "0", final: "0" }' "$CONFIG" >"$T/process.json"
+}
+
+run_exec() {
+	local vars=$1 doc=$2
+	local -a more=(--pid-file "$T/pid" --process "$T/process.json")
+
+	shift 2
+	# With a terminal and its socket only when detached: the foreground has no use for one.
+	[[ $doc != full ]] || more+=(--detach --console-socket "$SHARED/console")
+	call "$vars" "$@" exec "${more[@]}" "$ID"
+}
+
+start_for_exec() {
+	document "$1"
+	exec_process
+	config_set '.process.args = ["sleep", "1000"]'
+	begin create "$1" ""
+	assert_eq "$status" 0 && ok start "$ID"
+	rm -f "$T/pid"
+	audit processes "$VZRUN_TEST_ID" >"$T/processes"
+}
+
+@test "every row of the table is reached by some document" {
+	local doc command row lost=
+
+	for doc in full user join; do
+		BUNDLE=$T/$doc CONFIG=$T/$doc/config.json
+		new_bundle "$BUNDLE"
+		document "$doc"
+		config_set '.process.args = ["true"]'
+		rm -f "$T/log"
+		# shellcheck disable=SC2046
+		begin run "$doc" "" $(debug_log)
+		[[ $status == 0 ]] || { bad "run of $doc"; return 1; }
+		reached run "$doc"
+		rm -f "$T/log" "$T/pid"
+		# shellcheck disable=SC2046
+		begin create "$doc" "" $(debug_log)
+		[[ $status == 0 ]] || { bad "create of $doc"; return 1; }
+		reached create "$doc"
+		sed -i '/^exec$/d' "$SHARED/rows.create.$doc" # comes with start
+		rm -f "$T/log" "$T/pid"
+		# shellcheck disable=SC2046
+		call "$(notify "$doc")" $(debug_log) start "$ID"
+		[[ $status == 0 ]] || { bad "start of $doc"; return 1; }
+		reached start "$doc"
+		printf '%s\n' await-start hooks-start exec >>"$SHARED/rows.start.$doc" # init's part of it
+		[[ $doc == full ]] || sed -i '/^hooks-start$/d' "$SHARED/rows.start.$doc"
+		ok delete --force "$ID"
+		[[ $doc == join ]] && continue
+		start_for_exec "$doc"
+		rm -f "$T/log"
+		# shellcheck disable=SC2046
+		run_exec "" "$doc" $(debug_log)
+		[[ $status == 0 ]] || { bad "exec in $doc"; return 1; }
+		wait_until test -e "$T/pid"
+		reached exec "$doc"
+		ok delete --force "$ID"
+		rm -f "$T/pid"
+	done
+	echo rdt | tee "$SHARED/rows.create.rdt" >"$SHARED/rows.run.rdt"
+
+	cp "$SHARED/rows.start.full" "$T/all.create"
+	for command in create run start exec; do
+		cat "$SHARED/rows.$command".* >>"$T/all.$command"
+		for row in $(rows $command); do
+			grep -qx "$row" "$T/all.$command" || out_of_reach "$row" || lost+=" $command:$row"
+		done
+	done
+	assert_eq "$lost" ""
+}
+
+# ---- create and run ----
+
+fail_row() {
+	begin "$2" "$3" "VZRUN_FAIL_STEP=$1"
+	[[ $status != 0 && $status -lt 124 ]] || bad "$1: did not fail"
+	[[ $stderr == *"step $1: made to fail"* ]] || bad "$1: does not say why"
+	[[ $3 != full ]] || device || bad "$1: the network device is gone"
+	clean "$1"
+}
+
+kill_host_row() {
+	begin "$2" "$3" "VZRUN_KILL_HOST=$1"
+	[[ $status == 137 ]] || bad "$1: the host was not killed"
+	force_delete "$1"
+}
+
+kill_init_row() {
+	local -i began=${EPOCHREALTIME/./}
+
+	after_clone "$1" || return 0
+	begin "$2" "$3" "VZRUN_KILL_INIT=$1"
+	((${EPOCHREALTIME/./} - began < 3000000)) || bad "$1: took long"
+	# When the payload runs already it is the payload that was killed.
+	if [[ $1 == hooks-poststart || ($1 == running && $status == 137) ]]; then
+		[[ $status == 137 ]] || bad "$1: expected the status of a killed payload"
+	else
+		[[ $status != 0 && $status -lt 124 ]] || bad "$1: did not fail"
+		[[ $stderr == *"init died"* ]] || bad "$1: does not say why"
+	fi
+	clean "$1"
+}
+
+each_command() {
+	local doc=$1 what=$2 rc=0
+
+	document "$doc"
+	config_set '.process.args = ["true"]'
+	each create "$doc" "$what" || rc=1
+	each run "$doc" "$what" || rc=1
+	return $rc
+}
+
+@test "create and run: a row fails: document full" { each_command full fail_row; }
+@test "create and run: a row fails: document user" { each_command user fail_row; }
+@test "create and run: a row fails: document join" { each_command join fail_row; }
+@test "create and run: a row fails: document rdt" { each_command rdt fail_row; }
+@test "create and run: the host side is killed at a row: document full" { each_command full kill_host_row; }
+@test "create and run: the host side is killed at a row: document user" { each_command user kill_host_row; }
+@test "create and run: the host side is killed at a row: document join" { each_command join kill_host_row; }
+@test "create and run: the host side is killed at a row: document rdt" { each_command rdt kill_host_row; }
+@test "create and run: init is killed at a row: document full" { each_command full kill_init_row; }
+@test "create and run: init is killed at a row: document user" { each_command user kill_init_row; }
+@test "create and run: init is killed at a row: document join" { each_command join kill_init_row; }
+
+# ---- start ----
+
+# start_with VARIABLE ROW DOCUMENT: init takes its faults from create's environment.
+start_with() {
+	begin create "$3" "$1=$2"
+	[[ $status == 0 ]] || bad "$2: create"
+	call "$1=$2 $(notify "$3")" start "$ID"
+}
+
+fail_start() {
+	start_with VZRUN_FAIL_STEP "$1" "$3"
+	[[ $status != 0 && $status -lt 124 ]] || bad "$1: did not fail"
+	# Nobody listens to init between create and start.
+	[[ $1 == await-start || $stderr == *"step $1: made to fail"* ]] || bad "$1: does not say why"
+	[[ $1 != await-start || $stderr == *"cannot start a container that has stopped"* ]] || bad "$1: does not say why"
+	case $1 in
+	open | connect | notify-bind | release) state_is "$ID" created && ok start "$ID" || bad "$1: cannot be started any more" ;;
+	*) wait_state "$ID" stopped || bad "$1: still runs" ;;
+	esac
+	wait_state "$ID" stopped || bad "$1: goes on"
+	call "" delete --force "$ID"
+	[[ $status == 0 ]] || bad "$1: delete"
+	rm -f "$T/pid"
+	clean "$1"
+}
+
+kill_host_start() {
+	start_with VZRUN_KILL_HOST "$1" "$3"
+	[[ $status == 137 || $1 == await-start ]] || bad "$1: the host was not killed"
+	force_delete "$1"
+}
+
+kill_init_start() {
+	local -i began=${EPOCHREALTIME/./}
+
+	start_with VZRUN_KILL_INIT "$1" "$3"
+	((${EPOCHREALTIME/./} - began < 3000000)) || bad "$1: took long"
+	# open: init lives when it is looked at; running, hooks-poststart: it may be the payload already.
+	if [[ $1 == @(running|hooks-poststart) ]]; then
+		[[ $status -lt 124 ]] || bad "$1: killed or hung"
+	elif [[ $1 != open ]]; then
+		[[ $status != 0 && $status -lt 124 ]] || bad "$1: did not fail"
+		[[ $stderr == *@("died before"|"has stopped"|"init died")* ]] || bad "$1: does not say why"
+	fi
+	force_delete "$1"
+}
+
+each_start() {
+	document "$1"
+	config_set '.process.args = ["sleep", "0.1"]'
+	each start "$1" "$2"
+}
+
+@test "start: a row fails: document full" { each_start full fail_start; }
+@test "start: a row fails: document user" { each_start user fail_start; }
+@test "start: the host side is killed at a row: document full" { each_start full kill_host_start; }
+@test "start: the host side is killed at a row: document user" { each_start user kill_host_start; }
+@test "start: init is killed at a row: document full" { each_start full kill_init_start; }
+@test "start: init is killed at a row: document user" { each_start user kill_init_start; }
+
+# ---- exec ----
+
+# as_before ROW: the container runs as if nothing had been, and nothing of exec is left.
+as_before() {
+	wait_until same_processes || bad "$1: other processes than before: $(audit processes "$VZRUN_TEST_ID")"
+	state_is "$ID" running || bad "$1: the container does not run"
+}
+same_processes() { diff <(audit processes "$VZRUN_TEST_ID") "$T/processes"; }
+
+fail_exec() {
+	run_exec "VZRUN_FAIL_STEP=$1" "$3"
+	[[ $status != 0 && $status != 124 && $status != 137 ]] || bad "$1: did not fail"
+	[[ $stderr == *"step $1: made to fail"* ]] || bad "$1: does not say why"
+	[[ ! -e $T/pid ]] || bad "$1: a pid file is left"
+	as_before "$1"
+}
+
+kill_host_exec() {
+	run_exec "VZRUN_KILL_HOST=$1" "$3"
+	[[ $status == 137 ]] || bad "$1: the host was not killed"
+	rm -f "$T/pid"
+	as_before "$1"
+}
+
+kill_init_exec() {
+	local -i began=${EPOCHREALTIME/./}
+
+	after_clone "$1" || return 0
+	run_exec "VZRUN_KILL_INIT=$1" "$3"
+	((${EPOCHREALTIME/./} - began < 3000000)) || bad "$1: took long"
+	if [[ $1 != running ]]; then
+		[[ $status != 0 && $status != 124 && $status != 137 ]] || bad "$1: did not fail"
+		[[ $stderr == *"init died"* ]] || bad "$1: does not say why"
+		[[ ! -e $T/pid ]] || bad "$1: a pid file is left"
+	fi
+	rm -f "$T/pid"
+	as_before "$1"
+}
+
+each_exec() {
+	start_for_exec "$1"
+	each exec "$1" "$2"
+}
+
+@test "exec: a row fails: document full" { each_exec full fail_exec; }
+@test "exec: a row fails: document user" { each_exec user fail_exec; }
+@test "exec: the host side is killed at a row: document full" { each_exec full kill_host_exec; }
+@test "exec: the host side is killed at a row: document user" { each_exec user kill_host_exec; }
+@test "exec: init is killed at a row: document full" { each_exec full kill_init_exec; }
+@test "exec: init is killed at a row: document user" { each_exec user kill_init_exec; }
