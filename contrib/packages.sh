@@ -6,9 +6,8 @@ set -eu
 
 group() {
 	case $1 in
-	build)    echo gcc libc6-dev make autoconf automake git libyajl-dev libcap-dev libseccomp-dev libselinux1-dev \
-			libmnl-dev libsystemd-dev ;;
-	runtime)  echo libseccomp2 libselinux1 libmnl0 libsystemd0 ;; # opened when needed
+	build)    echo gcc libc6-dev make autoconf automake git libyajl-dev libseccomp-dev libmnl-dev ;;
+	runtime)  echo libseccomp2 libmnl0 ;; # opened when needed
 	bundle)   echo busybox-static ;;
 	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils ;;
 	engines)  echo podman containerd runc conmon catatonit iptables ;;

@@ -12,3 +12,5 @@ libvzrun_a_SOURCES += runtime/cli/self.c runtime/cli/self.h
 bin_PROGRAMS += vzrun
 vzrun_SOURCES = runtime/cli/main.c
 vzrun_LDADD = libvzrun.a $(VZ_LIBS)
+# BUILT_SOURCES holds for all and check only; one target alone must build too.
+runtime/cli/main.$(OBJEXT) runtime/cli/cmd_info.$(OBJEXT): commit.h

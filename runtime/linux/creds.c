@@ -181,7 +181,7 @@ static int set_ambient(uint64_t wanted, uint64_t *missing, struct err *e)
 
 int creds_caps(const struct oci_capabilities *caps, uint64_t *ret_missing, struct err *e)
 {
-	struct cap_state now, next;
+	struct cap_state now = { 0 }, next;
 	uint64_t missing;
 	int r;
 
