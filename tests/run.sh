@@ -181,22 +181,34 @@ suite_sanitize() {
 suite_valgrind() {
 	main_build valgrind || return
 	packages valgrind || { fail_now valgrind packages "cannot install"; return; }
+	make -C build -s tests/lib/sealed >/dev/null
 	set -- valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --track-fds=no
 	programs valgrind build tests/unit 600 "$@"
-	b=$tmp/vg
-	sh contrib/bundle.sh "$b" true
-	for cmd in "--version" "spec --bundle $tmp" "features" "list" "create --bundle $b vg-$$" "state vg-$$" "start vg-$$" \
-		"kill vg-$$ KILL" "delete --force vg-$$" "run --bundle $b vg2-$$"; do
+	sh contrib/bundle.sh "$tmp/vg" true
+	# What valgrind itself gets in the way of is left out: it knows no open_tree, and it keeps descriptors for itself.
+	jq 'del(.process.rlimits, .linux.maskedPaths, .linux.readonlyPaths) | .mounts |= map(select(.type != "cgroup"))' \
+		"$tmp/vg/config.json" >"$tmp/vg/reduced.json"
+	"$VZRUN" --root "$tmp/vgroot" create --bundle "$tmp/vg" "vg-$$" >"$tmp/out" 2>&1 || cat "$tmp/out"
+	# The host side of run: vzrun has sealed itself already, and the child is another program soon.
+	run_valgrind "run" build/tests/lib/sealed "$VZRUN" "$@" --child-silent-after-fork=yes @ --root "$tmp/vgroot" run \
+		--bundle "$tmp/vg" --config reduced.json "vg2-$$"
+	for cmd in "--version" "features" "list" "list --format json" "state vg-$$" "ps --format json vg-$$" "events --stats vg-$$" \
+		"update --pids-limit 30 vg-$$" "pause vg-$$" "resume vg-$$" "kill vg-$$ KILL" "delete --force vg-$$"; do
 		# shellcheck disable=SC2086
-		if timeout -k 10 120 "$@" "$VZRUN" --root "$tmp/vgroot" $cmd >"$tmp/out" 2>&1 ||
-			{ [ "${cmd%% *}" = kill ] && ! grep -q '^==' "$tmp/out"; }; then
-			note pass valgrind "$cmd"
-		else
-			cat "$tmp/out"
-			fail_now valgrind "$cmd" "see above"
-		fi
+		run_valgrind "$cmd" "$@" "$VZRUN" --root "$tmp/vgroot" $cmd
 	done
 	"$VZRUN" --root "$tmp/vgroot" delete --force "vg-$$" 2>/dev/null
+}
+
+run_valgrind() {
+	name=$1
+	shift
+	if timeout -k 10 120 "$@" >"$tmp/out" 2>&1; then
+		note pass valgrind "$name"
+	else
+		cat "$tmp/out"
+		fail_now valgrind "$name" "see above"
+	fi
 }
 
 suite_analyze() {

@@ -26,6 +26,9 @@ fuzzers: $(fuzz_programs)
 
 # Benchmarks stand alone: they measure programs, they do not link ours.
 EXTRA_PROGRAMS += tests/bench/start tests/bench/floor
+# For the suite valgrind.
+EXTRA_PROGRAMS += tests/lib/sealed
+tests_lib_sealed_LDADD =
 tests_bench_start_LDADD =
 tests_bench_floor_LDADD =
 benches: tests/bench/start tests/bench/floor
