@@ -41,4 +41,7 @@ if [ ! -e Makefile ] || [ "$opts" != "$(cat .opts 2>/dev/null)" ]; then
 	run "$top/configure" "$@"
 	echo "$opts" >.opts
 fi
-run make -j"$(nproc)" all $targets
+# One after the other: `all` runs a make of its own (BUILT_SOURCES), and two must not build one archive at once.
+run make -j"$(nproc)" all
+# shellcheck disable=SC2086
+[ -z "$targets" ] || run make -j"$(nproc)" $targets
