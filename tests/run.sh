@@ -79,6 +79,7 @@ programs() {
 	shift 4
 	n=0
 	for p in $(make -s -C "$dir" list-tests | grep "^$prefix/"); do
+		[ "$p" != "${except:-}" ] || continue
 		n=$((n + 1))
 		(cd "$dir" && timeout -k 10 "$limit" "$@" "./$p") >"$tmp/out" 2>"$tmp/err"
 		st=$?
@@ -183,7 +184,13 @@ suite_valgrind() {
 	packages valgrind || { fail_now valgrind packages "cannot install"; return; }
 	make -C build -s tests/lib/sealed >/dev/null
 	set -- valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --track-fds=no
-	programs valgrind build tests/unit 600 "$@"
+	# Not tests/unit/linux and cgroup: valgrind knows neither seccomp nor the mount calls by descriptor, and a program that
+	# waits for them never ends.  Those are for the sanitizers.  proc_test's children are made by clone3: unknown, too.
+	except=tests/unit/base/proc_test
+	programs valgrind build tests/unit/base 120 "$@"
+	except=
+	programs valgrind build tests/unit/oci 300 "$@"
+	programs valgrind build tests/golden 300 "$@"
 	sh contrib/bundle.sh "$tmp/vg" true
 	# What valgrind itself gets in the way of is left out: it knows no open_tree, and it keeps descriptors for itself.
 	jq 'del(.process.rlimits, .linux.maskedPaths, .linux.readonlyPaths) | .mounts |= map(select(.type != "cgroup"))' \
@@ -201,13 +208,15 @@ suite_valgrind() {
 }
 
 run_valgrind() {
-	name=$1
+	what=$1
 	shift
 	if timeout -k 10 120 "$@" >"$tmp/out" 2>&1; then
-		note pass valgrind "$name"
+		note pass valgrind "$what"
+	elif grep -q 'unhandled .* syscall: 434' "$tmp/out" && ! grep -q '^==' "$tmp/out"; then
+		note skip valgrind "$what" "this valgrind does not know pidfd_open"
 	else
 		cat "$tmp/out"
-		fail_now valgrind "$name" "see above"
+		fail_now valgrind "$what" "see above"
 	fi
 }
 

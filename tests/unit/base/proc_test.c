@@ -128,7 +128,8 @@ TEST(descriptors_and_signals)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	CHECK(leak >= 0 && seen[0] > leak);
 	CHECK(strstr(str_cstr(&out), "SigBlk:\t0000000000000000"));
-	CHECK(strstr(str_cstr(&out), "SigIgn:\t0000000000000000"));
+	/* 32 and 33 belong to libc, which lets nobody change them; make hands them on ignored. */
+	CHECK(strstr(str_cstr(&out), "SigIgn:\t0000000000000000") || strstr(str_cstr(&out), "SigIgn:\t0000000180000000"));
 	/* 3 is the directory that ls reads. */
 	snprintf(expect, sizeof expect, "0 1 2 3 %d Sig", seen[0]);
 	CHECK(str_starts(str_cstr(&out), expect));
