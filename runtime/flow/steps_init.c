@@ -89,6 +89,11 @@ bool when_mount_ns(const struct flow *f)
 	return flow_new_mount_ns(f);
 }
 
+bool when_propagation(const struct flow *f)
+{
+	return flow_linux(f)->rootfs_propagation;
+}
+
 bool when_keyring(const struct flow *f)
 {
 	return f->command == FLOW_EXEC ? !f->state.no_new_keyring : !f->o->no_new_keyring;
@@ -124,12 +129,27 @@ int step_cgroup_enter(struct flow *f, struct err *e)
 	return r;
 }
 
+static int enter_root(const struct flow *f, int root_fd, struct err *e)
+{
+	if (fchdir(root_fd) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return err_sys(e, "chroot %s", f->state.rootfs);
+	return 0;
+}
+
+static int chroot_container(const struct flow *f, struct err *e)
+{
+	cleanup_fd int root = open(f->state.rootfs, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return root < 0 ? err_sys(e, "%s", f->state.rootfs) : enter_root(f, root, e);
+}
+
 static int join_container(struct flow *f, struct err *e)
 {
 	fd_close(&f->procfs); /* of the host's pid namespace */
 	if (f->diff_ns && setns(f->init_pidfd, (int)f->diff_ns) < 0)
 		return err_sys(e, "setns of the container's process %d", (int)f->state.pid);
-	return 0;
+	/* A new mount namespace begins at the container's root, any other at the host's. */
+	return oci_namespace_new(&f->spec, CLONE_NEWNS) ? 0 : chroot_container(f, e);
 }
 
 /* One pass over the document's paths.  What is refused before the user namespace was joined is tried again in it: a
@@ -370,22 +390,9 @@ int step_hooks_container(struct flow *f, struct err *e)
 			 &(struct hooks_context){ state.s, environ, f->root_fd, -1 }, e);
 }
 
-static int enter_root(struct flow *f, struct err *e)
-{
-	if (fchdir(f->root_fd) < 0 || chroot(".") < 0 || chdir("/") < 0)
-		return err_sys(e, "chroot %s", f->state.rootfs);
-	return 0;
-}
-
 int step_pivot(struct flow *f, struct err *e)
 {
-	const char *propagation = flow_linux(f)->rootfs_propagation;
-	int r;
-
-	r = flow_new_mount_ns(f) ? rootfs_pivot(f->root_fd, f->o->no_pivot, e) : enter_root(f, e);
-	if (r == 0 && propagation)
-		r = rootfs_set_propagation(propagation, e);
-	return r;
+	return flow_new_mount_ns(f) ? rootfs_pivot(f->root_fd, f->o->no_pivot, e) : enter_root(f, f->root_fd, e);
 }
 
 int step_tty(struct flow *f, struct err *e)
@@ -434,6 +441,11 @@ int step_mask(struct flow *f, struct err *e)
 		return err_wrap(e, "/linux/readonlyPaths");
 	r = mask_paths(&l->masked_paths, e);
 	return r < 0 ? err_wrap(e, "/linux/maskedPaths") : 0;
+}
+
+int step_propagation(struct flow *f, struct err *e)
+{
+	return rootfs_set_propagation(flow_linux(f)->rootfs_propagation, e);
 }
 
 /* The last row that needs what the host opened. */

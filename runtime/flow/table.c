@@ -88,6 +88,8 @@ const struct step flow_table[] = {
 	  "read-only remounts come after everything that writes: devices, console, mount points" },
 	{ "mask", I, C | R, NULL, when_mount_ns, step_mask, NULL,
 	  "last of the mounts: nothing may be mounted over a mask" },
+	{ "propagation", I, C | R, "rootfs", when_propagation, step_propagation, NULL,
+	  "what has become unbindable cannot be cloned any more: after the masks" },
 	{ "affinity", I, C | R | X, NULL, NULL, step_affinity_final, NULL,
 	  "after the cgroup: the kernel keeps a mask that was set before" },
 	{ "attributes", I, C | R | X, NULL, NULL, step_attributes, NULL,

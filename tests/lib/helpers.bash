@@ -14,6 +14,8 @@
 #   mount_line DEST, mount_flags DEST, mount_fs DEST, mount_super DEST
 #                  of the mountinfo in $output: the line, the mount's flags, its type, the superblock's options; of
 #                  several on one place the last
+#   new_userns [UID GID]   a user namespace for the container of $CONFIG, 0 to 65535 from UID and GID (100000 and 200000);
+#                  its root owns the root filesystem
 #   in_mount_ns S  vzrun runs from here on in a mount namespace of its own each time, after the script S in it
 #   run_args ARG...  `run` with ARGs as the payload      run_probe ARG...  the same with tests/lib/probe.c
 #   assert_fds S   payload_fds S: the payload may have the descriptors S ("0 1 2") and no other
@@ -208,6 +210,22 @@ mount_line() { awk -v d="$1" '$5 == d { l = $0 } END { if (l == "") exit 1; prin
 mount_flags() { mount_line "$1" | cut -d' ' -f6; }
 mount_fs() { mount_line "$1" | sed 's/.* - //' | cut -d' ' -f1; }
 mount_super() { mount_line "$1" | sed 's/.* - //' | cut -d' ' -f3; }
+
+new_userns() {
+	local uid=${1:-100000} gid=${2:-200000} d=$BUNDLE
+
+	config_set --argjson u "$uid" --argjson g "$gid" '.linux.namespaces += [{type: "user"}] |
+		.linux.uidMappings = [{containerID: 0, hostID: $u, size: 65536}] |
+		.linux.gidMappings = [{containerID: 0, hostID: $g, size: 65536}]' || return
+	# Not bin: its files are the template's.
+	find "$BUNDLE/rootfs" -path "$BUNDLE/rootfs/bin" -prune -o -print0 | xargs -0 chown -h "$uid:$gid"
+	# The way to the bundle, and no further.
+	while [[ $d != / && $d != /tmp ]]; do
+		chmod a+x "$d"
+		d=${d%/*}
+		d=${d:-/}
+	done
+}
 
 # The script sees T and what else the test exported.
 in_mount_ns() {
