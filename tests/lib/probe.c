@@ -6,7 +6,7 @@
  *   probe sched                     policy, nice, priority, flags, runtime, deadline, period
  *   probe ioprio                    class level
  *   probe mempolicy                 mode (with its flags) and the nodes
- *   probe call NR [ARG...]          the system call by number: "ret errno"
+ *   probe call NR [ARG...]          the system call by number (some by name): "ret errno"
  *   probe call32 NR [ARG...]        the same by int 0x80: the i386 table (x86-64 only)
  *   probe eat MIB                   allocate and touch
  *   probe signals                   the blocked, ignored and caught signals
@@ -94,11 +94,29 @@ static void numbers(char **args, long n[7])
 		n[i] = *args ? (long)strtoul(*args++, NULL, 0) : 0;
 }
 
+/* The numbers of this architecture for what the tests call. */
+static long call_number(const char *name)
+{
+	static const struct {
+		const char *name;
+		long nr;
+	} names[] = {
+		{ "getpgid", SYS_getpgid }, { "getppid", SYS_getppid }, { "sethostname", SYS_sethostname },
+		{ "getsid", SYS_getsid },   { "unshare", SYS_unshare },
+	};
+
+	for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
+		if (strcmp(names[i].name, name) == 0)
+			return names[i].nr;
+	return name ? strtol(name, NULL, 0) : 0;
+}
+
 static int cmd_call(char **args)
 {
 	long n[7], r;
 
 	numbers(args, n);
+	n[0] = call_number(*args);
 	errno = 0;
 	r = syscall(n[0], n[1], n[2], n[3], n[4], n[5], n[6]);
 	printf("%ld %d\n", r, errno);
