@@ -18,14 +18,17 @@ teardown() {
 	rm -rf --one-file-system "$T"
 }
 
-# found PATTERN: the audit fails, names the leak, and after cleaning is content again.
+# found PATTERN [COMMAND...]: the audit fails, names the leak, and after cleaning (and the command) is content again.
 found() {
-	local said rc=0
+	local said rc=0 pattern=$1
+
+	shift
 
 	said=$(audit check "$T/before" "$VZRUN_TEST_ID" 3) || rc=$?
 	assert_eq "$rc" 1 || return
-	assert_match "$said" "*LEAK: $1*" || return
+	assert_match "$said" "*LEAK: $pattern*" || return
 	audit clean "$T/before" "$VZRUN_TEST_ID"
+	"$@"
 	audit check "$T/before" "$VZRUN_TEST_ID"
 }
 
@@ -59,9 +62,25 @@ found() {
 	mkdir "$d"
 	found "cgroup $d"
 	mkdir "$d"
-	sleep 300 >/dev/null 2>&1 </dev/null 3>&- 4>&- &
+	VZRUN_TEST_ID=$VZRUN_TEST_ID sleep 300 >/dev/null 2>&1 </dev/null 3>&- 4>&- &
 	echo $! >"$d/cgroup.procs"
 	found "cgroup $d"
+}
+
+@test "audit: cleaning leaves alone what may be somebody else's" {
+	needs_root
+	local d pid
+
+	d=$(cg_dir self pids)/vz-other-$$
+	mkdir "$d"
+	sleep 300 >/dev/null 2>&1 </dev/null 3>&- 4>&- &
+	pid=$!
+	echo $pid >"$d/cgroup.procs"
+	audit clean "$T/before" "$VZRUN_TEST_ID"
+	kill -0 $pid && [[ -d $d ]]
+	kill -KILL $pid
+	wait $pid || true
+	rmdir "$d"
 }
 
 @test "audit: finds a network device" {
@@ -69,7 +88,7 @@ found() {
 	needs_command ip
 	ip link add "vza$$" type dummy 2>/dev/null || ip link add "vza$$" type bridge 2>/dev/null ||
 		ip link add "vza$$" type veth peer name "vzb$$" || skip "the kernel makes no network device here"
-	found "netdev vza$$"
+	found "netdev vza$$" ip link delete "vza$$"
 }
 
 @test "audit: finds a loop device" {
@@ -78,7 +97,7 @@ found() {
 
 	truncate -s 1M "$T/img"
 	l=$(losetup -f --show "$T/img" 2>/dev/null) || skip "no loop devices here"
-	found "loop $l"
+	found "loop $l" losetup -d "$l"
 }
 
 @test "audit: finds a state directory" {

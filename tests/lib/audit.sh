@@ -4,7 +4,7 @@
 #
 #   audit.sh snapshot FILE               before the test
 #   audit.sh check FILE MARKER [TRIES]   after it: prints the leaks, status 1 when there is one
-#   audit.sh clean FILE MARKER           removes them, so that the next test starts from a clean host
+#   audit.sh clean FILE MARKER           removes what is certainly the test's, so that the next one starts from a clean host
 #   audit.sh processes MARKER            the processes of the test
 #   audit.sh keyrings FILE               before a file of tests
 #   audit.sh check-keyrings FILE         after it
@@ -48,37 +48,45 @@ processes() {
 	done
 }
 
-new() { list | sort | comm -13 "$1" -; }
+# new FILE MARKER.  Other runs of these tests at the same time have markers of the same form in the names of their cgroups
+# and keyrings: they are not ours.
+new() {
+	list | sort | comm -13 "$1" - | awk -v marker="$2" 'index($0, marker) || !/t[0-9]+-[0-9]+-[0-9]+/'
+}
 
 check() {
 	i=1
-	while leaks=$(new "$1"; processes "$2"); [ -n "$leaks" ]; do
+	while leaks=$(new "$1" "$2"; processes "$2"); [ -n "$leaks" ]; do
 		[ $i -lt "${3:-20}" ] || { echo "$leaks" | sed 's/^/LEAK: /'; return 1; }
 		i=$((i + 1))
 		sleep 0.1
 	done
 }
 
-clean_cgroup() {
-	[ ! -e "$1/freezer.state" ] || echo THAWED >"$1/freezer.state"
-	while read -r pid; do kill -KILL "$pid"; done <"$1/cgroup.procs"
-	sleep 0.05
-	rmdir "$1"
-}
-
+# What appeared meanwhile may be somebody else's, a container of the host's engine for one.  Processes are ended by the
+# marker only, a cgroup goes only when it is empty then, a mount or a file only inside the test's directory.
 clean() {
+	dir=${AUDIT_STATE%/*}
+	new "$1" "$2" | sort -r >"$1.clean"
+	while read -r kind name; do
+		case $kind:$name in
+		cgroup:*"$2"*) [ ! -e "$name/freezer.state" ] || echo THAWED >"$name/freezer.state" ;;
+		esac
+	done <"$1.clean"
 	for pid in $(processes "$2" | cut -d' ' -f2); do
 		kill -KILL "$pid"
 	done
-	new "$1" | sort -r | while read -r kind name; do
-		case $kind in
-		mount) umount -l "$name" ;;
-		cgroup) clean_cgroup "$name" ;;
-		netdev) ip link delete "$name" ;;
-		loop) losetup -d "$name" ;;
-		state) rm -rf "$name" ;;
+	sleep 0.05
+	while read -r kind name; do
+		case $kind:$name in
+		mount:"$dir"/*) umount -l "$name" ;;
+		cgroup:*) rmdir "$name" ;;
+		state:"$dir"/*) rm -rf "$name" ;;
+		state:*"$2"*) rm -rf "$name" ;;
 		esac
-	done
+	done <"$1.clean"
+	rm -f "$1.clean"
+	return 0
 }
 
 keyrings() { awk '$8 == "keyring" && $9 ~ /^_ses\./ { print "keyring " $9 }' /proc/keys | sort; }
