@@ -466,6 +466,14 @@ bool cgroup_exists(const struct cgroup *cg)
 	return false;
 }
 
+bool cgroup_made(const struct cgroup *cg)
+{
+	for (size_t i = 0; i < cg->n; i++)
+		if (cg->dirs[i].made)
+			return true;
+	return false;
+}
+
 int cgroup_populated(const struct cgroup *cg)
 {
 	cleanup_arena struct arena a = { 0 };

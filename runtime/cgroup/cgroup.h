@@ -88,6 +88,7 @@ int cgroup_kill(struct cgroup *cg, int sig, struct err *e);       /* all process
 /* Host pids, recursively, sorted, unique. */
 int cgroup_pids(const struct cgroup *cg, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e);
 bool cgroup_exists(const struct cgroup *cg);
+bool cgroup_made(const struct cgroup *cg);                        /* some of its directories were not there before */
 int cgroup_populated(const struct cgroup *cg);                    /* 1, 0 */
 int cgroup_remove(struct cgroup *cg, struct err *e);              /* waits for it to be empty (poll, bounded), then removes with all sub-cgroups what is marked made */
 

@@ -128,16 +128,12 @@ static int make_one(struct cgroup *cg, struct cg_dir *d, struct err *e)
 	return !d->v2 && cg_list_has(d->controllers, "cpuset") ? cpuset_fill(d, e) : 0;
 }
 
-/* Only what this call made: d->made of a directory that was not reached yet says what will be. */
-static void unmake(struct cg_dir *d)
+/* The parents that make_parents() made, from below; known only to who made them. */
+static void unmake_parents(const struct cg_dir *d)
 {
 	size_t top = d->made_top ? strlen(d->made_top) : 0;
 	char path[PATH_MAX];
 
-	if (!d->made)
-		return;
-	fd_close(&d->fd);
-	rmdir(d->dir);
 	if (!top)
 		return;
 	snprintf(path, sizeof path, "%s", d->dir);
@@ -148,7 +144,15 @@ static void unmake(struct cg_dir *d)
 	}
 }
 
-
+/* Only what this call made: d->made of a directory that was not reached yet says what will be. */
+static void unmake(struct cg_dir *d)
+{
+	if (!d->made)
+		return;
+	fd_close(&d->fd);
+	rmdir(d->dir);
+	unmake_parents(d);
+}
 
 static int fs_make(struct cgroup *cg, struct err *e)
 {
@@ -330,6 +334,7 @@ static int fs_remove(struct cgroup *cg, struct err *e)
 			*e = err;
 			ret = err_ret(e);
 		}
+		unmake_parents(d);
 		fd_close(&d->fd);
 		fd_close(&d->procs_fd);
 	}

@@ -8,7 +8,7 @@
 #include "runtime/cli/cli.h"
 #include "runtime/flow/container.h"
 
-static int open_container(struct cli *c, bool lock, struct container *ret, struct err *e)
+static int open_container(struct cli *c, enum store_lock lock, struct container *ret, struct err *e)
 {
 	int r = store_check_id(c->args.v[0], e);
 
@@ -22,7 +22,7 @@ static int run_kill(struct cli *c, struct err *e)
 
 	if (c->args.n > 1 && names_signal(c->args.v[1], &sig) < 0)
 		return err_set(e, ERR_USAGE, 0, "unknown signal \"%s\"", c->args.v[1]);
-	r = open_container(c, false, &box, e);
+	r = open_container(c, STORE_LOOK, &box, e);
 	return r < 0 ? r : container_kill(&box, sig, c->all, e);
 }
 
@@ -36,7 +36,7 @@ static int run_delete(struct cli *c, struct err *e)
 static int run_pause(struct cli *c, struct err *e)
 {
 	cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
-	int r = open_container(c, true, &box, e);
+	int r = open_container(c, STORE_WAIT, &box, e);
 
 	return r < 0 ? r : container_pause(&box, e);
 }
@@ -44,7 +44,7 @@ static int run_pause(struct cli *c, struct err *e)
 static int run_resume(struct cli *c, struct err *e)
 {
 	cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
-	int r = open_container(c, true, &box, e);
+	int r = open_container(c, STORE_WAIT, &box, e);
 
 	return r < 0 ? r : container_resume(&box, e);
 }

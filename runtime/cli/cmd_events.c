@@ -123,7 +123,7 @@ static int run_events(struct cli *c, struct err *e)
 	if (r == 0)
 		r = store_check_id(c->args.v[0], e);
 	if (r == 0)
-		r = container_open(c->root, c->args.v[0], false, &box, e);
+		r = container_open(c->root, c->args.v[0], STORE_LOOK, &box, e);
 	if (r < 0)
 		return r;
 	if (box.status == OCI_STOPPED || box.status == OCI_CREATING)

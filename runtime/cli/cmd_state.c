@@ -29,7 +29,7 @@ static int run_state(struct cli *c, struct err *e)
 
 	r = store_check_id(c->args.v[0], e);
 	if (r == 0)
-		r = container_open(c->root, c->args.v[0], false, &box, e);
+		r = container_open(c->root, c->args.v[0], STORE_LOOK, &box, e);
 	if (r < 0)
 		return r;
 	oci_state_print(&box.state, box.status, shown_pid(&box), 2, &text);
@@ -91,7 +91,7 @@ static void list_all(const struct cli *c, const struct oci_strs *ids, enum list_
 		struct err skipped;
 
 		/* One that comes or goes meanwhile is none; a damaged one must not hide the others. */
-		if (container_open(c->root, ids->v[i], false, &box, &skipped) < 0) {
+		if (container_open(c->root, ids->v[i], STORE_LOOK, &box, &skipped) < 0) {
 			if (skipped.kind != ERR_NOTFOUND && skipped.num != ENOENT)
 				log_warn("%s", err_format(&skipped, text, sizeof text));
 			continue;
@@ -234,7 +234,7 @@ static int run_ps(struct cli *c, struct err *e)
 		return err_set(e, ERR_USAGE, 0, "invalid format option: \"%s\" (table or json)", c->format);
 	r = store_check_id(c->args.v[0], e);
 	if (r == 0)
-		r = container_open(c->root, c->args.v[0], false, &box, e);
+		r = container_open(c->root, c->args.v[0], STORE_LOOK, &box, e);
 	if (r == 0)
 		r = container_pids(&box, &pids, &n, &c->arena, e);
 	if (r < 0)

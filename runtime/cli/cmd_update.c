@@ -121,7 +121,7 @@ static int run_update(struct cli *c, struct err *e)
 	ch->rdt.mem_bw_schema = c->mem_bw_schema;
 	ch->has_rdt = c->l3_cache_schema || c->mem_bw_schema;
 	if (r == 0)
-		r = container_open(c->root, c->args.v[0], true, &box, e);
+		r = container_open(c->root, c->args.v[0], STORE_WAIT, &box, e);
 	return r < 0 ? r : container_update(&box, &ch->resources, ch->has_rdt ? &ch->rdt : NULL, e);
 }
 

@@ -21,8 +21,9 @@
 
 /* As long as runc waits for a killed init. */
 #define KILL_WAIT_MS 10000
+#define LOCK_PAUSE_MS 10
 
-static const struct container container_none = { .dir = { -1, -1, -1 }, .pidfd = -1 };
+static const struct container container_none = { .dir = { -1, -1 }, .pidfd = -1 };
 
 static enum cg_driver_kind driver_of(const struct oci_state *s)
 {
@@ -62,7 +63,7 @@ static int open_cgroup(struct container *c, struct err *e)
 	return cgroup_reopen(&c->state.cgroups, driver_of(&c->state), &c->cg, &c->arena, e);
 }
 
-int container_open(const char *root, const char *id, bool lock, struct container *ret, struct err *e)
+int container_open(const char *root, const char *id, enum store_lock lock, struct container *ret, struct err *e)
 {
 	cleanup_container struct container c = container_none;
 	int r;
@@ -146,7 +147,8 @@ static int force_dead(struct container *c, struct err *e)
 
 	if (c->pidfd >= 0)
 		sys_pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
-	if (c->cg && cgroup_exists(c->cg))
+	/* Before the clone nothing of the container can be in a cgroup that was there before it. */
+	if (c->cg && (c->state.pid > 0 || cgroup_made(c->cg)) && cgroup_exists(c->cg))
 		r = cgroup_kill(c->cg, SIGKILL, e);
 	return r < 0 ? r : wait_dead(c->pidfd, e);
 }
@@ -205,9 +207,29 @@ static int may_delete(const struct container *c, struct err *e)
 static int delete_damaged(const char *root, const char *id, struct err *e)
 {
 	cleanup_store struct store_dir dir = STORE_DIR_NONE;
-	int r = store_open(root, id, true, &dir, e);
+	int r = store_open(root, id, STORE_WAIT, &dir, e);
 
 	return r < 0 ? r : store_remove(&dir, id, e);
+}
+
+/* A create or start that waits for a hook holds the lock for as long as that takes.  Without its process it gives up and
+ * undoes what it did. */
+static int force_open(const char *root, const char *id, struct container *ret, struct err *e)
+{
+	int r = container_open(root, id, STORE_TRY, ret, e);
+
+	if (r < 0 && e->num == EWOULDBLOCK) {
+		cleanup_container struct container c = container_none;
+		struct err ignored;
+
+		if (container_open(root, id, STORE_LOOK, &c, &ignored) == 0)
+			force_dead(&c, &ignored);
+	}
+	for (int ms = 0; r < 0 && e->num == EWOULDBLOCK && ms < KILL_WAIT_MS; ms += LOCK_PAUSE_MS) {
+		poll(NULL, 0, LOCK_PAUSE_MS);
+		r = container_open(root, id, STORE_TRY, ret, e);
+	}
+	return r;
 }
 
 int container_delete(const char *root, const char *id, bool force, struct err *e)
@@ -215,10 +237,10 @@ int container_delete(const char *root, const char *id, bool force, struct err *e
 	cleanup_container struct container c = container_none;
 	int r;
 
-	r = container_open(root, id, true, &c, e);
+	r = force ? force_open(root, id, &c, e) : container_open(root, id, STORE_WAIT, &c, e);
 	if (r < 0 && force && e->kind == ERR_NOTFOUND)
 		return 0;
-	if (r < 0 && force)
+	if (r < 0 && force && e->num != EWOULDBLOCK)
 		return delete_damaged(root, id, e);
 	if (r == 0 && !force)
 		r = may_delete(&c, e);
@@ -264,7 +286,7 @@ int container_save_exit(const char *root, const char *id, int wait_status, struc
 	cleanup_container struct container c = container_none;
 	int r;
 
-	r = container_open(root, id, true, &c, e);
+	r = container_open(root, id, STORE_WAIT, &c, e);
 	if (r < 0)
 		return r;
 	set_exit(&c, wait_status);

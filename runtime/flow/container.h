@@ -23,7 +23,7 @@ struct container {
 };
 
 /* `lock`: who takes it is written in store.h. */
-int container_open(const char *root, const char *id, bool lock, struct container *ret, struct err *e);
+int container_open(const char *root, const char *id, enum store_lock lock, struct container *ret, struct err *e);
 void container_done(struct container *c);
 #define cleanup_container __attribute__((cleanup(container_done)))
 

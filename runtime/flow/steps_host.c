@@ -59,7 +59,7 @@ static int reopen_cgroup(struct flow *f, struct err *e)
 			return err_set(e, ERR_STATE, 0,
 				       "cannot exec in a paused container (use --ignore-paused to override)");
 		/* We freeze with the rest as soon as we are inside: resume and delete must not wait for us. */
-		fd_close(&f->dir.lock);
+		store_unlock(&f->dir);
 	}
 	if (f->o->sub_cgroups.n) {
 		r = cgroup_open_sub(f->cg, &f->o->sub_cgroups, &f->join_cg, &f->arena, e);
@@ -77,6 +77,8 @@ int step_cgroup_begin(struct flow *f, struct err *e)
 	if (f->command == FLOW_EXEC)
 		return reopen_cgroup(f, e);
 	r = cgroup_make(f->cg, e);
+	/* What was there before is known for certain only now. */
+	f->state.cgroups = cgroup_saved(f->cg);
 	f->join_cg = f->cg;
 	return r < 0 ? r : cgroup_open_procs(f->cg, e);
 }

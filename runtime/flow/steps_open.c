@@ -72,7 +72,7 @@ int step_open(struct flow *f, struct err *e)
 	int64_t status;
 	int r;
 
-	r = store_open(f->o->root, f->o->id, true, &f->dir, e);
+	r = store_open(f->o->root, f->o->id, STORE_WAIT, &f->dir, e);
 	if (r == 0)
 		r = store_load(&f->dir, f->o->id, &f->state, &f->arena, e);
 	if (r < 0)

@@ -28,21 +28,28 @@ int store_check_id(const char *id, struct err *e)
 	return 0;
 }
 
-static int take_lock(struct store_dir *d, struct err *e)
+/* The directory itself is what is locked: a lock file could be made anew by who comes while a delete empties the directory,
+ * which would then not go away. */
+static int take_lock(const struct store_dir *d, enum store_lock lock, struct err *e)
 {
 	struct stat st;
 
-	d->lock = openat(d->fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (d->lock < 0)
-		return errno == ENOENT ? err_set(e, ERR_NOTFOUND, 0, "container does not exist")
-				       : err_sys(e, "open lock");
-	while (flock(d->lock, LOCK_EX) < 0)
+	while (flock(d->fd, lock == STORE_TRY ? LOCK_EX | LOCK_NB : LOCK_EX) < 0) {
+		if (errno == EWOULDBLOCK)
+			return err_set(e, ERR_STATE, EWOULDBLOCK,
+				       "container is busy: another command works on it, and may wait for a hook");
 		if (errno != EINTR)
 			return err_sys(e, "lock");
+	}
 	/* Whoever held it may have deleted the container meanwhile. */
-	if (fstat(d->lock, &st) < 0 || st.st_nlink == 0)
+	if (fstat(d->fd, &st) < 0 || st.st_nlink == 0)
 		return err_set(e, ERR_NOTFOUND, 0, "container does not exist");
 	return 0;
+}
+
+void store_unlock(const struct store_dir *d)
+{
+	flock(d->fd, LOCK_UN);
 }
 
 static int open_root(const char *root, struct store_dir *ret, struct err *e)
@@ -72,7 +79,7 @@ static int make_dir(const char *root, const char *id, struct store_dir *d, struc
 	if (d->fd < 0)
 		r = err_sys(e, "open %s/%s", root, id);
 	else
-		r = take_lock(d, e);
+		r = take_lock(d, STORE_WAIT, e);
 	if (r < 0) {
 		struct err ignored;
 
@@ -98,7 +105,7 @@ static int not_there(const char *id, struct err *e)
 	return err_set(e, ERR_NOTFOUND, ENOENT, "container does not exist: %s", id);
 }
 
-int store_open(const char *root, const char *id, bool lock, struct store_dir *ret, struct err *e)
+int store_open(const char *root, const char *id, enum store_lock lock, struct store_dir *ret, struct err *e)
 {
 	cleanup_store struct store_dir d = STORE_DIR_NONE;
 	int r;
@@ -109,7 +116,7 @@ int store_open(const char *root, const char *id, bool lock, struct store_dir *re
 	d.fd = openat(d.root_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (d.fd < 0)
 		return errno == ENOENT ? not_there(id, e) : err_sys(e, "open %s/%s", root, id);
-	r = lock ? take_lock(&d, e) : 0;
+	r = lock == STORE_LOOK ? 0 : take_lock(&d, lock, e);
 	if (r < 0)
 		return e->kind == ERR_NOTFOUND ? not_there(id, e) : r;
 	*ret = d;
@@ -117,7 +124,7 @@ int store_open(const char *root, const char *id, bool lock, struct store_dir *re
 	return 0;
 }
 
-/* The record goes last: a delete that is killed half-way can be repeated. */
+/* A delete that is killed half-way can be repeated with --force. */
 int store_remove(struct store_dir *d, const char *id, struct err *e)
 {
 	return d->root_fd < 0 ? 0 : fs_remove_tree(d->root_fd, id, e);
@@ -125,7 +132,6 @@ int store_remove(struct store_dir *d, const char *id, struct err *e)
 
 void store_close(struct store_dir *d)
 {
-	fd_close(&d->lock);
 	fd_close(&d->fd);
 	fd_close(&d->root_fd);
 }

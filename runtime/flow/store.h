@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The state directory: <root>/<id>/ with state.json, config.json (the final document), lock, and the two FIFOs of the
- * start channel.
+/* The state directory: <root>/<id>/ with state.json, config.json (the final document), and the two FIFOs of the
+ * start channel.  The directory itself carries the lock (flock(2) of an open descriptor).
  *
  * Who takes the container's lock: create, start, run, exec (while it sets up), update, pause, resume, checkpoint and
  * delete.  state, list, ps, kill and events never wait for it: they read state.json, which is replaced atomically. */
@@ -16,11 +16,10 @@
 
 struct store_dir {
 	int root_fd; /* --root */
-	int fd;      /* the container's directory */
-	int lock;    /* held while open, or -1 */
+	int fd;      /* the container's directory; locked while open, where that was asked for */
 };
 
-#define STORE_DIR_NONE ((struct store_dir){ -1, -1, -1 })
+#define STORE_DIR_NONE ((struct store_dir){ -1, -1 })
 
 #define STORE_STATE "state.json"
 #define STORE_CONFIG "config.json"
@@ -28,15 +27,19 @@ struct store_dir {
 #define STORE_RESULT "result.fifo"
 #define STORE_NOTIFY "notify"
 
-/* "[a-zA-Z0-9_+-][a-zA-Z0-9_+.-]*" and at most 1024 bytes; ERR_USAGE "invalid container ID format". */
+/* "[a-zA-Z0-9_+-][a-zA-Z0-9_+.-]*" and at most 255 bytes; ERR_USAGE "invalid container ID format". */
 int store_check_id(const char *id, struct err *e);
 
 /* Make the directory and lock it.  ERR_STATE "container with given ID already exists". */
 int store_create(const char *root, const char *id, struct store_dir *ret, struct err *e);
 
+/* STORE_TRY does not wait: ERR_STATE, num EWOULDBLOCK, when somebody has the lock. */
+enum store_lock { STORE_LOOK, STORE_WAIT, STORE_TRY };
+
 /* Open an existing one; ERR_NOTFOUND "container does not exist". */
-int store_open(const char *root, const char *id, bool lock, struct store_dir *ret, struct err *e);
+int store_open(const char *root, const char *id, enum store_lock lock, struct store_dir *ret, struct err *e);
 int store_remove(struct store_dir *d, const char *id, struct err *e);
+void store_unlock(const struct store_dir *d); /* before it is closed */
 void store_close(struct store_dir *d);
 #define cleanup_store __attribute__((cleanup(store_close)))
 
