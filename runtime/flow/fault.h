@@ -52,6 +52,14 @@ static inline void fault_kill_host(const struct flow *f)
 	poll(&gone, 1, 1000);
 }
 
+static inline void fault_kill_init(const struct flow *f)
+{
+	struct pollfd dead = { .fd = f->pidfd, .events = POLLIN };
+
+	kill(f->pid, SIGKILL);
+	poll(&dead, 1, 1000);
+}
+
 /* Before each row, on both sides. */
 static inline void fault_row(const struct flow *f, const struct step *s)
 {
@@ -61,7 +69,7 @@ static inline void fault_row(const struct flow *f, const struct step *s)
 	    (mine || s->flags & STEP_SYNC))
 		fault_die();
 	if (mine && f->side == FLOW_HOST && f->pid > 0 && fault_is("VZRUN_KILL_INIT", s->name))
-		kill(f->pid, SIGKILL);
+		fault_kill_init(f);
 	if (mine && f->side == FLOW_INIT && f->peer.rd >= 0 && fault_is("VZRUN_KILL_HOST", s->name))
 		fault_kill_host(f);
 }

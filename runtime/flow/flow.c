@@ -190,10 +190,14 @@ static int await(struct flow *f, size_t row, struct err *e)
 static int init_first(struct flow *f, const struct step *s, struct err *e)
 {
 	struct pollfd word = { .fd = f->peer.rd, .events = POLLIN }, end = { .fd = f->pidfd, .events = POLLIN };
+	/* What a process that has just died looks like; its descriptors may close later still. */
+	int wait = e->num == ESRCH || e->num == ENOENT || e->num == EPIPE ? 50 : 0;
 	struct err ignored;
 	struct sync_msg m;
 
-	while (f->peer.rd >= 0 && poll(&word, 1, 0) > 0) {
+	if (s->run == step_running)
+		return err_ret(e); /* it listens to init itself */
+	while (f->peer.rd >= 0 && poll(&word, 1, wait) > 0) {
 		int r = sync_recv(f->peer.rd, &m, &ignored);
 
 		/* It closes its descriptors a moment before it is dead. */
