@@ -120,7 +120,7 @@ task_is() { [[ $(task_status "$1") == "$2" ]]; }
 # rm_says STATUS ID: versions of ctr hand it on or warn about it.
 rm_says() {
 	c task rm "$2"
-	[[ $status == "$1" || $stderr == *"exit code $1" ]] && return 0
+	[[ $status == "$1" || $stderr == *"exit code $1"* ]] && return 0
 	echo "task rm: status $status, $stderr"
 	return 1
 }
