@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#define ERR_IMPLEMENTATION
 #include "runtime/base/err.h"
 
 #include <stdarg.h>

@@ -64,3 +64,10 @@ void err_sanitize(struct err *e);
 
 /* "config", "kernel", ...: the word of a kind in the JSON log and the man page. */
 const char *err_kind_name(enum err_kind kind);
+
+#if defined(__clang_analyzer__) && !defined(ERR_IMPLEMENTATION)
+/* The analyzer looks at one file at a time: tell it that an error is below zero. */
+#define err_set(...) (err_set(__VA_ARGS__), -1)
+#define err_wrap(...) (err_wrap(__VA_ARGS__), -1)
+#define err_ret(e) (err_ret(e), -1)
+#endif

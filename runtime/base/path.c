@@ -210,7 +210,7 @@ static int walk_open(int root_fd, const char *path, int flags)
 {
 	cleanup_walk struct walk w;
 	struct component c;
-	int r = walk_init(&w, root_fd, path), fd;
+	int r = walk_init(&w, root_fd, path), fd = -1;
 
 	while (r >= 0 && (r = walk_next(&w, &c)) > 0) {
 		if (!c.last || is_dots(c.name)) {
@@ -239,7 +239,7 @@ static int walk_strict(int dirfd, const char *path, int flags)
 {
 	cleanup_walk struct walk w;
 	struct component c;
-	int r = walk_init(&w, dirfd, path), fd;
+	int r = walk_init(&w, dirfd, path), fd = -1;
 
 	if (*path == '/')
 		return -EXDEV;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -113,11 +114,16 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void __attribute__((noreturn)) child_main(const struct proc_run *what, int in, int out, int result)
+static void __attribute__((noreturn)) child_main(const struct proc_run *what, pid_t parent, int in, int out, int result)
 {
 	static const char *const empty[] = { NULL };
 	const char *const *envp = what->envp ? what->envp : empty;
 
+	/* Nobody would end it, or wait for it, when we are killed. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		child_fail(result);
+	if (getppid() != parent)
+		_exit(125);
 	setpgid(0, 0);
 	reset_signals();
 	/* Any of these may sit on 0-2 when ours were closed: lift them before the standard streams are laid. */
@@ -215,7 +221,7 @@ static int pump_run(struct pump *p, const struct proc_run *what, int pidfd, int6
 		if (p->out >= 0 && fds[1].revents)
 			pump_output(p, ret_output);
 		ended = fds[2].revents != 0;
-		if (!ended && fds[3].revents && what->stopped(what->stop_fd))
+		if (!ended && what->stopped && fds[3].revents && what->stopped(what->stop_fd))
 			return -EINTR;
 	}
 	/* What it wrote last; a grandchild that keeps the pipe open must not hold us. */
@@ -234,7 +240,7 @@ static int pump_run(struct pump *p, const struct proc_run *what, int pidfd, int6
 static int start(const struct proc_run *what, struct pump *p, pid_t *ret_pid, struct err *e)
 {
 	int in[2], out[2] = { -1, -1 }, result[2];
-	pid_t pid;
+	pid_t pid, us = getpid();
 
 	/* The kernel frees the descriptors of a failed start with the pump; the child's ends are closed here. */
 	if (what->input ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) < 0
@@ -254,7 +260,7 @@ static int start(const struct proc_run *what, struct pump *p, pid_t *ret_pid, st
 	if (pid < 0)
 		return err_sys(e, "%s: fork", what->path);
 	if (pid == 0)
-		child_main(what, child_in, child_out, child_result);
+		child_main(what, us, child_in, child_out, child_result);
 	*ret_pid = pid;
 	return 0;
 }

@@ -36,7 +36,7 @@ int sock_send_fds(int sock, const void *data, size_t len, const int *fds, size_t
 
 		msg.msg_control = control.buf;
 		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		c = CMSG_FIRSTHDR(&msg);
+		c = &control.align; /* the first header */
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(n * sizeof(int));

@@ -71,6 +71,7 @@ struct cg_planner {
 	bool update;
 	struct cg_write *v;
 	size_t n, cap;
+	struct cg_write dummy;        /* what cg_row() hands out after an error */
 	struct arena *arena;
 	struct err *e;
 };

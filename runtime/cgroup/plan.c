@@ -111,7 +111,7 @@ static struct cg_write *grow(struct cg_planner *p)
 /* Never NULL: after an error the row is a dummy, so that a caller may set flags without looking. */
 struct cg_write *cg_row(struct cg_planner *p, const char *field, const char *file, const char *fmt, ...)
 {
-	struct cg_write *w, *dummy = &(struct cg_write){ 0 };
+	struct cg_write *w;
 	char value[4096], *pointer, *text; /* no cgroup file takes more than a page */
 	va_list ap;
 	int n;
@@ -128,10 +128,8 @@ struct cg_write *cg_row(struct cg_planner *p, const char *field, const char *fil
 	text = arena_strdup(p->arena, value);
 	if (p->e->kind == ERR_NONE && (!w || !pointer || !text))
 		err_oom(p->e);
-	if (p->e->kind != ERR_NONE || !w) {
-		dummy = arena_new(p->arena, struct cg_write);
-		return dummy ? dummy : &p->v[0]; /* out of memory: v holds at least one row, and the plan is dropped */
-	}
+	if (p->e->kind != ERR_NONE || !w)
+		return &p->dummy;
 	*w = (struct cg_write){ .controller = p->controller, .file = file, .value = text, .pointer = pointer };
 	p->n++;
 	return w;

@@ -55,7 +55,7 @@ static void plan_swap(struct cg_planner *p, struct opt_i64 limit, struct opt_i64
 static int plan_memory(struct cg_planner *p)
 {
 	const struct oci_memory *m = p->r->memory;
-	struct opt_i64 limit, swap;
+	struct opt_i64 limit = { 0 }, swap = { 0 };
 	int r;
 
 	if (!m)

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,14 @@ static void open_stdio(void)
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			open("/dev/null", O_RDWR); /* the lowest free one: this */
+}
+
+/* What the caller ignores is inherited.  Without SIGCHLD there is no wait status of a child; and a reader that went away is
+ * an error to report, not a reason to vanish while a container is being started. */
+static void usual_signals(void)
+{
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
 }
 
 /* The map of the initial user namespace is the whole range onto itself. */
@@ -189,8 +198,11 @@ static int print_version(struct err *e)
 
 static int dispatch(struct cli *c, int argc, char **argv, struct err *e)
 {
-	int r = cli_parse(c, argc, argv, e), logged = open_log(c, r < 0 ? &(struct err){ 0 } : e);
+	int r = cli_parse(c, argc, argv, e), logged;
+	struct err second = { 0 };
 
+	/* The log is opened even then: it is where the caller looks for the error. */
+	logged = open_log(c, r < 0 ? &second : e);
 	if (r < 0)
 		return r;
 	if (c->help)
@@ -213,6 +225,7 @@ int main(int argc, char **argv)
 
 	open_stdio();
 	r = self_protect(argc, argv, &e);
+	usual_signals();
 	if (r >= 0)
 		r = dispatch(&c, argc, argv, &e);
 	if (r < 0) {

@@ -109,7 +109,7 @@ static int change_old(int mount_fd, bool rec, uint64_t set, uint64_t clear, uint
 	struct fd_path path = fd_path(mount_fd);
 	unsigned long deep = rec ? MS_REC : 0;
 	struct statfs fs;
-	uint64_t now;
+	uint64_t now = 0;
 	int r;
 
 	if (statfs("/proc/self/fd", &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)

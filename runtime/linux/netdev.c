@@ -348,7 +348,7 @@ static int take_address(const struct nlmsghdr *h, void *data)
 	a->flags = flags & (IFA_F_NODAD | IFA_F_HOMEADDRESS | IFA_F_MANAGETEMPADDR |
 			    IFA_F_NOPREFIXROUTE | IFA_F_MCAUTOJOIN);
 	a->priority = attr_u32(as->mnl, attrs.v[IFA_RT_PRIORITY], 0);
-	for (uint16_t t = IFA_ADDRESS; t <= IFA_BROADCAST; t++) {
+	for (int t = IFA_ADDRESS; t <= IFA_BROADCAST; t++) {
 		if (t == IFA_LABEL || !attrs.v[t] ||
 		    as->mnl->attr_get_payload_len(attrs.v[t]) != a->size)
 			continue;
@@ -380,9 +380,9 @@ static int address_add(struct nl *n, int index, const struct address *a)
 	struct nlmsghdr *h = request_init(n, &r, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
 					  &m, sizeof m);
 
-	for (uint16_t t = IFA_ADDRESS; t <= IFA_BROADCAST; t++)
+	for (int t = IFA_ADDRESS; t <= IFA_BROADCAST; t++)
 		if (a->has[t])
-			n->mnl->attr_put(h, t, a->size, a->bytes[t]);
+			n->mnl->attr_put(h, (uint16_t)t, a->size, a->bytes[t]);
 	if (a->flags)
 		n->mnl->attr_put(h, IFA_FLAGS, sizeof a->flags, &a->flags);
 	if (a->priority)
@@ -565,7 +565,7 @@ int netdev_move(const struct oci_net_devices *devices, int netns_fd, struct err 
 			undo_moves(&b);
 			return err_wrap(e,
 					e->kind == ERR_CONFIG ? "/linux/netDevices/%s/name"
-							      : "network device %s",
+							      : "/linux/netDevices/%s",
 					devices->v[i].host_name);
 		}
 	}

@@ -95,6 +95,7 @@ static int each_line(const struct oci_intel_rdt *rdt,
 {
 	const char *whole[2] = {rdt->l3_cache_schema, rdt->mem_bw_schema};
 
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): `text` is freed by its attribute */
 	for (size_t i = 0; i < ARRAY_SIZE(whole) + rdt->schemata.n; i++) {
 		cleanup_free char *text = NULL;
 		const char *source =
