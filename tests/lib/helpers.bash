@@ -17,6 +17,7 @@
 #   new_userns [UID GID]   a user namespace for the container of $CONFIG, 0 to 65535 from UID and GID (100000 and 200000);
 #                  its root owns the root filesystem
 #   in_mount_ns S  vzrun runs from here on in a mount namespace of its own each time, after the script S in it
+#                  (VZ_UNSHARE=-n: in a network namespace as well)
 #   run_args ARG...  `run` with ARGs as the payload      run_probe ARG...  the same with tests/lib/probe.c
 #   assert_fds S   payload_fds S: the payload may have the descriptors S ("0 1 2") and no other
 #
@@ -231,7 +232,7 @@ new_userns() {
 in_mount_ns() {
 	export T
 	VZRUN_REAL=${VZRUN_REAL:-$VZRUN}
-	printf '%s\n' '#!/bin/sh' '[ -n "$VZ_IN_NS" ] || exec env VZ_IN_NS=1 unshare -m --propagation private "$0" "$@"' \
+	printf '%s\n' '#!/bin/sh' '[ -n "$VZ_IN_NS" ] || exec env VZ_IN_NS=1 unshare -m ${VZ_UNSHARE:-} --propagation private "$0" "$@"' \
 		'set -e' "$1" 'unset VZ_IN_NS' "exec '$VZRUN_REAL' \"\$@\"" >"$T/in-mount-ns"
 	chmod 755 "$T/in-mount-ns"
 	VZRUN=$T/in-mount-ns

@@ -160,7 +160,7 @@ static void name_taken(void)
 	CHECK_STR(e.text, "/linux/netDevices/d0/name: eth0 exists in the container's network namespace");
 	CHECK_STR(addresses("d0"), "10.1.2.3");
 	CHECK(move("nope", NULL, &e) < 0);
-	CHECK_STR(e.text, "network device nope: no such interface");
+	CHECK_STR(e.text, "/linux/netDevices/nope: no such interface");
 	CHECK_INT(e.num, ENODEV);
 	CHECK(move("d0", "much-too-long-a-name", &e) < 0);
 	CHECK_INT(e.kind, ERR_CONFIG);
@@ -238,7 +238,7 @@ static void second_fails(void)
 	close(fds_before);
 	CHECK_INT(system("ip addr add 10.0.0.1/24 dev d0 && ip link set d0 up"), 0);
 	CHECK(netdev_move(&ds, inside_ns, &e) < 0);
-	CHECK_STR(e.text, "network device missing: no such interface");
+	CHECK_STR(e.text, "/linux/netDevices/missing: no such interface");
 	CHECK_STR(addresses("d0"), "10.0.0.1");
 	CHECK(is_up("d0"));
 	fds_after = dup(0);
