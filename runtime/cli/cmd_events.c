@@ -14,6 +14,9 @@
 #include "runtime/flow/container.h"
 #include "runtime/flow/netstats.h"
 
+#define LOOKS 20
+#define LOOK_MS 10
+
 /* Go's durations: "5s", "500ms", "1m30s", "1.5s"; a bare 0 is refused.  In milliseconds. */
 static int parse_duration(const char *text, int *ret_ms, struct err *e)
 {
@@ -85,31 +88,43 @@ static void drain(int fd)
 	(void)n;
 }
 
-/* Until process 1 ends. */
+/* One event per kill that was counted since the last look. */
+static int report_kills(const struct container *box, int64_t *kills, struct err *e)
+{
+	int64_t now = cgroup_oom_kills(box->cg);
+	int r = 0;
+
+	for (; r == 0 && *kills < now; ++*kills)
+		r = print_oom(box, e);
+	return r;
+}
+
+/* Until process 1 ends.  v1 tells before it kills and counts, v2 tells of other things too: so after a word from the
+ * kernel the counter is looked at for a while. */
 static int follow(const struct container *box, int interval, struct err *e)
 {
 	cleanup_fd int oom = cgroup_oom_watch(box->cg, e);
 	int64_t kills = cgroup_oom_kills(box->cg);
-	int r = print_stats(box, e);
+	int r = print_stats(box, e), looks = 0;
 
 	while (r == 0) {
 		struct pollfd fds[] = { { .fd = box->pidfd, .events = POLLIN }, { .fd = oom, .events = POLLIN } };
-		int n = poll(fds, ARRAY_SIZE(fds), interval);
+		int n = poll(fds, ARRAY_SIZE(fds), looks ? LOOK_MS : interval);
 
 		if (n < 0 && errno != EINTR)
 			return err_sys(e, "poll");
-		if (fds[0].revents)
-			return 0;
 		if (n > 0 && fds[1].revents) {
-			int64_t now = cgroup_oom_kills(box->cg);
-
 			drain(oom);
-			/* memory.events changes for other reasons too; v1's eventfd speaks only of this one. */
-			r = now < 0 || now != kills ? print_oom(box, e) : 0;
-			kills = now;
-		} else if (n == 0) {
+			looks = LOOKS;
+		} else if (n == 0 && looks == 0) {
 			r = print_stats(box, e);
 		}
+		if (r == 0 && looks > 0) {
+			looks--;
+			r = report_kills(box, &kills, e);
+		}
+		if (fds[0].revents)
+			return r;
 	}
 	return r;
 }

@@ -43,9 +43,13 @@ static unsigned listen_fds(void)
 
 static int check_preserved(unsigned n, struct err *e)
 {
-	for (unsigned fd = 3; fd < 3 + n; fd++)
-		if (fcntl((int)fd, F_GETFD) < 0)
+	for (unsigned fd = 3; fd < 3 + n; fd++) {
+		int flags = fcntl((int)fd, F_GETFD);
+
+		/* What came by execve is never CLOEXEC: such a one is our own (the log). */
+		if (flags < 0 || flags & FD_CLOEXEC)
 			return err_set(e, ERR_USAGE, EBADF, "--preserve-fds: descriptor %u is not open", fd);
+	}
 	return 0;
 }
 
@@ -150,17 +154,22 @@ static int end_run(struct cli *c, int status, struct err *e)
 	return r < 0 ? r : exit_code(status);
 }
 
+/* Ours, not init's: a service manager watches the process that it started. */
+static int pass_ready(void *flow, struct err *e)
+{
+	return notify_socket_take(flow, getpid(), false, e);
+}
+
 static int follow(struct cli *c, struct flow *f, struct foreground *fg, struct err *e)
 {
-	int status = 0, r = 0;
+	struct foreground_watch watch = { .fd = f->notify_fd, .take = pass_ready, .arg = f };
+	int status = 0, r;
 
 	store_close(&f->dir); /* the lock is for the setup only: exec and delete must not wait for the payload */
 	fd_close(&f->netns); /* it ends with the payload */
-	if (f->notify_fd >= 0)
-		r = notify_socket_forward(f, f->pidfd, c->detach ? f->pid : getpid(), e);
-	if (r < 0 || c->detach)
-		return r;
-	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, &status, e);
+	if (c->detach)
+		return f->notify_fd >= 0 ? notify_socket_forward(f, f->pidfd, f->pid, e) : 0;
+	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, &watch, &status, e);
 	return r < 0 ? r : end_run(c, status, e);
 }
 
@@ -311,7 +320,7 @@ static int exec_process(struct cli *c, struct oci_process *p, struct err *e)
 		return read_process(c, c->process, p, e);
 	if (c->args.n < 2)
 		return err_set(e, ERR_USAGE, 0, "\"exec\" requires a program or --process");
-	r = container_open(c->root, c->args.v[0], false, &box, e);
+	r = container_open(c->root, c->args.v[0], STORE_LOOK, &box, e);
 	if (r == 0)
 		r = store_load_spec(&box.dir, &spec, &c->arena, e);
 	return r < 0 ? r : process_from_options(c, &spec, p, e);
@@ -324,7 +333,7 @@ static int follow_exec(struct cli *c, struct flow *f, struct foreground *fg, str
 	store_close(&f->dir); /* the lock is for the setup only */
 	if (c->detach)
 		return 0;
-	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, &status, e);
+	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, NULL, &status, e);
 	return r < 0 ? r : exit_code(status);
 }
 

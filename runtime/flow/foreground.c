@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/linux/tty.h"
@@ -138,6 +139,18 @@ static void forward(const struct foreground *fg, int pidfd, struct terminal *t)
 	}
 }
 
+/* Nobody takes what the payload writes any more: its terminal hangs up, as one does whose line is gone.  In place, so that
+ * the number stays its owner's. */
+static void hang_up(struct terminal *t)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null >= 0)
+		dup3(null, t->out.from, O_CLOEXEC);
+	t->in_open = t->out_open = false;
+	t->in.len = t->out.len = 0;
+}
+
 /* Reap everything; true when `pid` was among it. */
 static bool reap(pid_t pid, int *ret_status)
 {
@@ -163,10 +176,10 @@ static void pump(struct terminal *t, const struct pollfd *fds)
 	if (t->out_open && t->out.len == 0 && fds[3].revents)
 		t->out_open = copy_in(&t->out);
 	if (t->out.len > 0 && fds[4].revents && !copy_out(&t->out))
-		t->out_open = false;
+		hang_up(t);
 }
 
-static void fill_poll(const struct foreground *fg, const struct terminal *t, struct pollfd fds[5])
+static void fill_poll(const struct foreground *fg, const struct terminal *t, struct pollfd *fds)
 {
 	fds[0] = (struct pollfd){ .fd = fg->signals, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = t->in_open && t->in.len == 0 ? t->in.from : -1, .events = POLLIN };
@@ -188,9 +201,24 @@ static void drain(struct terminal *t)
 	}
 }
 
-int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, int *ret_status, struct err *e)
+/* What it hears of concerns others: an error is a warning, the payload runs on. */
+static void take_watched(struct foreground_watch *w)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+	int r = w->take(w->arg, &e);
+
+	if (r < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+	if (r != 0)
+		w->fd = -1;
+}
+
+int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, const struct foreground_watch *watch,
+		    int *ret_status, struct err *e)
 {
 	__attribute__((cleanup(terminal_done))) struct terminal t = { 0 };
+	struct foreground_watch w = watch ? *watch : (struct foreground_watch){ .fd = -1 };
 	int r;
 
 	r = terminal_begin(&t, tty, e);
@@ -198,14 +226,17 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, int *r
 		return r;
 	/* A child that ended before SIGCHLD was blocked shows here; later ones wake the poll. */
 	while (!reap(pid, ret_status)) {
-		struct pollfd fds[5];
+		struct pollfd fds[6];
 
 		fill_poll(fg, &t, fds);
+		fds[5] = (struct pollfd){ .fd = w.fd, .events = POLLIN };
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return err_sys(e, "poll");
 		pump(&t, fds);
 		if (fds[0].revents)
 			forward(fg, pidfd, &t);
+		if (w.fd >= 0 && fds[5].revents)
+			take_watched(&w);
 	}
 	drain(&t);
 	return 0;

@@ -22,5 +22,13 @@ void foreground_done(struct foreground *fg);
 /* Of the signals that wait: one that asks us to end (HUP, INT, QUIT, TERM), or 0.  The others are dropped. */
 int foreground_ending_signal(int signals);
 
-/* Until `pid` ends.  `tty`: the master, or -1.  *ret_status is its wait status. */
-int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, int *ret_status, struct err *e);
+/* A further descriptor that is listened to meanwhile; `take` returns above zero when it need not be any longer. */
+struct foreground_watch {
+	int fd;          /* -1: none */
+	int (*take)(void *arg, struct err *e);
+	void *arg;
+};
+
+/* Until `pid` ends.  `tty`: the master, or -1; `watch` may be NULL.  *ret_status is its wait status. */
+int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, const struct foreground_watch *watch,
+		    int *ret_status, struct err *e);

@@ -15,6 +15,9 @@
 #include "runtime/base/sock.h"
 #include "runtime/base/sys.h"
 
+/* As long as runc waits. */
+#define BARRIER_MS 30000
+
 static int bind_in(struct flow *f, int dir, struct err *e)
 {
 	/* Any user of the container may notify: what is passed on is one word. */
@@ -70,23 +73,57 @@ int notify_socket_attach(struct flow *f, struct err *e)
 	return 0;
 }
 
-static int send_to_manager(const char *path, const char *text, struct err *e)
+static int connect_manager(const char *path, struct err *e)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	size_t len = strlen(path);
-	cleanup_fd int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cleanup_fd int sock = -1;
 
-	if (sock < 0)
-		return err_sys(e, "socket");
+	if (path[0] != '@')
+		return sock_connect(path, SOCK_DGRAM, e);
+	/* sd_notify(3): an abstract socket */
 	if (len >= sizeof addr.sun_path)
 		return err_set(e, ERR_KERNEL, ENAMETOOLONG, "NOTIFY_SOCKET");
-	memcpy(addr.sun_path, path, len);
-	if (path[0] == '@') /* sd_notify(3): an abstract socket */
-		addr.sun_path[0] = '\0';
-	if (sendto(sock, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&addr,
-		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-		return err_sys(e, "NOTIFY_SOCKET %s", path);
+	memcpy(addr.sun_path + 1, path + 1, len - 1);
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return err_sys(e, "socket");
+	if (connect(sock, (struct sockaddr *)&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+		return err_sys(e, "connect %s", path);
+	return fd_take(&sock);
+}
+
+/* sd_notify_barrier(3): the manager closes its end when it has come that far. */
+static int wait_barrier(int sock, struct err *e)
+{
+	static const char text[] = "BARRIER=1";
+	int ends[2], r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, "pipe");
+	cleanup_fd int ours = ends[0], theirs = ends[1];
+	r = sock_send(sock, text, sizeof text - 1, theirs, e);
+	if (r < 0)
+		return r;
+	fd_close(&theirs);
+	/* One that never answers has been told all the same. */
+	poll(&(struct pollfd){ .fd = ours }, 1, BARRIER_MS);
 	return 0;
+}
+
+static int tell_manager(const struct flow *f, pid_t pid, bool barrier, struct err *e)
+{
+	cleanup_fd int sock = connect_manager(f->o->notify_socket, e);
+	char text[64];
+	int n, r;
+
+	if (sock < 0)
+		return err_wrap(e, "NOTIFY_SOCKET");
+	n = snprintf(text, sizeof text, "READY=1\nMAINPID=%d\n", (int)pid);
+	r = sock_send(sock, text, (size_t)n, -1, e);
+	if (r == 0 && barrier)
+		r = wait_barrier(sock, e);
+	return r < 0 ? err_wrap(e, "NOTIFY_SOCKET") : 1;
 }
 
 static bool says_ready(char *text)
@@ -97,25 +134,28 @@ static bool says_ready(char *text)
 	return false;
 }
 
+int notify_socket_take(const struct flow *f, pid_t pid, bool barrier, struct err *e)
+{
+	char buf[4096];
+	ssize_t n = recv(f->notify_fd, buf, sizeof buf - 1, MSG_DONTWAIT);
+
+	buf[n > 0 ? n : 0] = '\0';
+	return says_ready(buf) ? tell_manager(f, pid, barrier, e) : 0;
+}
+
 int notify_socket_forward(const struct flow *f, int pidfd, pid_t pid, struct err *e)
 {
-	char buf[4096], text[64];
+	int r = 0;
 
-	for (;;) {
+	while (r == 0) {
 		struct pollfd fds[] = { { .fd = f->notify_fd, .events = POLLIN }, { .fd = pidfd, .events = POLLIN } };
-		ssize_t n;
 
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return err_sys(e, "poll");
-		if (fds[0].revents & POLLIN) {
-			n = recv(f->notify_fd, buf, sizeof buf - 1, MSG_DONTWAIT);
-			buf[n > 0 ? n : 0] = '\0';
-			if (says_ready(buf))
-				break;
-		} else if (fds[1].revents) {
+		if (fds[0].revents & POLLIN)
+			r = notify_socket_take(f, pid, true, e);
+		else if (fds[1].revents)
 			return 0; /* it ended without a word */
-		}
 	}
-	snprintf(text, sizeof text, "READY=1\nMAINPID=%d\n", (int)pid);
-	return send_to_manager(f->o->notify_socket, text, e);
+	return r < 0 ? r : 0;
 }

@@ -18,5 +18,10 @@ int notify_socket_bind(struct flow *f, struct err *e);
 /* init, with the mounts. */
 int notify_socket_attach(struct flow *f, struct err *e);
 
-/* Wait for READY=1 (or the end of process 1, held by `pidfd`) and pass it on with MAINPID=`pid`. */
+/* Take one datagram from f->notify_fd.  When it says READY=1 that is passed on with MAINPID=`pid`, and the result is above
+ * zero: there is nothing more to wait for.  `barrier`: return only when the manager has processed it, since it cannot tell
+ * whose word it was once the sender is gone. */
+int notify_socket_take(const struct flow *f, pid_t pid, bool barrier, struct err *e);
+
+/* For a caller that ends afterwards: wait for it, or for the end of process 1, held by `pidfd`. */
 int notify_socket_forward(const struct flow *f, int pidfd, pid_t pid, struct err *e);

@@ -390,6 +390,8 @@ static int take_tty(struct flow *f, int fd, struct err *e)
 		return err_set(e, ERR_INTERNAL, 0, "no terminal came from init");
 	if (f->o->console_socket)
 		return tty_send(f->o->console_socket, master, e);
+	/* Now, not when we begin to copy: the payload may ask at once. */
+	tty_copy_size(STDIN_FILENO, master);
 	f->tty_master = fd_take(&master);
 	return 0;
 }

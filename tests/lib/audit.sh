@@ -54,7 +54,11 @@ new() {
 	list | sort | comm -13 "$1" - | awk -v marker="$2" 'index($0, marker) || !/t[0-9]+-[0-9]+-[0-9]+/'
 }
 
+# Whatever is not in the snapshot is called a leak and removed: one that a test has overwritten must not be believed.
+whole() { grep -qsx 'mount /' "$1" && return 0; echo "LEAK: the snapshot $1 is damaged"; return 1; }
+
 check() {
+	whole "$1" || return 1
 	i=1
 	while leaks=$(new "$1" "$2"; processes "$2"); [ -n "$leaks" ]; do
 		[ $i -lt "${3:-20}" ] || { echo "$leaks" | sed 's/^/LEAK: /'; return 1; }
@@ -66,6 +70,7 @@ check() {
 # What appeared meanwhile may be somebody else's, a container of the host's engine for one.  Processes are ended by the
 # marker only, a cgroup goes only when it is empty then, a mount or a file only inside the test's directory.
 clean() {
+	whole "$1" || return 1
 	dir=${AUDIT_STATE%/*}
 	new "$1" "$2" | sort -r >"$1.clean"
 	while read -r kind name; do
