@@ -1,0 +1,204 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Death at moments that nobody chose, and commands that meet each other.
+
+load ../lib/helpers
+
+# moment MICROSECONDS: sleeps for a random part of them; read is a builtin, so the time is short when it is to be.
+moment() {
+	local us=$((RANDOM * 32768 + RANDOM))
+
+	printf -v us '0.%06d' $((us % $1))
+	read -r -t "$us" <>"$T/never" || :
+}
+
+setup() {
+	vz_setup
+	mkfifo "$T/never"
+	KILLED=0
+}
+
+quiet() { "$VZRUN" --root "$ROOT" "$@" >/dev/null 2>>"$T/errors" </dev/null 3>&- 4>&-; }
+
+# killed_after MICROSECONDS ARGS...: vzrun, killed at a random moment of them.
+killed_after() {
+	local us=$1 pid
+
+	shift
+	"$VZRUN" --root "$ROOT" "$@" >/dev/null 2>>"$T/errors" </dev/null 3>&- 4>&- &
+	pid=$!
+	moment "$us"
+	kill -KILL "$pid" 2>/dev/null || : # it may have ended before
+	wait "$pid" 2>/dev/null || [[ $? != 137 ]] || KILLED=$((KILLED + 1))
+}
+
+# A test in which hardly anything was killed, or hardly anything else, has the wrong moments.
+hit() {
+	echo "$KILLED of $1 were killed"
+	((KILLED * 5 >= $1))
+}
+
+user_namespace() {
+	config_set '[{ containerID: 0, hostID: 0, size: 65536 }] as $map | .linux.uidMappings = $map
+		| .linux.gidMappings = $map | .linux.namespaces += [{ type: "user" }]'
+}
+
+# rounds N COMMAND...: each time something is killed; then it can be looked at, deleted, and nothing is left.
+rounds() {
+	local i n=$1
+
+	shift
+	for ((i = 1; i <= n; i++)); do
+		"$@"
+		ok list
+		ok delete --force "$ID"
+		[[ -z $(ls -A "$ROOT") ]] || { ls -A "$ROOT"; return 1; }
+		((i % 10)) || audit check "$T/before" "$VZRUN_TEST_ID" || return
+	done
+	hit "$n"
+}
+
+@test "create, killed at random moments" {
+	rounds 50 killed_after 15000 create --bundle "$BUNDLE" --pid-file "$T/pid" "$ID"
+}
+
+@test "create in a user namespace, killed at random moments" {
+	user_namespace
+	rounds 50 killed_after 20000 create --bundle "$BUNDLE" "$ID"
+}
+
+@test "run, killed at random moments" {
+	rounds 50 killed_after 20000 run --bundle "$BUNDLE" "$ID"
+}
+
+start_killed() {
+	ok create --bundle "$BUNDLE" "$ID" && killed_after 5000 start "$ID"
+}
+
+@test "start, killed at random moments" {
+	rounds 30 start_killed
+}
+
+delete_killed() {
+	ok create --bundle "$BUNDLE" "$ID" && killed_after 10000 delete --force "$ID"
+}
+
+@test "delete, killed at random moments, can be repeated" {
+	rounds 30 delete_killed
+}
+
+@test "exec, killed at random moments, leaves the container as it was" {
+	local i
+
+	start_sleep
+	for ((i = 0; i < 30; i++)); do
+		killed_after 15000 exec "$ID" true
+	done
+	state_is "$ID" running
+	ok exec "$ID" true
+	only_init() { [[ $("$VZRUN" --root "$ROOT" ps -f json "$ID" 3>&- 4>&-) == "[$(pid_of "$ID")]" ]]; }
+	wait_until only_init
+	hit 30
+}
+
+@test "init, killed at random moments of create" {
+	local i pid
+
+	for ((i = 0; i < 30; i++)); do
+		"$VZRUN" --root "$ROOT" create --bundle "$BUNDLE" "$ID" >/dev/null 2>>"$T/errors" </dev/null 3>&- 4>&- &
+		pid=$!
+		moment 10000
+		# The child of create, if there is one at this moment.
+		pkill -KILL -P "$pid" 2>/dev/null || :
+		wait "$pid" || [[ $? == 1 ]]
+		ok delete --force "$ID"
+		[[ -z $(ls -A "$ROOT") ]]
+	done
+}
+
+# An engine asks the kernel to kill its runtime with it.
+@test "create dies with its engine, and its hook with it" {
+	config_set --arg t "$T" '.hooks.createRuntime = [{ path: "/bin/sh", args: ["sh", "-c", "echo $$ >" + $t + "/hook; exec sleep 1000"] }]'
+	python3 - "$VZRUN" --root "$ROOT" create --bundle "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null 3>&- 4>&- <<-'P' &
+		import ctypes, subprocess, sys
+		libc = ctypes.CDLL(None)
+		subprocess.run(sys.argv[1:], preexec_fn=lambda: libc.prctl(1, 9, 0, 0, 0))
+	P
+	local engine=$!
+
+	wait_until test -s "$T/hook"
+	ok state "$ID"
+	assert_eq "$(jq -r .status <<<"$output")" creating
+	kill -KILL "$engine"
+	wait "$engine" 2>/dev/null || :
+	wait_until test ! -e "/proc/$(<"$T/hook")"
+	ok delete --force "$ID"
+}
+
+# The lock makes the deletion wait; then it takes away what create has made, or has not made yet.
+@test "delete --force while create runs" {
+	local i pid rc
+
+	for ((i = 0; i < 30; i++)); do
+		quiet create --bundle "$BUNDLE" "$ID" &
+		pid=$!
+		moment 12000
+		ok delete --force "$ID"
+		rc=0
+		wait "$pid" || rc=$?
+		[[ $rc == 0 || $rc == 1 ]] || { echo "create: $rc"; cat "$T/errors"; return 1; }
+		ok delete --force "$ID"
+		[[ -z $(ls -A "$ROOT") ]]
+	done
+}
+
+@test "one of several creates of the same id wins" {
+	local i n
+	local -a jobs=()
+
+	for ((i = 0; i < 8; i++)); do
+		quiet create --bundle "$BUNDLE" "$ID" &
+		jobs+=($!)
+	done
+	n=0
+	for i in "${jobs[@]}"; do
+		if wait "$i"; then n=$((n + 1)); fi
+	done
+	assert_eq "$n" 1 || { cat "$T/errors"; return 1; }
+	assert_eq "$(grep -c "container with given ID already exists" "$T/errors")" 7
+	ok start "$ID"
+}
+
+# all COMMAND...: at the same time for each of the twenty; % is the id.
+all() {
+	local i rc=0
+	local -a jobs=()
+
+	for ((i = 0; i < 20; i++)); do
+		quiet "${@//%/$ID-$i}" &
+		jobs+=($!)
+	done
+	for i in "${jobs[@]}"; do
+		wait "$i" || rc=1
+	done
+	[[ $rc == 0 ]] || cat "$T/errors"
+	return $rc
+}
+
+@test "twenty containers at a time" {
+	config_set '.process.args = ["sleep", "1000"]'
+	all create --bundle "$BUNDLE" %
+	all start %
+	ok list -q
+	assert_eq "$(wc -l <<<"$output")" 20
+	all exec % true
+	all kill % KILL
+	local i
+
+	for ((i = 0; i < 20; i++)); do wait_state "$ID-$i" stopped; done
+	all delete %
+	ok list -q
+	assert_eq "$output" ""
+	all run --bundle "$BUNDLE" --detach %
+	all delete --force %
+}
