@@ -74,11 +74,13 @@ int fs_replace(int at, const char *name, const void *data, size_t len, mode_t mo
 	char tmp[NAME_MAX + 1];
 	int r;
 
-	/* The name carries no pid: whoever writes here holds the container's lock, and a leftover of a killed
-	 * writer is simply overwritten. */
+	/* The name carries no pid, so that killed writers leave one file at most.  What is there already is such a leftover, or
+	 * stands in a directory for all (a pid file in /tmp) and is somebody's trap: never written to. */
 	if (snprintf(tmp, sizeof tmp, ".%s.tmp", name) >= (int)sizeof tmp)
 		return err_set(e, ERR_KERNEL, ENAMETOOLONG, "%s", name);
-	cleanup_fd int fd = openat(at, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	cleanup_fd int fd = openat(at, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0 && errno == EEXIST && unlinkat(at, tmp, 0) == 0)
+		fd = openat(at, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return err_sys(e, "create %s", name);
 	r = fs_write_fd(fd, data, len, name, e);

@@ -84,9 +84,14 @@ TEST(replace)
 	CHECK(fstat(old, &st) == 0 && st.st_size == 3 && st.st_nlink == 0); /* a reader keeps what it opened */
 	CHECK(fstatat(s.fd, "f", &st, 0) == 0 && st.st_size == 4 && st.st_mode == (S_IFREG | 0600));
 	CHECK(faccessat(s.fd, ".f.tmp", F_OK, 0) < 0);
-	CHECK_INT(symlinkat("/tmp/elsewhere", s.fd, ".g.tmp"), 0); /* not followed */
-	CHECK(fs_replace(s.fd, "g", "x", 1, 0600, &e) < 0);
+	CHECK_INT(symlinkat("/tmp/elsewhere", s.fd, ".g.tmp"), 0); /* neither followed nor in the way */
+	CHECK_INT(fs_replace(s.fd, "g", "x", 1, 0600, &e), 0);
+	CHECK(fstatat(s.fd, "g", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mode == (S_IFREG | 0600));
 	CHECK(access("/tmp/elsewhere", F_OK) < 0);
+	CHECK_INT(mkfifoat(s.fd, ".g.tmp", 0666), 0); /* nor waited for */
+	CHECK_INT(fs_replace(s.fd, "g", "y", 1, 0600, &e), 0);
+	CHECK_INT(mkdirat(s.fd, ".g.tmp", 0777), 0);
+	CHECK(fs_replace(s.fd, "g", "x", 1, 0600, &e) < 0);
 	memset(longname, 'n', 255);
 	longname[255] = '\0';
 	CHECK_INT(fs_replace(s.fd, longname, "x", 1, 0600, &e), -ENAMETOOLONG);
