@@ -118,13 +118,20 @@ static void record(int fd, enum log_level level, const char *text)
 		write_all(fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
+/* The text may quote what a hook or a document says; whoever reads it may sit at a terminal. */
 static void plain(const char *prefix, const char *text)
 {
 	char line[LINE_MAX_LEN];
 	int n = snprintf(line, sizeof line, "vzrun: %s%s\n", prefix, text);
 
-	if (n > 0)
-		write_all(STDERR_FILENO, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+	if (n < 0)
+		return;
+	if ((size_t)n >= sizeof line)
+		n = (int)sizeof line - 1;
+	for (int i = 0; i < n; i++)
+		if (((unsigned char)line[i] < 0x20 && line[i] != '\n' && line[i] != '\t') || line[i] == 0x7f)
+			line[i] = '?';
+	write_all(STDERR_FILENO, line, (size_t)n);
 }
 
 void log_error(const struct err *e)

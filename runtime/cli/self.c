@@ -33,7 +33,9 @@ static bool enters_container(int argc, char **argv)
 
 static bool is_sealed(int fd)
 {
-	return fcntl(fd, F_GET_SEALS) == SEALS;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && (seals & SEALS) == SEALS; /* a kernel may add some of its own */
 }
 
 static int make_copy(int exe, struct err *e)

@@ -68,7 +68,6 @@ void flow_done(struct flow *f)
 	fd_close(&f->result_fd);
 	fd_close(&f->root_fd);
 	fd_close(&f->tty_master);
-	fd_close(&f->listener);
 	flow_close_cgroups(f);
 	store_close(&f->dir);
 	str_done(&f->document);

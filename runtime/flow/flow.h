@@ -107,7 +107,7 @@ struct flow {
 	int start_fd, result_fd;           /* init's ends of the start channel */
 	int root_fd;                       /* in init */
 	int tty_master;                    /* host side, foreground */
-	int listener;
+	int listener;                      /* a number in init: on the host side it is not ours */
 	char **envp;                       /* of the payload */
 	const char *exec_path;             /* found by the lookup */
 	uint64_t missing_caps;             /* asked for, but not ours to give: a warning */

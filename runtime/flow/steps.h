@@ -74,6 +74,7 @@ int step_finalise(struct flow *f, struct err *e);
 int step_mask(struct flow *f, struct err *e);
 
 /* init, the process itself: steps_process.c */
+int step_stdio(struct flow *f, struct err *e);
 int step_rlimits(struct flow *f, struct err *e);
 int step_rlimits_last(struct flow *f, struct err *e);
 int step_signals(struct flow *f, struct err *e);

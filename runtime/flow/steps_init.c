@@ -451,12 +451,11 @@ int step_propagation(struct flow *f, struct err *e)
 /* The last row that needs what the host opened. */
 int step_devices(struct flow *f, struct err *e)
 {
-	int r;
+	bool own = true;
 
 	for (size_t i = 0; i < f->spec.mounts.n; i++)
 		if (f->wishes[i].bind && str_eq(f->wishes[i].target, "/dev"))
-			return 0; /* somebody else's /dev: it has what it has */
-	r = dev_create(f->root_fd, &flow_linux(f)->devices, flow_has_userns(f), -1, e);
+			own = false; /* somebody else's /dev: it has what it has */
 	flow_close_sources(f);
-	return r;
+	return own ? dev_create(f->root_fd, &flow_linux(f)->devices, flow_has_userns(f), -1, e) : 0;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -182,6 +183,51 @@ static int give_stdio(const struct oci_user *u, struct err *e)
 	return 0;
 }
 
+static bool is_null(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+/* Looked at before it is opened for use, and without waiting: what stands there is the container's. */
+static int open_null(void)
+{
+	cleanup_fd int path = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int fd = -1;
+
+	if (path < 0 || !is_null(path))
+		return -1;
+	fd = open("/dev/null", O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || !is_null(fd) || fcntl(fd, F_SETFL, 0) < 0)
+		return -1;
+	return fd_take(&fd);
+}
+
+/* A stream that is the host's null device would let root inside change that inode's mode for the whole host (fchmod); the
+ * container's own does as well.  Without one the stream stays. */
+static void replace_null(void)
+{
+	cleanup_fd int null = -1;
+
+	for (int fd = 0; fd < 3; fd++) {
+		if (!is_null(fd))
+			continue;
+		if (null < 0)
+			null = open_null();
+		if (null < 0 || dup2(null, fd) < 0)
+			return;
+	}
+}
+
+int step_stdio(struct flow *f, struct err *e)
+{
+	if (!f->process)
+		return 0;
+	replace_null();
+	return give_stdio(&f->process->user, e);
+}
+
 /* CVE-2024-21626: a cwd outside the root shows as "(unreachable)...". */
 static int enter_cwd(const char *cwd, struct err *e)
 {
@@ -206,9 +252,6 @@ int step_creds(struct flow *f, struct err *e)
 
 	if (!p)
 		return 0;
-	r = give_stdio(&p->user, e);
-	if (r < 0)
-		return r;
 	/* Only a user namespace can have setgroups denied. */
 	if (flow_has_userns(f)) {
 		procfs = flow_procfs(f, e);

@@ -90,6 +90,8 @@ const struct step flow_table[] = {
 	  "last of the mounts: nothing may be mounted over a mask" },
 	{ "propagation", I, C | R, "rootfs", when_propagation, step_propagation, NULL,
 	  "what has become unbindable cannot be cloned any more: after the masks" },
+	{ "stdio", I, C | R | X, NULL, NULL, step_stdio, NULL,
+	  "the container's null device is there, and no filter yet" },
 	{ "affinity", I, C | R | X, NULL, NULL, step_affinity_final, NULL,
 	  "after the cgroup: the kernel keeps a mask that was set before" },
 	{ "attributes", I, C | R | X, NULL, NULL, step_attributes, NULL,

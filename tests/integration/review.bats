@@ -82,3 +82,84 @@ hanging_hook() {
 	[[ ! -e $ROOT/$ID ]]
 	return $rc
 }
+
+# from_python CODE ARGS...: vzrun as a child of a program that leaves it something unusual.
+from_python() {
+	local code=$1
+
+	shift
+	status=0
+	timeout -k 2 20 python3 -c "$code"$'\n'"os.execv(sys.argv[1], sys.argv[1:])" "$VZRUN" --root "$ROOT" "$@" \
+		>"$T/stdout" 2>"$T/stderr" </dev/null 3>&- 4>&- || status=$?
+	output=$(<"$T/stdout") stderr=$(<"$T/stderr")
+}
+
+@test "run: SIGCHLD that the caller ignores does not keep it waiting; hooks are run" {
+	needs_command python3
+	config_set '.process.args = ["sh", "-c", "exit 3"] | .hooks.createRuntime = [{path: "/bin/true"}]'
+	from_python 'import os, sys, signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)' run --bundle "$BUNDLE" "$ID"
+	assert_eq "$status" 3 || { echo "$stderr"; return 1; }
+}
+
+@test "run: signals that the caller blocked or ignored are usual ones for the payload" {
+	needs_command python3
+	config_set '.process.args = ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]'
+	from_python 'import os, sys, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
+signal.signal(signal.SIGPIPE, signal.SIG_IGN); signal.signal(signal.SIGHUP, signal.SIG_IGN)' run --bundle "$BUNDLE" "$ID"
+	assert_eq "$status" 0
+	assert_eq "$output" $'SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000'
+}
+
+@test "run: closed standard streams" {
+	run_sh 'true'
+	timeout 20 sh -c 'exec "$@" <&- >&- 2>&-' sh "$VZRUN" --root "$ROOT" run --bundle "$BUNDLE" "$ID" 3>&- 4>&-
+}
+
+@test "run: the host's null device is not handed on" {
+	run_sh 'stat -c %d -L /dev/null /proc/self/fd/0'
+	assert_eq "$(sed -n 1p <<<"$output")" "$(sed -n 2p <<<"$output")"
+	[[ $(sed -n 1p <<<"$output") != "$(stat -c %d /dev/null)" ]]
+}
+
+@test "exec: the host's null device is not handed on" {
+	start_sleep
+	ok exec "$ID" stat -c %d -L /dev/null /proc/self/fd/0
+	assert_eq "$(sed -n 1p <<<"$output")" "$(sed -n 2p <<<"$output")"
+	[[ $(sed -n 1p <<<"$output") != "$(stat -c %d /dev/null)" ]]
+}
+
+@test "run: with a terminal and a reader that goes away the payload's terminal hangs up" {
+	config_set '.process.args = ["yes"] | .process.terminal = true'
+	timeout 20 "$VZRUN" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null 2>"$T/stderr" 3>&- 4>&- | head -n 1 >"$T/stdout"
+	assert_eq "${PIPESTATUS[*]}" "1 0"
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "run: with a terminal and a full disk behind standard output the payload's terminal hangs up" {
+	config_set '.process.args = ["yes"] | .process.terminal = true'
+	status=0
+	timeout 20 "$VZRUN" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null >/dev/full 2>"$T/stderr" 3>&- 4>&- || status=$?
+	assert_eq "$status" 1
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "--preserve-fds: a descriptor of our own (the log) is none of the caller's" {
+	fails "descriptor 3 is not open" --log "$T/log" run --preserve-fds 1 --bundle "$BUNDLE" "$ID"
+}
+
+@test "--pid-file: what lies in wait under the temporary name is not written to" {
+	mkfifo "$T/.pid.tmp"
+	ok create --bundle "$BUNDLE" --pid-file "$T/pid" "$ID"
+	assert_eq "$(<"$T/pid")" "$(pid_of "$ID")"
+	[[ ! -e $T/.pid.tmp ]]
+}
+
+@test "errors: control characters of a hook's output do not reach the terminal or break the log" {
+	printf '#!/bin/sh\nprintf "\\033[2J\\007evil\\177"\nexit 1\n' >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --arg p "$T/hook" '.hooks.createRuntime = [{path: $p}]'
+	fails "output: ?[2J?evil?" --log "$T/log" --log-format json create --bundle "$BUNDLE" "$ID"
+	! grep -qP '[\x00-\x08\x0b-\x1f\x7f]' "$T/stderr"
+	jq -e '.msg | contains("evil")' "$T/log"
+}
