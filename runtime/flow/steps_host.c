@@ -179,7 +179,10 @@ static int open_views(struct flow *f, struct err *e)
 		return err_oom(e);
 	for (size_t i = 0; i < f->n_views; i++)
 		f->view_fds[i] = -1;
-	/* With a cgroup namespace init mounts the hierarchies anew; these trees are what it falls back to. */
+	/* With a cgroup namespace init mounts the hierarchies anew, which can be refused only in a user namespace: a tree
+	 * that nobody attaches is not free, closing it waits for the kernel's mount locks. */
+	if (((f->new_ns | f->join_ns) & CLONE_NEWCGROUP) && !flow_has_userns(f))
+		return 0;
 	for (size_t i = 0; i < f->n_views; i++) {
 		f->view_fds[i] = sys_open_tree(AT_FDCWD, f->views[i].host_dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 		if (f->view_fds[i] < 0)
