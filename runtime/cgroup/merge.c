@@ -157,7 +157,8 @@ int cg_merge(const struct oci_resources *was, const struct oci_resources *now, s
 	} while (0)
 	OWN(memory);
 	OWN(cpu);
-	OWN(pids);
+	if (now->pids && now->pids->limit.set) /* the one member is required: there is no empty object */
+		OWN(pids);
 	OWN(block_io);
 	OWN(network);
 #undef OWN

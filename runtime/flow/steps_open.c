@@ -77,7 +77,7 @@ int step_open(struct flow *f, struct err *e)
 		r = store_load(&f->dir, f->o->id, &f->state, &f->arena, e);
 	if (r < 0)
 		return r;
-	store_status(&f->state, &status, &f->init_pidfd);
+	store_status(&f->dir, &f->state, &status, &f->init_pidfd);
 	return f->command == FLOW_EXEC ? open_for_exec(f, status, e) : open_for_start(f, status, e);
 }
 
@@ -240,6 +240,35 @@ static int check_new_container(struct flow *f, struct err *e)
 	return r;
 }
 
+/* Who asks for no cgroup gets no limits, but not without a word. */
+static void warn_unlimited(const struct flow *f)
+{
+	const struct oci_resources *l = flow_linux(f)->resources;
+	cleanup_str struct str list = { 0 };
+
+	if (!l || f->command == FLOW_EXEC || f->o->driver != CG_DRIVER_DISABLED)
+		return;
+	const struct {
+		const char *name;
+		bool set;
+	} groups[] = {
+		{ "devices", l->devices.n > 0 },
+		{ "memory", l->memory },
+		{ "cpu", l->cpu },
+		{ "pids", l->pids },
+		{ "blockIO", l->block_io },
+		{ "hugepageLimits", l->hugepage_limits.n > 0 },
+		{ "network", l->network },
+		{ "rdma", l->rdma.n > 0 },
+		{ "unified", l->unified.n > 0 },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		if (groups[i].set)
+			str_addf(&list, "%s%s", list.len ? ", " : "", groups[i].name);
+	if (list.len)
+		log_warn("/linux/resources is not applied without a cgroup: %s", str_cstr(&list));
+}
+
 int step_check(struct flow *f, struct err *e)
 {
 	int r;
@@ -247,6 +276,8 @@ int step_check(struct flow *f, struct err *e)
 	r = f->command == FLOW_EXEC ? check_process(f->process, "/process", e) : check_new_container(f, e);
 	if (r == 0)
 		r = check_process_here(f, e);
+	if (r == 0)
+		warn_unlimited(f);
 	return r < 0 && f->command != FLOW_EXEC ? err_wrap(e, "%s", f->o->config) : r;
 }
 
