@@ -77,7 +77,7 @@ int container_open(const char *root, const char *id, enum store_lock lock, struc
 		r = open_cgroup(&c, e);
 	if (r < 0)
 		return r;
-	store_status(&c.state, &c.status, &c.pidfd);
+	store_status(&c.dir, &c.state, &c.status, &c.pidfd);
 	if (c.cg && (c.status == OCI_RUNNING || c.status == OCI_CREATED) && cgroup_frozen(c.cg) > 0)
 		c.status = OCI_PAUSED;
 	learn_exit(&c);

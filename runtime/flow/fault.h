@@ -54,7 +54,7 @@ static inline void fault_kill_host(const struct flow *f)
 
 static inline void fault_kill_init(const struct flow *f)
 {
-	struct pollfd dead = { .fd = f->pidfd, .events = POLLIN };
+	struct pollfd dead = { .fd = f->command == FLOW_START ? f->init_pidfd : f->pidfd, .events = POLLIN };
 
 	kill(f->pid, SIGKILL);
 	poll(&dead, 1, 1000);

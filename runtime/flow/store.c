@@ -218,7 +218,16 @@ int store_list(const char *root, struct oci_strs *ret, struct arena *a, struct e
 	return 0;
 }
 
-int store_status(const struct oci_state *s, int64_t *ret_status, int *ret_pidfd)
+/* A start that was killed may have released init without having recorded it.  The program has not inherited init's end
+ * of the channel. */
+static bool was_released(const struct store_dir *d)
+{
+	cleanup_fd int fd = openat(d->fd, STORE_START, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 && errno == ENXIO;
+}
+
+int store_status(const struct store_dir *d, const struct oci_state *s, int64_t *ret_status, int *ret_pidfd)
 {
 	struct err ignored;
 	cleanup_fd int pidfd = -1;
@@ -234,7 +243,9 @@ int store_status(const struct oci_state *s, int64_t *ret_status, int *ret_pidfd)
 	pidfd = proc_open((pid_t)s->pid, s->start_time, &ignored);
 	if (pidfd < 0)
 		*ret_status = OCI_STOPPED;
-	else if (ret_pidfd)
+	else if (s->status == OCI_CREATED && was_released(d))
+		*ret_status = OCI_RUNNING;
+	if (ret_pidfd)
 		*ret_pidfd = fd_take(&pidfd);
 	return 0;
 }

@@ -53,4 +53,4 @@ int store_list(const char *root, struct oci_strs *ret, struct arena *a, struct e
 
 /* The present status: the recorded one corrected by what the process and its cgroup say.  *ret_pidfd (may be NULL) is a
  * pidfd of a living process 1, or -1. */
-int store_status(const struct oci_state *s, int64_t *ret_status, int *ret_pidfd);
+int store_status(const struct store_dir *d, const struct oci_state *s, int64_t *ret_status, int *ret_pidfd);

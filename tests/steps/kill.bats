@@ -80,7 +80,7 @@ start_killed() {
 }
 
 delete_killed() {
-	ok create --bundle "$BUNDLE" "$ID" && killed_after 10000 delete --force "$ID"
+	ok create --bundle "$BUNDLE" "$ID" && killed_after 3000 delete --force "$ID"
 }
 
 @test "delete, killed at random moments, can be repeated" {
@@ -99,6 +99,53 @@ delete_killed() {
 	only_init() { [[ $("$VZRUN" --root "$ROOT" ps -f json "$ID" 3>&- 4>&-) == "[$(pid_of "$ID")]" ]]; }
 	wait_until only_init
 	hit 30
+}
+
+# interrupted COMMAND...: by SIGTERM; what does not succeed leaves nothing, without any delete.
+interrupted() {
+	local i pid rc failures=0
+
+	for ((i = 0; i < 30; i++)); do
+		"$VZRUN" --root "$ROOT" "$@" >/dev/null 2>>"$T/errors" </dev/null 3>&- 4>&- &
+		pid=$!
+		moment 10000
+		kill -TERM "$pid" 2>/dev/null || :
+		rc=0
+		wait "$pid" || rc=$?
+		# Before vzrun looks at signals it has made nothing.
+		[[ $rc == @(0|1|143) ]] || { echo "status $rc"; return 1; }
+		[[ $rc == 0 ]] || failures=$((failures + 1))
+		[[ $rc == 0 || -z $(ls -A "$ROOT") ]] || { echo "status $rc, left:"; ls -A "$ROOT"; return 1; }
+		ok delete --force "$ID"
+	done
+	((failures > 3)) || { echo "only $failures were interrupted"; return 1; }
+	grep -q "interrupted by TERM" "$T/errors"
+}
+
+@test "create, interrupted at random moments, undoes itself" {
+	interrupted create --bundle "$BUNDLE" "$ID"
+}
+
+@test "create in a user namespace, interrupted at random moments, undoes itself" {
+	user_namespace
+	interrupted create --bundle "$BUNDLE" "$ID"
+}
+
+@test "one of several starts wins" {
+	local i n=0
+	local -a jobs=()
+
+	config_set '.process.args = ["sleep", "1000"]'
+	ok create --bundle "$BUNDLE" "$ID"
+	for ((i = 0; i < 8; i++)); do
+		quiet start "$ID" &
+		jobs+=($!)
+	done
+	for i in "${jobs[@]}"; do
+		if wait "$i"; then n=$((n + 1)); fi
+	done
+	assert_eq "$n" 1 || { cat "$T/errors"; return 1; }
+	state_is "$ID" running
 }
 
 @test "init, killed at random moments of create" {

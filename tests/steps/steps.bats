@@ -361,6 +361,18 @@ each_start() {
 @test "start: a row fails: document user" { each_start user fail_start; }
 @test "start: the host side is killed at a row: document full" { each_start full kill_host_start; }
 @test "start: the host side is killed at a row: document user" { each_start user kill_host_start; }
+@test "start: killed after the word to go on: the container runs, and state says so" {
+	config_set '.process.args = ["sleep", "1000"]'
+	call "" create --bundle "$BUNDLE" "$ID"
+	assert_eq "$status" 0
+	call VZRUN_KILL_HOST=running start "$ID"
+	assert_eq "$status" 137
+	wait_state "$ID" running
+	fails "cannot start an already running container" start "$ID"
+	fails "that is not stopped: running" delete "$ID"
+	ok exec "$ID" true
+}
+
 @test "start: init is killed at a row: document full" { each_start full kill_init_start; }
 @test "start: init is killed at a row: document user" { each_start user kill_init_start; }
 
