@@ -394,7 +394,8 @@ int mount_finalise(const struct mount_context *c, const struct mount_wish *w, st
 	cleanup_fd int fd = path_open(c->root_fd, w->target, O_PATH, e);
 	if (fd < 0)
 		return fd;
-	r = mount_change(fd, w->rec_set & MOUNT_ATTR_RDONLY, MOUNT_ATTR_RDONLY, 0, 0);
+	/* Also with "rro": what lies below by now came later and has options of its own. */
+	r = mount_change(fd, false, MOUNT_ATTR_RDONLY, 0, 0);
 	return r < 0 ? err_set(e, ERR_KERNEL, -r, "make it read-only") : 0;
 }
 

@@ -256,6 +256,50 @@ two"
 	[[ $output == content && $stderr == *"Read-only file system"* ]] || { echo "$output$stderr"; false; }
 }
 
+@test "mounts: a tmpfs with rro: later mounts in it keep their own options" {
+	add_mount /m tmpfs tmpfs rro
+	add_mount /m/sub none "$T/src" bind
+	add_mount /m/t tmpfs tmpfs
+	run_sh 'touch /m/x; touch /m/sub/new /m/t/new && echo writable'
+	assert_match "$stderr" "*/m/x: Read-only file system*"
+	assert_eq "$output" writable
+}
+
+@test "mounts: an overlay, also with more directories than one option of fsconfig takes" {
+	local i lower=
+
+	mkdir -p "$T/up" "$T/work" "$T/lo wer"
+	echo low >"$T/lo wer/f"
+	add_mount /m overlay overlay "lowerdir=$T/lo wer:$T/src" "upperdir=$T/up" "workdir=$T/work"
+	for i in {1..12}; do
+		mkdir "$T/a-directory-with-a-long-name-$i"
+		lower=$lower$T/a-directory-with-a-long-name-$i:
+	done
+	add_mount /long overlay overlay ro nosuid "lowerdir=$lower$T/src"
+	run_sh 'cat /m/f /m/file /long/file; echo new >/m/new; touch /long/x; cat /proc/self/mountinfo'
+	assert_match "$output" "low
+content
+content
+*"
+	assert_eq "$(cat "$T/up/new")" new
+	assert_match "$(mount_flags /long)" "ro,nosuid*"
+	assert_match "$stderr" "*/long/x: Read-only file system*"
+	config_set '.mounts[7].options[0] = "lowerdir=/nonexistent"'
+	fails "/mounts/7: /m: overlay: lowerdir: No such file or directory" run --bundle "$BUNDLE" "$ID"
+}
+
+@test "mounts: names with spaces, tabs, newlines and bytes that are no ASCII" {
+	local n=$'sp ace\ttab\nline \303\244'
+
+	mkdir "$T/$n"
+	echo odd >"$T/$n/f"
+	add_mount "/$n" none "$T/$n" rbind
+	run_sh 'cat /sp*/f' --no-pivot
+	assert_eq "$output" odd
+	run_sh 'cat /sp*/f'
+	assert_eq "$output" odd
+}
+
 @test "mounts: /dev that is read-only has its devices and links" {
 	config_set '(.mounts[] | select(.destination == "/dev")).options += ["ro"]'
 	run_sh 'ls /dev; touch /dev/x; echo x >/dev/null && echo written' || true
