@@ -35,9 +35,25 @@ bool when_lsm(const struct flow *f)
 	return f->process && (f->process->apparmor_profile || f->process->selinux_label);
 }
 
-bool when_rlimits(const struct flow *f)
+static bool when_rlimits(const struct flow *f)
 {
 	return f->process && f->process->rlimits.n;
+}
+
+/* The descriptor of a listener and the pipes of a hook need files. */
+static bool needs_files(const struct flow *f)
+{
+	return when_listener(f) || (f->command != FLOW_EXEC && when_hooks_start(f));
+}
+
+bool when_rlimits_last(const struct flow *f)
+{
+	return when_rlimits(f) && !needs_files(f);
+}
+
+bool when_rlimits_exec(const struct flow *f)
+{
+	return when_rlimits(f) && needs_files(f);
 }
 
 bool when_rlimits_here(const struct flow *f)

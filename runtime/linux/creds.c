@@ -111,12 +111,11 @@ static int set_groups(const struct oci_u32s *groups, int procfs, struct err *e)
 			       "/process/user/additionalGids: more than %d groups", GROUPS_MAX);
 	if (setgroups(groups->n, groups->v) == 0)
 		return 0;
-	if (errno == EPERM && setgroups_denied(procfs))
+	int num = errno;
+	if (num == EPERM && setgroups_denied(procfs))
 		return 0;
-	if (errno == EINVAL)
-		return err_sys(
-			e, "setgroups: an additional group has no mapping in the user namespace");
-	return err_sys(e, "setgroups");
+	return err_set(e, ERR_KERNEL, num, "setgroups%s",
+		       num == EINVAL ? ": an additional group has no mapping in the user namespace" : "");
 }
 
 int creds_ids(const struct oci_user *user, int procfs, bool keep_groups, struct err *e)

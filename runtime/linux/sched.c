@@ -61,6 +61,8 @@ static int sched_refused(int64_t policy, struct err *e)
 	else if (num == EPERM && (policy == SCHED_FIFO || policy == SCHED_RR))
 		hint = " (the cpu cgroup has no real-time share: cpu.rt_runtime_us, "
 		       "resources.cpu.realtimeRuntime)";
+	else if (num == EPERM && (policy == SCHED_OTHER || policy == SCHED_BATCH))
+		hint = " (a lower nice value needs CAP_SYS_NICE of the initial user namespace)";
 	else if (num == EPERM && policy == SCHED_DEADLINE)
 		hint = " (the CPU affinity must cover the whole root domain)";
 	else if (num == EBUSY)

@@ -131,6 +131,25 @@ Max stack size 1000000 2000000"
 	assert_eq "$output" "HOME=/home/user"
 }
 
+@test "rlimits: three files bind neither a startContainer hook nor the listener of an agent" {
+	local agent
+
+	add_probe
+	printf '#!/bin/sh\ncat >/tmp/hooked\n' >"$BUNDLE/rootfs/bin/hook"
+	chmod 755 "$BUNDLE/rootfs/bin/hook"
+	set_limit RLIMIT_NOFILE 3 3
+	config_set --arg s "$T/sock" '.hooks = {startContainer: [{path: "/bin/hook"}]}
+		| .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: $s,
+			syscalls: [{names: ["getpgid"], action: "SCMP_ACT_NOTIFY"}]}'
+	timeout 20 "$PROBE" agent "$T/sock" 88 >"$T/agent" 2>&1 </dev/null 3>&- 4>&- &
+	agent=$!
+	wait_until test -S "$T/sock"
+	run_args probe call getpgid 0
+	assert_eq "$output" "-1 88"
+	wait "$agent"
+	[[ -s $BUNDLE/rootfs/tmp/hooked ]]
+}
+
 @test "rlimits: no file at all" {
 	set_limit RLIMIT_NOFILE 0 0
 	run_probe sched

@@ -82,6 +82,18 @@ own_cap() { [[ $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> $1 & 1)) ==
 	fails "/process/scheduler/flags/0" create --bundle "$BUNDLE" "$ID"
 }
 
+@test "scheduler, ioPriority, memoryPolicy, oomScoreAdj: in a user namespace" {
+	add_probe
+	config_set '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 65536}]
+		| .linux.gidMappings = .linux.uidMappings | .process.oomScoreAdj = 300 | .process.scheduler = {policy: "SCHED_BATCH", nice: 5}
+		| .process.ioPriority = {class: "IOPRIO_CLASS_BE", priority: 6} | .linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'
+	run_args sh -c 'cat /proc/self/oom_score_adj; probe sched; probe ioprio; probe mempolicy'
+	assert_match "$output" $'300\npolicy 3 nice 5 *\nclass 2 level 6\nmode 2 nodes 1'
+	scheduler '{policy: "SCHED_OTHER", nice: -5}'
+	fails "scheduler: SCHED_OTHER (a lower nice value needs CAP_SYS_NICE of the initial user namespace)" \
+		run --bundle "$BUNDLE" "$ID"
+}
+
 @test "scheduler: exec has its own" {
 	add_probe
 	scheduler '{policy: "SCHED_OTHER", nice: 5}'

@@ -218,6 +218,15 @@ ROWS
 	call_gives "-1 77" getpgid 0
 }
 
+@test "seccomp: without no_new_privs a profile may deny what init has done already, and an error tells what it denied" {
+	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{action: "SCMP_ACT_ERRNO", names: ["rt_sigaction", "rt_sigprocmask",
+		"mount", "umount2", "pivot_root", "unshare", "setns", "sched_setattr", "openat2"]}]}'
+	config_set '.process.noNewPrivileges = false | .process.user = {uid: 1000, gid: 1000, additionalGids: [5]}'
+	run_args true
+	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{action: "SCMP_ACT_ERRNO", names: ["setgroups"]}]}'
+	fails "setgroups: Operation not permitted" run --bundle "$BUNDLE" "$ID"
+}
+
 @test "seccomp: what is wrong is pointed at" {
 	profile '{defaultAction: "SCMP_ACT_MAYBE"}'
 	fails "/linux/seccomp/defaultAction" run --bundle "$BUNDLE" "$ID"
