@@ -292,6 +292,9 @@ int step_rootfs(struct flow *f, struct err *e)
 		f->root_fd = rootfs_enter(&o, e);
 		return f->root_fd < 0 ? f->root_fd : 0;
 	}
+	/* Opened while there is a /proc in sight: without rights over this mount namespace no new one can be made. */
+	if (flow_procfs(f, e) < 0)
+		return err_ret(e);
 	f->root_fd = open(o.path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return f->root_fd < 0 ? err_sys(e, "%s", o.path) : 0;
 }
@@ -454,8 +457,9 @@ int step_devices(struct flow *f, struct err *e)
 	bool own = true;
 
 	for (size_t i = 0; i < f->spec.mounts.n; i++)
-		if (f->wishes[i].bind && str_eq(f->wishes[i].target, "/dev"))
-			own = false; /* somebody else's /dev: it has what it has */
+		if (str_eq(f->wishes[i].target, "/dev") &&
+		    (f->wishes[i].bind || str_eq(f->wishes[i].fs, "devtmpfs")))
+			own = false; /* somebody else's /dev (there is one devtmpfs only): it has what it has */
 	flow_close_sources(f);
 	return own ? dev_create(f->root_fd, &flow_linux(f)->devices, flow_has_userns(f), -1, e) : 0;
 }

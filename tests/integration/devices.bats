@@ -142,6 +142,21 @@ a:e5
 	assert_eq "$(ls "$T/dev")" null
 }
 
+@test "devices: a devtmpfs is the host's own, and is left as it is" {
+	local before after
+
+	config_set '.mounts |= map(select(.destination | startswith("/dev/") | not)) | .linux.devices = [{path: "/dev/vz-mine", type: "c", major: 1, minor: 3}]
+		| (.mounts[] | select(.destination == "/dev")) |= (.type = "devtmpfs" | .options = ["nosuid"])'
+	before=$(ls -l --time-style=+%s /dev | awk '{ print $1, $5, $6, $NF }')
+	run_vzrun run --bundle "$BUNDLE" "$ID"
+	after=$(ls -l --time-style=+%s /dev | awk '{ print $1, $5, $6, $NF }')
+	# Whatever goes wrong here, the host needs it.
+	[[ -c /dev/ptmx ]] || { rm -f /dev/ptmx && mknod -m 666 /dev/ptmx c 5 2; }
+	rm -f /dev/vz-mine
+	assert_eq "$after" "$before"
+	assert_eq "$status" 0
+}
+
 @test "devices: none of the runtime's without a mount over /dev stay behind on the host's /dev" {
 	local before
 

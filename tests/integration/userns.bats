@@ -148,6 +148,17 @@ down
 0"
 }
 
+@test "userns: without a mount namespace" {
+	new_userns
+	config_set '.mounts = [] | del(.hostname) | .linux.maskedPaths = [] | .linux.readonlyPaths = [] | .linux.namespaces = [{type: "user"}]'
+	run_sh 'id -u; ls -d /bin/busybox /usr/share 2>/dev/null; true'
+	assert_eq "$output" "0
+/bin/busybox"
+	config_set '.linux.namespaces += [{type: "pid"}, {type: "network"}] | .linux.sysctl = {"net.ipv4.ip_forward": "1"}'
+	run_sh 'echo $$'
+	assert_eq "$output" 1
+}
+
 @test "userns: the whole range of the host onto itself" {
 	config_set '.linux.namespaces += [{type: "user"}]'
 	maps uidMappings 0:0:4294967295
