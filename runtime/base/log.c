@@ -21,11 +21,6 @@ bool log_debugging(void)
 	return sink.debug;
 }
 
-int log_fd(void)
-{
-	return sink.fd;
-}
-
 static const char *level_name(enum log_level level)
 {
 	switch (level) {

@@ -23,7 +23,6 @@ struct log_options {
 
 void log_setup(const struct log_options *options);
 bool log_debugging(void); /* asks before building a costly text */
-int log_fd(void);         /* the log file or -1; close_range() must spare it in the host process */
 
 void log_error(const struct err *e); /* formats with err_format() */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

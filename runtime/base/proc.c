@@ -127,12 +127,17 @@ static void __attribute__((noreturn)) child_main(const struct proc_run *what, pi
 	setpgid(0, 0);
 	reset_signals();
 	/* Any of these may sit on 0-2 when ours were closed: lift them before the standard streams are laid. */
-	result = fcntl(result, F_DUPFD_CLOEXEC, 10);
-	in = fcntl(in, F_DUPFD_CLOEXEC, 10);
-	out = out < 0 ? -1 : fcntl(out, F_DUPFD_CLOEXEC, 10);
-	if (dup2(in, 0) < 0)
+	int high = fcntl(result, F_DUPFD_CLOEXEC, 10);
+	if (high < 0)
 		child_fail(result);
-	if (out >= 0 && (dup2(out, 1) < 0 || dup2(out, 2) < 0))
+	result = high;
+	/* A failed one leaves its errno for the report below. */
+	in = fcntl(in, F_DUPFD_CLOEXEC, 10);
+	if (in >= 0 && out >= 0)
+		out = fcntl(out, F_DUPFD_CLOEXEC, 10);
+	if (in < 0 || dup2(in, 0) < 0)
+		child_fail(result);
+	if (what->keep && (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0))
 		child_fail(result);
 	if (what->cwd_fd >= 0 && fchdir(what->cwd_fd) < 0)
 		child_fail(result);

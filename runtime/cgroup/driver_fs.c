@@ -165,6 +165,9 @@ static int fs_make(struct cgroup *cg, struct err *e)
 		if (r < 0) {
 			for (size_t j = 0; j <= i; j++)
 				unmake(&cg->dirs[j]);
+			/* Whatever else is to be undone may need descriptors. */
+			for (size_t j = 0; j < cg->n; j++)
+				fd_close(&cg->dirs[j].fd);
 			return r;
 		}
 	}

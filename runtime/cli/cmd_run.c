@@ -59,7 +59,7 @@ static int fill_options(struct cli *c, struct flow_options *o, struct err *e)
 
 	*o = (struct flow_options){
 		.root = c->root, .id = c->args.v[0], .config = c->config ? c->config : "config.json",
-		.no_pivot = c->no_pivot, .no_new_keyring = c->no_new_keyring, .detach = c->detach, .keep = c->keep,
+		.no_pivot = c->no_pivot, .no_new_keyring = c->no_new_keyring, .detach = c->detach,
 		.sub_cgroups = c->cgroups, .ignore_paused = c->ignore_paused, .listen_fds = listen_fds(),
 		.notify_socket = getenv("NOTIFY_SOCKET"), .signals = -1,
 	};

@@ -44,7 +44,7 @@ struct flow_options {
 	const char *config;        /* name of the document: "config.json", or a path */
 	const char *console_socket, *pidfd_socket, *pid_file; /* absolute paths */
 	enum cg_driver_kind driver;
-	bool no_pivot, no_new_keyring, detach, keep;
+	bool no_pivot, no_new_keyring, detach;
 	unsigned preserve_fds;     /* with those of LISTEN_FDS */
 	unsigned listen_fds;
 	const char *notify_socket; /* $NOTIFY_SOCKET of ours */

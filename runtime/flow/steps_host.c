@@ -80,7 +80,12 @@ int step_cgroup_begin(struct flow *f, struct err *e)
 	/* What was there before is known for certain only now. */
 	f->state.cgroups = cgroup_saved(f->cg);
 	f->join_cg = f->cg;
-	return r < 0 ? r : cgroup_open_procs(f->cg, e);
+	if (r < 0)
+		return r;
+	r = cgroup_open_procs(f->cg, e);
+	if (r < 0)
+		undo_cgroup(f);
+	return r;
 }
 
 /* exec made nothing: its undo must not take the container's cgroup away. */

@@ -163,3 +163,19 @@ signal.signal(signal.SIGPIPE, signal.SIG_IGN); signal.signal(signal.SIGHUP, sign
 	! grep -qP '[\x00-\x08\x0b-\x1f\x7f]' "$T/stderr"
 	jq -e '.msg | contains("evil")' "$T/log"
 }
+
+@test "create: whatever number of descriptors is too small, nothing is left behind" {
+	local n
+
+	config_set '.hooks.createRuntime = [{path: "/bin/true"}] | del(.process.rlimits)'
+	for ((n = 8; n < 44; n += 3)); do
+		status=0
+		(ulimit -n $n && exec timeout 20 "$VZRUN" --root "$ROOT" create --bundle "$BUNDLE" "$ID") \
+			>"$T/stdout" 2>"$T/stderr" </dev/null 3>&- 4>&- || status=$?
+		[[ $status == 0 ]] && break
+		[[ ! -e $ROOT/$ID ]] || { echo "limit $n:"; cat "$T/stderr"; return 1; }
+		! grep -v 'Too many open files' "$T/stderr" || { echo "limit $n"; return 1; }
+		assert_eq "$(find /sys/fs/cgroup -name "$ID")" "" || { echo "limit $n:"; cat "$T/stderr"; return 1; }
+	done
+	[[ $n -gt 20 ]]
+}
