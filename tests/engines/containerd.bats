@@ -236,3 +236,9 @@ task_pid() { ctr_raw task ls | awk -v id="$1" '$1 == id { print $2 }'; }
 		assert_eq "$status" $((i + 20)) || { cat "$T/err.$i"; return 1; }
 	done
 }
+
+@test "containerd: the configuration in contrib is understood" {
+	timeout 20 containerd --config "$TOP/contrib/engines/containerd.toml" config dump >"$T/dump"
+	grep -A 30 'runtimes.vzrun\]' "$T/dump" | grep -q 'runtime_type = "io.containerd.runc.v2"'
+	grep -q 'BinaryName = "/.*/vzrun"' "$T/dump"
+}

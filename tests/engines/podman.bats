@@ -9,6 +9,8 @@ setup_file() {
 	export POD=$BATS_FILE_TMPDIR/podman CONTAINERS_CONF=$BATS_FILE_TMPDIR/containers.conf
 	mkdir "$POD"
 	cat >"$CONTAINERS_CONF" <<-C
+		[containers]
+		default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 		[engine]
 		runtime = "vzrun"
 		cgroup_manager = "cgroupfs"
@@ -276,4 +278,25 @@ cg_value() {
 		wait "${jobs[i - 1]}" || status=$?
 		assert_eq "$status" $((i + 20)) || { cat "$T/err.$i"; return 1; }
 	done
+}
+
+@test "podman: a pod, whose containers share namespaces" {
+	needs_command catatonit
+	gives 0 pod create --name p1 --network none --cgroup-parent "$PARENT"
+	pod run --rm --pod p1 --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --env "VZRUN_TEST_ID=$VZRUN_TEST_ID" \
+		vzrun-test:1 readlink /proc/self/ns/net
+	assert_eq "$status" 0
+	assert_match "$output" "net:*"
+	local first=$output
+
+	pod run --rm --pod p1 --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --env "VZRUN_TEST_ID=$VZRUN_TEST_ID" \
+		vzrun-test:1 readlink /proc/self/ns/net
+	assert_eq "$output" "$first"
+	gives 0 pod rm -f -t 0 p1
+}
+
+@test "podman: the configuration in contrib is understood" {
+	sed "s,^vzrun = .*,vzrun = [\"$VZRUN\"]," "$TOP/contrib/engines/podman.conf" >"$T/containers.conf"
+	CONTAINERS_CONF=$T/containers.conf gives 0 info --format '{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Path}}'
+	assert_eq "$output" "vzrun $VZRUN"
 }

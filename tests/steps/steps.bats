@@ -11,7 +11,6 @@
 load ../lib/helpers
 
 VZRUN=${VZRUN_FAULT:-$TOP/build-fault/vzrun}
-DOCS='full user join rdt'
 
 setup_file() {
 	export SHARED=$BATS_FILE_TMPDIR
