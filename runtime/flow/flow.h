@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "oci/spec.h"
@@ -87,6 +88,7 @@ struct flow {
 
 	struct mount_wish *wishes;         /* one per spec.mounts entry */
 	int *sources;                      /* detached trees, or -1 */
+	struct rlimit files;               /* the caller's RLIMIT_NOFILE where so many sources needed more; else 0 */
 	struct cg_view *views;
 	size_t n_views;
 	int *view_fds;

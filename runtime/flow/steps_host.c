@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -32,6 +33,9 @@
 #include "runtime/linux/process.h"
 #include "runtime/linux/rdt.h"
 #include "runtime/linux/tty.h"
+
+/* What else may be open beside the sources of mounts. */
+#define SPARE_FILES 100
 
 static void warn(const struct err *e)
 {
@@ -225,10 +229,24 @@ static int open_sources(struct flow *f, struct err *e)
 	return r < 0 ? r : 0;
 }
 
+/* Each source is a descriptor until it is attached.  Init takes the limit back before anything else runs in it. */
+static void allow_sources(struct flow *f)
+{
+	const rlim_t need = f->spec.mounts.n + SPARE_FILES;
+	struct rlimit now;
+
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur >= need || now.rlim_cur >= now.rlim_max)
+		return;
+	f->files = now;
+	now.rlim_cur = need < now.rlim_max ? need : now.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &now);
+}
+
 int step_sources(struct flow *f, struct err *e)
 {
 	int r;
 
+	allow_sources(f);
 	r = open_sources(f, e);
 	if (r < 0)
 		return r;

@@ -461,5 +461,7 @@ int step_devices(struct flow *f, struct err *e)
 		    (f->wishes[i].bind || str_eq(f->wishes[i].fs, "devtmpfs")))
 			own = false; /* somebody else's /dev (there is one devtmpfs only): it has what it has */
 	flow_close_sources(f);
+	if (f->files.rlim_max && setrlimit(RLIMIT_NOFILE, &f->files) < 0)
+		return err_sys(e, "setrlimit(RLIMIT_NOFILE)");
 	return own ? dev_create(f->root_fd, &flow_linux(f)->devices, flow_has_userns(f), -1, e) : 0;
 }

@@ -288,6 +288,15 @@ content
 	fails "/mounts/7: /m: overlay: lowerdir: No such file or directory" run --bundle "$BUNDLE" "$ID"
 }
 
+@test "mounts: more of them than the caller may open files" {
+	config_set --arg s "$T/src" '.mounts += [range(300) | {destination: "/m/\(.)", type: "none", source: $s, options: ["bind", "ro"]}] | .process.rlimits = []'
+	config_set '.process.args = ["sh", "-c", "grep -c \" /m/\" /proc/self/mountinfo; ulimit -Sn; ulimit -Hn"]'
+	(ulimit -Sn 256; ulimit -Hn 1000; run_vzrun run --bundle "$BUNDLE" "$ID")
+	assert_eq "$(cat "$T/stdout" "$T/stderr")" "300
+256
+1000"
+}
+
 @test "mounts: names with spaces, tabs, newlines and bytes that are no ASCII" {
 	local n=$'sp ace\ttab\nline \303\244'
 
