@@ -9,6 +9,7 @@ check_LIBRARIES += libtest.a
 libtest_a_SOURCES = tests/lib/test.c tests/lib/test.h tests/lib/child.h
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 
+EXTRA_DIST += tests/steps/agents.py
 EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/bundle.sh tests/lib/helpers.bash tests/lib/audit.sh
 EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/*/*.bats $(srcdir)/tests/bench/*.sh))
 
@@ -41,6 +42,16 @@ tests/lib/probe: tests/lib/probe.c
 check-programs: tests/lib/probe
 CLEANFILES += tests/lib/probe
 EXTRA_DIST += tests/lib/probe.c
+
+# The payload of the conformance suite: like the probe, and it reads documents without our reader.
+inside_sources = inside.c inside_process.c inside_mounts.c inside_linux.c inside_cgroup.c inside_seccomp.c inside.h
+tests/conformance/inside: $(addprefix tests/conformance/,$(inside_sources))
+	@$(MKDIR_P) tests/conformance
+	$(AM_V_CCLD)$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -static -I$(top_srcdir) -o $@ $(filter %.c,$^) -l:libyajl_s.a
+check-programs: tests/conformance/inside
+CLEANFILES += tests/conformance/inside
+EXTRA_DIST += $(addprefix tests/conformance/,$(inside_sources)) tests/conformance/documents.jq \
+	tests/conformance/documents.bash tests/conformance/check-table.sh
 
 # Unit and golden tests
 check_PROGRAMS += tests/unit/linux/seccomp_test

@@ -167,6 +167,7 @@ void tty_copy_size(int from, int to)
 {
 	struct winsize ws;
 
-	if (ioctl(from, TIOCGWINSZ, &ws) == 0)
+	/* A terminal that nobody gave a size must not take away that of the document. */
+	if (ioctl(from, TIOCGWINSZ, &ws) == 0 && (ws.ws_row || ws.ws_col))
 		ioctl(to, TIOCSWINSZ, &ws);
 }
