@@ -443,6 +443,8 @@ int step_awaited(struct flow *f, const struct step *s, int64_t value, int fd, st
 	}
 	if (s->run == step_fork_inner)
 		return take_inner(f, (pid_t)value, e);
+	if (s->run == step_mounts)
+		flow_close_sources(f); /* a container that unmounts one must not find it held by us */
 	if (s->run == step_tty)
 		return take_tty(f, fd, e);
 	if (s->run == step_seccomp)

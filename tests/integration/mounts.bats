@@ -297,6 +297,23 @@ content
 1000"
 }
 
+@test "mounts: the runtime does not hold them while the container runs" {
+	local pid
+
+	mkfifo "$R/go"
+	add_mount /m none "$T/src" bind
+	config_set '.process.args = ["sh", "-c", "read x </go"]'
+	"$VZRUN" --root "$ROOT" run --bundle "$BUNDLE" "$ID" >/dev/null 2>"$T/err" </dev/null 3>&- 4>&- &
+	pid=$!
+	wait_state "$ID" running
+	output=$(ls -l "/proc/$pid/fd")
+	echo >"$R/go"
+	wait "$pid"
+	# A tree of another mount namespace shows as its root or by its name there.
+	run grep -E -- "-> /(m|$)|$T/src" <<<"$output"
+	assert_eq "$output" ""
+}
+
 @test "mounts: names with spaces, tabs, newlines and bytes that are no ASCII" {
 	local n=$'sp ace\ttab\nline \303\244'
 
