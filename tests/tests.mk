@@ -51,7 +51,7 @@ tests/conformance/inside: $(addprefix tests/conformance/,$(inside_sources))
 check-programs: tests/conformance/inside
 CLEANFILES += tests/conformance/inside
 EXTRA_DIST += $(addprefix tests/conformance/,$(inside_sources)) tests/conformance/documents.jq \
-	tests/conformance/documents.bash tests/conformance/check-table.sh
+	tests/conformance/documents.bash tests/conformance/check-table.sh docs/spec-conformance.md
 
 # Unit and golden tests
 check_PROGRAMS += tests/unit/linux/seccomp_test
