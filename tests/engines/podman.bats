@@ -33,9 +33,10 @@ teardown_file() {
 		/proc/self/mountinfo | sort -r)
 }
 
-raw() {
+raw() (
+	cd "$BATS_FILE_TMPDIR" || return # conmon writes there
 	timeout -k 5 60 podman --root "$POD/root" --runroot "$POD/run" --tmpdir "$POD/tmp" --storage-driver vfs "$@" </dev/null 3>&- 4>&-
-}
+)
 
 setup() {
 	needs_command podman conmon
@@ -214,8 +215,9 @@ cg_value() {
 }
 
 @test "podman: out of memory" {
-	box run --name c1 --memory 16m --memory-swap 16m vzrun-test:1 sh -c 'tail /dev/zero'
-	[[ $status != 0 ]]
+	box_gives 137 run --name c1 --memory 16m --memory-swap 16m vzrun-test:1 sh -c 'tail /dev/zero; exit $?'
+	gives 0 inspect c1 --format '{{.State.Status}} {{.State.ExitCode}}'
+	assert_eq "$output" "exited 137"
 }
 
 @test "podman: root, mounts, user, capabilities, devices, host name, sysctl" {
