@@ -52,14 +52,14 @@ teardown() {
 	vz_teardown
 }
 
-# The containers' parent and conmon's group are the engine's to remove; below them nothing may be left.
+# The containers' parent, a pod's and conmon's group are the engine's to remove, and on v1 it does not know every
+# hierarchy.  Containers' own are named libpod-ID: none of those may be left.
 remove_parents() {
 	local i d
 
 	for ((i = 0; i < 20; i++)); do
 		for d in /sys/fs/cgroup/*"$PARENT" /sys/fs/cgroup/*/*"$PARENT" /sys/fs/cgroup/*/*/*"$PARENT"; do
-			[[ ! -d $d/conmon ]] || rmdir "$d/conmon" 2>/dev/null
-			[[ ! -d $d ]] || rmdir "$d" 2>/dev/null
+			[[ ! -d $d ]] || rmdir "$d"/{conmon,[0-9a-f]*,} 2>/dev/null
 		done
 		[[ -n $(find /sys/fs/cgroup -type d -path "*$PARENT") ]] || return
 		sleep 0.1
