@@ -217,14 +217,17 @@ start_for_exec() {
 		[[ $status == 0 ]] || { bad "create of $doc"; return 1; }
 		reached create "$doc"
 		sed -i '/^exec$/d' "$SHARED/rows.create.$doc" # comes with start
-		rm -f "$T/log" "$T/pid"
+		mv "$T/log" "$T/init.log"
+		rm -f "$T/pid"
 		# shellcheck disable=SC2046
 		call "$(notify "$doc")" $(debug_log) start "$ID"
 		[[ $status == 0 ]] || { bad "start of $doc"; return 1; }
 		reached start "$doc"
-		printf '%s\n' await-start hooks-start exec >>"$SHARED/rows.start.$doc" # init's part of it
-		[[ $doc == full ]] || sed -i '/^hooks-start$/d' "$SHARED/rows.start.$doc"
+		# init's part of it is in the log that create has opened.
+		sed -n '/step await-start/,$ s/.*step \([a-z-]*\) (init).*/\1/p' "$T/init.log" >>"$SHARED/rows.start.$doc"
+		echo exec >>"$SHARED/rows.start.$doc"
 		ok delete --force "$ID"
+		[[ $doc != full ]] || grep -qx hooks-start "$SHARED/rows.start.full" # or the log was lost
 		[[ $doc == join ]] && continue
 		start_for_exec "$doc"
 		rm -f "$T/log"
