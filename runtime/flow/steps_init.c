@@ -356,6 +356,24 @@ static int make_cwd(struct flow *f, struct err *e)
 	return 0;
 }
 
+/* Mounts below a source hide what is under them.  In a tree that the host cloned, root of a user namespace could unmount
+ * them and look; in one that is cloned inside the namespace the kernel keeps them locked.  Only where the namespace's root
+ * cannot reach the source the host's tree has to do. */
+static int lock_source(struct flow *f, size_t i, struct err *e)
+{
+	const struct mount_wish *w = &f->wishes[i];
+	int tree;
+
+	if (!flow_has_userns(f) || f->sources[i] < 0 || !w->rec || w->idmap)
+		return 0;
+	tree = mount_source(w, -1, -1, true, e);
+	if (tree < 0)
+		return e->num == EACCES || e->num == EPERM ? 0 : tree;
+	fd_close(&f->sources[i]);
+	f->sources[i] = tree;
+	return 0;
+}
+
 int step_mounts(struct flow *f, struct err *e)
 {
 	struct mount_context c;
@@ -366,11 +384,11 @@ int step_mounts(struct flow *f, struct err *e)
 
 	for (size_t i = 0; i < f->spec.mounts.n; i++) {
 		const struct mount_wish *w = &f->wishes[i];
-		int r;
+		int r = lock_source(f, i, e);
 
-		if (str_eq(w->fs, "cgroup"))
+		if (r == 0 && str_eq(w->fs, "cgroup"))
 			r = mount_cgroup(f, &c, w, e);
-		else
+		else if (r == 0)
 			r = mount_attach(&c, w, fd_take(&f->sources[i]), e);
 		if (r < 0)
 			return err_wrap(e, "/mounts/%zu: %s", i, w->target);

@@ -248,3 +248,20 @@ m() { # m OPTIONS-JSON EXTRA-JSON: the mount of the test
 	config_set '.mounts[7].options = ["bind"] | .mounts[7].uidMappings[0].size = 0'
 	fails "/mounts/7/uidMappings/0" run --bundle "$BUNDLE" "$ID"
 }
+
+@test "userns: what is mounted below a volume cannot be lifted by root of a user namespace" {
+	local vol=$T/vol
+
+	mkdir -p "$vol/hidden"
+	echo secret >"$vol/hidden/below"
+	chmod -R go+rX "$T" 2>/dev/null
+	new_userns
+	add_mount /vol bind "$vol" rbind
+	config_set '.process.capabilities |= (.bounding += ["CAP_SYS_ADMIN"] | .effective += ["CAP_SYS_ADMIN"] | .permitted += ["CAP_SYS_ADMIN"])'
+	config_set '.process.args = ["sh", "-c", "umount /vol/hidden && echo lifted; cat /vol/hidden/below 2>&1; ls /vol/hidden"]'
+	in_mount_ns "mount -t tmpfs none $vol/hidden; touch $vol/hidden/above"
+	run_vzrun run --bundle "$BUNDLE" "$ID"
+	assert_match "$output" '*above*'
+	[[ $output != *lifted* ]]
+	[[ $output != *secret* ]]
+}

@@ -85,7 +85,7 @@ clean() {
 	while read -r kind name; do
 		case $kind:$name in
 		mount:"$dir"/*) umount -l "$name" ;;
-		cgroup:*) rmdir "$name" ;;
+		cgroup:*"$2"*) rmdir "$name" ;; # another one may be somebody else's
 		state:"$dir"/*) rm -rf "$name" ;;
 		state:*"$2"*) rm -rf "$name" ;;
 		esac
