@@ -58,7 +58,7 @@ found() {
 	needs_root
 	local d
 
-	d=$(cg_dir self pids)/vz-audit-$$
+	d=$(cg_dir self pids)/$VZRUN_TEST_ID
 	mkdir "$d"
 	found "cgroup $d"
 	mkdir "$d"
