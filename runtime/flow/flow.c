@@ -119,9 +119,10 @@ static int announce(struct flow *f, size_t row, struct err *e)
 	return sync_send(f->peer.wr, &m, e);
 }
 
-/* init ended without a word: say how, where the kernel tells. */
+/* init ended without a word: say how, where the kernel tells.  One that only closed its end does not keep us waiting. */
 static int peer_gone(struct flow *f, const struct step *s, struct err *e)
 {
+	struct pollfd end = { .fd = f->pidfd, .events = POLLIN };
 	char how[64];
 	int status;
 
@@ -129,6 +130,8 @@ static int peer_gone(struct flow *f, const struct step *s, struct err *e)
 		return err_set(e, ERR_INTERNAL, 0, "step %s: the runtime is gone", s->name);
 	if (f->cg && cgroup_oom_kills(f->cg) > 0)
 		return err_set(e, ERR_STATE, 0, "container init was OOM-killed (memory limit too low?)");
+	if (f->pid > 0 && poll(&end, 1, 1000) == 0)
+		kill(f->pid, SIGKILL);
 	if (f->pid > 0 && waitpid(f->pid, &status, 0) == f->pid) {
 		f->pid = 0;
 		return err_set(e, ERR_STATE, 0, "init died at step %s: %s", s->name,
