@@ -7,9 +7,12 @@ build=$1
 vzrun=$2
 top=$(cd "$(dirname "$0")/../.." && pwd)
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/vzrun-bench.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
+# State lives on a tmpfs, as /run is one where runtimes are at work; programs are compared as packages install them.
+state=$(mktemp -d /dev/shm/vzrun-bench.XXXXXX 2>/dev/null) || state=$(mktemp -d "$tmp/state.XXXXXX")
+trap 'rm -rf "$tmp" "$state"' EXIT
 trap 'exit 130' INT TERM HUP
 sh "$top/contrib/bundle.sh" "$tmp/bundle" /bin/true
+if [ -x "$vzrun" ] && strip -o "$tmp/vzrun" "$vzrun" 2>/dev/null; then vzrun=$tmp/vzrun; fi
 
 # Controllers that are mounted, as NAME:DIR, one per hierarchy.
 hiers=$(awk '$3 == "cgroup" { n = split($2, p, "/"); split(p[n], c, ","); print c[1] ":" $2 }
@@ -19,20 +22,20 @@ set --
 if "$build/tests/bench/floor" "$tmp/bundle/rootfs" $hiers -- /bin/true; then
 	set -- "$@" "floor=$build/tests/bench/floor $tmp/bundle/rootfs $hiers-- /bin/true"
 fi
-[ ! -x "$vzrun" ] || set -- "$@" "vzrun=$vzrun --root $tmp/vzrun run --bundle $tmp/bundle vzb%d"
+[ ! -x "$vzrun" ] || set -- "$@" "vzrun=$vzrun --root $state/vzrun run --bundle $tmp/bundle vzb%d"
 for r in crun runc; do
 	p=$(command -v $r) || continue
 	mark=
 	# crun refuses a hybrid host; without the cgroup2 mount it takes it for v1.
 	if [ $r = crun ] && [ -e /sys/fs/cgroup/unified/cgroup.controllers ]; then mark=!; fi
-	set -- "$@" "$r$mark=$p --root $tmp/$r run --bundle $tmp/bundle ${r}b%d"
+	set -- "$@" "$r$mark=$p --root $state/$r run --bundle $tmp/bundle ${r}b%d"
 done
 "$build/tests/bench/start" "${ROUNDS:-200}" "$@"
 
 if [ -x "$vzrun" ] && command -v strace >/dev/null; then
 	echo
 	echo "system calls of one run of vzrun (host side and init; the payload's own are among them):"
-	strace -f -c -S calls -o "$tmp/strace" "$vzrun" --root "$tmp/vzrun" run --bundle "$tmp/bundle" "vzs$$" </dev/null
+	strace -f -c -S calls -o "$tmp/strace" "$vzrun" --root "$state/vzrun" run --bundle "$tmp/bundle" "vzs$$" </dev/null
 	awk '$4 ~ /^[0-9]+$/ && $NF != "total" { n += $4; line[++k] = sprintf("  %-24s %d", $NF, $4) }
 		END { print "  total                    " n; for (i = 1; i <= k; i++) print line[i] }' "$tmp/strace"
 fi

@@ -220,7 +220,8 @@ static void drop_privileges(void)
 
 static void init(const char *root, char **argv)
 {
-	static char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", NULL };
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", home[] = "HOME=/root";
+	char *const env[] = { path, home, NULL };
 
 	for (int i = 0; i < nhiers; i++)
 		must(write(hiers[i].procs, "0", 1), "cgroup.procs");
