@@ -25,6 +25,7 @@ int step_start_channel(struct flow *f, struct err *e);
 int step_clone(struct flow *f, struct err *e);
 void undo_clone(struct flow *f);
 int step_save_pid(struct flow *f, struct err *e);
+int step_adopt(struct flow *f, struct err *e);
 int step_id_maps(struct flow *f, struct err *e);
 int step_cgroup_delegate(struct flow *f, struct err *e);
 int step_oom_score(struct flow *f, struct err *e);

@@ -395,14 +395,19 @@ int step_save_pid(struct flow *f, struct err *e)
 }
 
 /* Row fork-inner was announced: the container's process is another child of ours now. */
-static int take_inner(struct flow *f, pid_t pid, struct err *e)
+static int take_inner(struct flow *f, pid_t pid)
 {
 	f->middle = f->pid;
 	f->pid = pid;
+	return 0;
+}
+
+int step_adopt(struct flow *f, struct err *e)
+{
 	fd_close(&f->pidfd);
-	f->pidfd = sys_pidfd_open(pid, 0);
+	f->pidfd = sys_pidfd_open(f->pid, 0);
 	if (f->pidfd < 0)
-		return err_sys(e, "pidfd_open %d", pid);
+		return err_sys(e, "pidfd_open %d", (int)f->pid);
 	reap(f->middle);
 	f->middle = 0;
 	return f->command == FLOW_EXEC ? 0 : record_pid(f, e);
@@ -442,7 +447,7 @@ int step_awaited(struct flow *f, const struct step *s, int64_t value, int fd, st
 		return 0;
 	}
 	if (s->run == step_fork_inner)
-		return take_inner(f, (pid_t)value, e);
+		return take_inner(f, (pid_t)value);
 	if (s->run == step_mounts)
 		flow_close_sources(f); /* a container that unmounts one must not find it held by us */
 	if (s->run == step_tty)

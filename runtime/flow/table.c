@@ -57,6 +57,8 @@ const struct step flow_table[] = {
 	  "after unshare(CLONE_NEWTIME), before the fork that enters it" },
 	{ "fork-inner", I, C | R | X | SYNC, NULL, when_inner_fork, step_fork_inner, NULL,
 	  "a pid or time namespace is entered by a child; the middle process names it and ends" },
+	{ "adopt", H, C | R | X | SYNC, NULL, when_inner_fork, step_adopt, NULL,
+	  "the record names the inner process before it goes on, and what it says cannot overtake the middle one" },
 	{ "session", I, C | R | X, NULL, NULL, step_session, NULL, "before a terminal can become the controlling one" },
 	{ "cgroup-ns", I, C | R, "namespaces", when_cgroup_ns, step_cgroup_ns, NULL,
 	  "after cgroup-enter: the namespace's root is where the process stands" },

@@ -325,3 +325,10 @@ tty 0"
 	[[ $output != *SECRET* && $output != *NOTIFY* && $output != *LISTEN* ]]
 	assert_eq "$(tail -n 4 "$T/stdout" | tr '\n' ' ')" "0 1 2 3 " # 3: ls itself
 }
+
+@test "exec: the middle process may be slow to name the inner one" {
+	needs_command strace
+	# From its fifth write on each process is slow: the middle one, which has entered the cgroups, but not the inner one.
+	timeout 30 strace -f -qq -o "$T/trace" -e trace=write -e inject=write:delay_enter=300000:when=5+ \
+		"$VZRUN" --root "$ROOT" exec "$ID" true >"$T/out" 2>&1 </dev/null 3>&- 4>&- || { cat "$T/out"; false; }
+}
