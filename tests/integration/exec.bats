@@ -327,6 +327,7 @@ tty 0"
 }
 
 @test "exec: the middle process may be slow to name the inner one" {
+	needs_plain_build
 	needs_command strace
 	# From its fifth write on each process is slow: the middle one, which has entered the cgroups, but not the inner one.
 	timeout 30 strace -f -qq -o "$T/trace" -e trace=write -e inject=write:delay_enter=300000:when=5+ \

@@ -94,6 +94,7 @@ Max stack size 1000000 2000000"
 }
 
 @test "rlimits: the same for the address space, which is limited later than the others" {
+	needs_plain_build
 	(
 		ulimit -v 4000000
 		set_limit RLIMIT_AS 100000000 $((4000001 * 1024))

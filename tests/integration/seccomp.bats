@@ -244,6 +244,7 @@ ROWS
 cache_entry() { echo "$ROOT"/.cache/seccomp/*; }
 
 @test "seccomp cache: made at the first run, 0600 in 0700, used at the second" {
+	needs_plain_build
 	local before
 
 	one SCMP_ACT_ERRNO 'errnoRet: 77'

@@ -300,6 +300,8 @@ needs_controller() {
 	grep -q "^$1	.*1\$" /proc/cgroups && [[ -d /sys/fs/cgroup/$1 ]] && return 0
 	skip "no cgroup controller $1"
 }
+# Sanitizers want an address space without limits and nobody else who traces.
+needs_plain_build() { [[ -z ${VZRUN_SANITIZED:-} ]] || skip "not with sanitizers"; }
 needs_command() {
 	local c
 
