@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 libvzrun_a_SOURCES += runtime/base/arena.c
 libvzrun_a_SOURCES += runtime/base/arena.h
+libvzrun_a_SOURCES += runtime/base/clock.c
+libvzrun_a_SOURCES += runtime/base/clock.h
 libvzrun_a_SOURCES += runtime/base/err.c
 libvzrun_a_SOURCES += runtime/base/err.h
 libvzrun_a_SOURCES += runtime/base/fd.c

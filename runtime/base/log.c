@@ -4,8 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "runtime/base/clock.h"
 
 #define LINE_MAX_LEN 4096
 
@@ -32,18 +33,6 @@ static const char *level_name(enum log_level level)
 		break;
 	}
 	return "debug";
-}
-
-static void timestamp(char *buf, size_t size)
-{
-	struct timespec now;
-	struct tm tm;
-	char date[32];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf, size, "%s.%06ldZ", date, now.tv_nsec / 1000);
 }
 
 /* Quote for JSON and for the text form alike: both want ", \ and control characters escaped.  Bytes that are not
@@ -99,16 +88,16 @@ static void write_all(int fd, const char *buf, size_t len)
 
 static void record(int fd, enum log_level level, const char *text)
 {
-	char when[64], quoted[LINE_MAX_LEN], line[LINE_MAX_LEN + 128];
+	const struct clock_text when = clock_rfc3339(6);
+	char quoted[LINE_MAX_LEN], line[LINE_MAX_LEN + 128];
 	int n;
 
-	timestamp(when, sizeof when);
 	quote(quoted, sizeof quoted, text);
 	if (sink.json)
 		n = snprintf(line, sizeof line, "{\"level\":\"%s\",\"msg\":\"%s\",\"time\":\"%s\"}\n", level_name(level),
-			     quoted, when);
+			     quoted, when.s);
 	else
-		n = snprintf(line, sizeof line, "time=\"%s\" level=%s msg=\"%s\"\n", when, level_name(level), quoted);
+		n = snprintf(line, sizeof line, "time=\"%s\" level=%s msg=\"%s\"\n", when.s, level_name(level), quoted);
 	if (n > 0)
 		write_all(fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }

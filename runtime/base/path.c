@@ -226,7 +226,7 @@ static int walk_open(int root_fd, const char *path, int flags)
 	return r < 0 ? r : open_at(w.at, ".", flags);
 }
 
-static bool same_mount(int a, int b)
+bool path_same_mount(int a, int b)
 {
 	struct statx x, y;
 
@@ -254,7 +254,7 @@ static int walk_strict(int dirfd, const char *path, int flags)
 			return -ELOOP;
 		if (r < 0)
 			return r;
-		if (!same_mount(fd, dirfd)) {
+		if (!path_same_mount(fd, dirfd)) {
 			close(fd);
 			return -EXDEV;
 		}

@@ -40,5 +40,8 @@ int path_make_file(int root_fd, const char *path, mode_t dir_mode, mode_t file_m
  * makes) the parent and gives the name.  ".", ".." and "" are refused.  Returns the parent's descriptor. */
 int path_open_parent(int root_fd, const char *path, mode_t mode, char *ret_name, size_t size, struct err *e);
 
+/* Do both descriptors stand on one mount?  No where the kernel cannot tell (before 5.8). */
+bool path_same_mount(int a, int b);
+
 /* Clean "a//b/./c/../d" by text ("/.." is "/", a leading ".." of a relative path stays): only for paths of a document, never for what a container can link. */
 int path_clean(const char *path, char *buf, size_t size);

@@ -12,9 +12,9 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/sys.h"
@@ -148,14 +148,6 @@ static void __attribute__((noreturn)) child_main(const struct proc_run *what, pi
 	child_fail(result);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Our ends of the three channels to a running program. */
 struct pump {
 	int in, out, result;
@@ -212,7 +204,7 @@ static int pump_run(struct pump *p, const struct proc_run *what, int pidfd, int6
 			{ .fd = pidfd, .events = POLLIN },
 			{ .fd = what->stopped ? what->stop_fd : -1, .events = POLLIN },
 		};
-		int64_t left = deadline ? deadline - now_ms() : -1;
+		int64_t left = deadline ? deadline - clock_ms() : -1;
 
 		if (deadline && left <= 0)
 			return -ETIMEDOUT;
@@ -276,7 +268,7 @@ int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
 		.in = -1, .out = -1, .result = -1, .input = what->input,
 		.left = what->input ? strlen(what->input) : 0, .keep = what->keep,
 	};
-	int64_t deadline = what->timeout ? now_ms() + (int64_t)what->timeout * 1000 : 0;
+	int64_t deadline = what->timeout ? clock_ms() + (int64_t)what->timeout * 1000 : 0;
 	cleanup_fd int pidfd = -1;
 	int status = 0, r;
 	pid_t pid = -1;

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
@@ -277,14 +277,6 @@ static int fs_set(struct cgroup *cg, const struct cg_plan *plan, struct err *e)
 
 /* ---- remove ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* v2 says when the last process is gone; the descriptor must be read before each poll. */
 static void wait_empty(struct cg_dir *d, int64_t until)
 {
@@ -292,7 +284,7 @@ static void wait_empty(struct cg_dir *d, int64_t until)
 
 	while (fd >= 0) {
 		struct pollfd p = { .fd = fd, .events = POLLPRI };
-		int64_t left = until - now_ms();
+		int64_t left = until - clock_ms();
 		char buf[256];
 		ssize_t n = pread(fd, buf, sizeof buf - 1, 0);
 
@@ -314,7 +306,7 @@ static int remove_one(struct cg_dir *d, int64_t until, struct err *e)
 	if (r == -EBUSY)
 		wait_empty(d, until);
 	/* Even an empty cgroup answers EBUSY for a moment: a task leaves it only after it was reaped. */
-	for (; r == -EBUSY && now_ms() < until; pause = pause < 100 ? pause * 2 : pause) {
+	for (; r == -EBUSY && clock_ms() < until; pause = pause < 100 ? pause * 2 : pause) {
 		r = cg_tree_remove(d->dir);
 		if (r == -EBUSY)
 			poll(NULL, 0, (int)pause);
@@ -324,7 +316,7 @@ static int remove_one(struct cg_dir *d, int64_t until, struct err *e)
 
 static int fs_remove(struct cgroup *cg, struct err *e)
 {
-	int64_t until = now_ms() + REMOVE_TIMEOUT_MS;
+	int64_t until = clock_ms() + REMOVE_TIMEOUT_MS;
 	int ret = 0;
 
 	for (size_t i = 0; i < cg->n; i++) {

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/proc.h"
@@ -88,24 +88,16 @@ const struct oci_linux *flow_linux(const struct flow *f)
 	return f->spec.linux ? f->spec.linux : &none;
 }
 
-static int64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static int run_row(struct flow *f, const struct step *s, struct err *e)
 {
-	int64_t began = log_debugging() ? now_us() : 0;
+	int64_t began = log_debugging() ? clock_us() : 0;
 	int r = fault_fail(s->name, e);
 
 	if (r == 0)
 		r = s->run(f, e);
 	if (began)
 		log_debug("step %s (%s): %lld us%s", s->name, f->side == FLOW_HOST ? "host" : "init",
-			  (long long)(now_us() - began), r < 0 ? ", failed" : "");
+			  (long long)(clock_us() - began), r < 0 ? ", failed" : "");
 	if (r < 0 && s->label)
 		err_wrap(e, "%s", s->label);
 	return r;

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "oci/check.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
@@ -281,18 +281,6 @@ int step_check(struct flow *f, struct err *e)
 	return r < 0 && f->command != FLOW_EXEC ? err_wrap(e, "%s", f->o->config) : r;
 }
 
-static const char *now_rfc3339(struct arena *a)
-{
-	struct timespec now;
-	struct tm tm;
-	char date[32];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
-	return arena_printf(a, "%s.%09ldZ", date, now.tv_nsec);
-}
-
 static const char *driver_name(enum cg_driver_kind driver)
 {
 	switch (driver) {
@@ -321,7 +309,7 @@ static int fill_state(struct flow *f, struct err *e)
 		.oci_version = f->spec.oci_version,
 		.bundle = f->o->bundle,
 		.rootfs = arena_strdup(&f->arena, clean),
-		.created = now_rfc3339(&f->arena),
+		.created = arena_strdup(&f->arena, clock_rfc3339(9).s),
 		.owner = geteuid() == 0 ? "root" : arena_printf(&f->arena, "%u", (unsigned)geteuid()),
 		.annotations = f->spec.annotations,
 		.cgroup_driver = driver_name(f->o->driver),

@@ -12,6 +12,7 @@
 
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
+#include "runtime/base/path.h"
 #include "runtime/base/sys.h"
 
 /* The kernel's PROC_ROOT_INO. */
@@ -51,14 +52,6 @@ int procfs_open(struct err *e)
 	if (!is_proc_root(fd))
 		return err_set(e, ERR_UNSUPPORTED, 0, "/proc is not a procfs");
 	return fd_take(&fd);
-}
-
-static bool same_mount(int a, int b)
-{
-	struct statx x, y;
-
-	return statx(a, "", AT_EMPTY_PATH, STATX_MNT_ID, &x) == 0 && statx(b, "", AT_EMPTY_PATH, STATX_MNT_ID, &y) == 0 &&
-	       x.stx_mask & y.stx_mask & STATX_MNT_ID && x.stx_mnt_id == y.stx_mnt_id;
 }
 
 /* The links "self" and "thread-self" by their text, so that the walk follows none. */
@@ -101,7 +94,7 @@ static int walk(int procfs, const char *path, int flags)
 			return -errno;
 		fd_close(&at);
 		at = fd;
-		if (!same_mount(at, procfs))
+		if (!path_same_mount(at, procfs))
 			return -EXDEV;
 	}
 	return fd_take(&at);
