@@ -311,6 +311,8 @@ static void become_init(struct flow *f, int sock)
 	fd_close(&f->pidfd);
 	fd_close(&f->notify_fd);
 	store_close(&f->dir); /* with the lock: it is the host side's */
+	if (f->o->signals >= 0)
+		close(f->o->signals); /* likewise; init never reads it */
 }
 
 /* Straight into the cgroup where the kernel lets us.  Without clone3 (ENOSYS, or EPERM of an outer filter), and where the

@@ -148,6 +148,7 @@ static int join_container(struct flow *f, struct err *e)
 	fd_close(&f->procfs); /* of the host's pid namespace */
 	if (f->diff_ns && setns(f->init_pidfd, (int)f->diff_ns) < 0)
 		return err_sys(e, "setns of the container's process %d", (int)f->state.pid);
+	fd_close(&f->init_pidfd); /* from here on others can look at us */
 	/* A new mount namespace begins at the container's root, any other at the host's. */
 	return oci_namespace_new(&f->spec, CLONE_NEWNS) ? 0 : chroot_container(f, e);
 }

@@ -241,8 +241,9 @@ harmless() {
 	for _ in {1..10}; do
 		"$VZRUN" --root "$ROOT" exec "$ID" true </dev/null >/dev/null 2>&1 3>&- 4>&-
 	done
-	# Descriptors of the container's root or of the host would show as paths.
-	run grep -v "/fd/[012] " "$T/out"
+	# Descriptors of the container's root or of the host would show as paths.  A payload that may trace can see the channel to
+	# the host side, whose messages are distrusted, and nothing else.
+	run grep -v -e "/fd/[012] " -e " socket:" "$T/out"
 	assert_eq "$output" ""
 }
 
