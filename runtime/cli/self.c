@@ -18,6 +18,7 @@
 
 /* Not F_SEAL_FUTURE_WRITE: kernels before 5.10 did not keep it on all mappings. */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define SEAL_TRIES 20
 
 /* Only these put a process of ours inside.  A word that is an option's value costs nothing but the copy. */
 static bool enters_container(int argc, char **argv)
@@ -38,6 +39,19 @@ static bool is_sealed(int fd)
 	return seals >= 0 && (seals & SEALS) == SEALS; /* a kernel may add some of its own */
 }
 
+/* On a busy machine the kernel may still hold pages that were just written, and says EBUSY after waiting 70 ms or so. */
+static int seal(int fd)
+{
+	int r = -1;
+
+	for (int i = 0; i < SEAL_TRIES && r < 0; i++) {
+		r = fcntl(fd, F_ADD_SEALS, SEALS);
+		if (r < 0 && errno != EBUSY)
+			break;
+	}
+	return r;
+}
+
 static int make_copy(int exe, struct err *e)
 {
 	/* MFD_EXEC is not known before Linux 6.3, and demanded by some policies since. */
@@ -56,7 +70,7 @@ static int make_copy(int exe, struct err *e)
 			return err_sys(e, "copy of the program");
 		left -= n;
 	}
-	if (fchmod(copy, 0511) < 0 || fcntl(copy, F_ADD_SEALS, SEALS) < 0)
+	if (fchmod(copy, 0511) < 0 || seal(copy) < 0)
 		return err_sys(e, "copy of the program: seals");
 	return fd_take(&copy);
 }

@@ -289,15 +289,11 @@ int step_start_channel(struct flow *f, struct err *e)
 
 /* ---- clone ---- */
 
-/* What clone3 itself can make.  A user namespace comes alone (row unshare-user); a cgroup namespace is made where the
- * process stands (row cgroup-ns); a time namespace with offsets is unshared first. */
+/* What clone3 itself can make: everything, where row unshare-rest has nothing to do, but for the cgroup namespace, which is
+ * made where the process stands (row cgroup-ns). */
 static uint64_t clone_flags(const struct flow *f)
 {
-	uint64_t flags = f->new_ns & ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWCGROUP);
-
-	if (when_unshare(f))
-		return 0;
-	return when_time_offsets(f) ? flags & ~(uint64_t)CLONE_NEWTIME : flags;
+	return when_unshare(f) ? 0 : f->new_ns & ~(uint64_t)CLONE_NEWCGROUP;
 }
 
 static void become_init(struct flow *f, int sock)
@@ -396,9 +392,14 @@ int step_save_pid(struct flow *f, struct err *e)
 	return record_pid(f, e);
 }
 
-/* Row fork-inner was announced: the container's process is another child of ours now. */
-static int take_inner(struct flow *f, pid_t pid)
+/* Row fork-inner was announced: the container's process is another child of ours now.  What is no child of ours is not
+ * believed: we are going to signal it. */
+static int take_inner(struct flow *f, pid_t pid, struct err *e)
 {
+	siginfo_t info;
+
+	if (pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return err_set(e, ERR_INTERNAL, 0, "sync: process %d is not ours", (int)pid);
 	f->middle = f->pid;
 	f->pid = pid;
 	return 0;
@@ -449,7 +450,7 @@ int step_awaited(struct flow *f, const struct step *s, int64_t value, int fd, st
 		return 0;
 	}
 	if (s->run == step_fork_inner)
-		return take_inner(f, (pid_t)value);
+		return take_inner(f, (pid_t)value, e);
 	if (s->run == step_mounts)
 		flow_close_sources(f); /* a container that unmounts one must not find it held by us */
 	if (s->run == step_tty)

@@ -274,3 +274,16 @@ harmless() {
 	fails "a terminal needs a devpts at /dev/pts" create --console-socket "$T/console" --bundle "$BUNDLE" "$ID"
 	kill %% || true
 }
+
+@test "security: sealing the copy of the program is tried again when the kernel is busy" {
+	needs_plain_build
+	needs_command strace
+	local n
+
+	strace -f -qq -o "$T/trace" -e trace=fcntl "$VZRUN" --root "$ROOT" run --bundle "$BUNDLE" "$ID" >"$T/out" 2>&1 </dev/null 3>&- 4>&-
+	n=$(grep -n -m 1 F_ADD_SEALS "$T/trace" | cut -d: -f1)
+	[[ -n $n ]]
+	strace -f -qq -o "$T/trace" -e trace=fcntl -e inject=fcntl:error=EBUSY:when="$n" \
+		"$VZRUN" --root "$ROOT" run --bundle "$BUNDLE" "$ID-2" >"$T/out" 2>&1 </dev/null 3>&- 4>&- || { cat "$T/out"; false; }
+	[[ $(grep -c F_ADD_SEALS "$T/trace") == 2 ]]
+}
