@@ -68,6 +68,8 @@ static int cpuset_copy(int parent, int fd, const char *file, const char *dir, st
 		return 0;
 	if (!cg_read_text(parent, file, buf, sizeof buf))
 		return err_sys(e, "cgroup %s: read the parent's %s", dir, file);
+	if (!*buf)
+		return err_set(e, ERR_STATE, ENOSPC, "cgroup %s: the parent's %s is empty", dir, file);
 	return fs_write(fd, file, buf, e) < 0 ? err_wrap(e, "cgroup %s", dir) : 0;
 }
 
@@ -97,7 +99,8 @@ static int cpuset_fill(struct cg_dir *d, struct err *e)
 {
 	size_t parent = (size_t)(strrchr(d->dir, '/') - d->dir);
 
-	/* Levels that were there before have their sets, but for what someone else made and left empty. */
+	/* Levels that were there before have their sets, but for what someone else made and left empty, or is about to
+	 * fill: two containers that start at once under a new parent. */
 	if (!d->made_top && cpuset_fill_from(d, parent, e) == 0)
 		return 0;
 	return cpuset_fill_from(d, strlen(d->mount), e);

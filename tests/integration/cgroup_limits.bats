@@ -180,6 +180,18 @@ cg_is() {
 	cg_is cpuset.cpus "$(</sys/fs/cgroup/cpuset/cpuset.cpus)"
 }
 
+@test "cpuset: a parent that another made and has not filled yet" {
+	needs_v1
+	needs_controller cpuset
+	mkdir -p "/sys/fs/cgroup/cpuset/$ID-top/mid"
+	config_set --arg p "/$ID-top/mid/leaf" '.linux.cgroupsPath = $p'
+	start_sleep
+	cg_is cpuset.cpus "$(</sys/fs/cgroup/cpuset/cpuset.cpus)"
+	ok delete --force "$ID"
+	find /sys/fs/cgroup -depth -path "*/$ID-top*" -type d -exec rmdir {} + 2>/dev/null
+	[[ ! -e /sys/fs/cgroup/cpuset/$ID-top ]]
+}
+
 @test "cpuset: a processor or node that is not there" {
 	needs_controller cpuset
 	resources '{cpu: {cpus: "4000"}}'
