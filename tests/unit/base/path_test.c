@@ -273,7 +273,7 @@ static void check_makings(void)
 
 static void check_file_through_link(void)
 {
-	symlinkat("/made-by-link", root, "dangling-file");
+	CHECK_INT(symlinkat("/made-by-link", root, "dangling-file"), 0);
 	expect("make", "dangling-file", path_create_file(root, "dangling-file", 0755, 0600, &e), "/made-by-link", 0);
 }
 

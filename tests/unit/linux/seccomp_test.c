@@ -567,9 +567,9 @@ TEST(cache_trusts_no_foreign_or_damaged_entry)
 
 	CHECK_INT(seccomp_compile(&s, c.fd, &p, &a, &e), 0);
 	CHECK_INT(cache_count(&c, name), 1);
-	fchmodat(c.fd, name, 0620, 0);
+	CHECK_INT(fchmodat(c.fd, name, 0620, 0), 0);
 	CHECK(!find(&c, &s));
-	fchmodat(c.fd, name, 0600, 0);
+	CHECK_INT(fchmodat(c.fd, name, 0600, 0), 0);
 	CHECK(find(&c, &s));
 	if (geteuid() == 0) {
 		CHECK_INT(fchownat(c.fd, name, 12345, 0, 0), 0);
