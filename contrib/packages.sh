@@ -9,7 +9,7 @@ group() {
 	build)    echo gcc libc6-dev make autoconf automake git libyajl-dev libseccomp-dev libmnl-dev ;;
 	runtime)  echo libseccomp2 libmnl0 ;; # opened when needed
 	bundle)   echo busybox-static ;;
-	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils ;;
+	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils zsh fish ;;
 	engines)  echo podman containerd runc conmon catatonit iptables ;;
 	bench)    echo runc crun strace ;;
 	fuzz)     echo clang llvm ;;

@@ -85,7 +85,7 @@ static int run_completion(struct cli *c, struct err *e)
 	if (str_eq(c->args.v[0], "options"))
 		cli_option_list(&text);
 	else if (cli_completion(c->args.v[0], &text) < 0)
-		return err_set(e, ERR_USAGE, 0, "completion: \"%s\": only bash is known", c->args.v[0]);
+		return err_set(e, ERR_USAGE, 0, "completion: \"%s\": only bash, fish and zsh are known", c->args.v[0]);
 	return cli_print(&text, e);
 }
 
@@ -96,5 +96,5 @@ const struct command cmd_spec = {
 	"spec", CMD_SPEC, "", "write a config.json to start from", 0, 0, false, run_spec,
 };
 const struct command cmd_completion = {
-	"completion", CMD_COMPLETION, "bash", "print a completion script", 1, 1, false, run_completion,
+	"completion", CMD_COMPLETION, "bash|fish|zsh", "print a completion script", 1, 1, false, run_completion,
 };

@@ -3,18 +3,6 @@
 
 #include <string.h>
 
-enum opt_kind { OPT_FLAG, OPT_STRING, OPT_LIST };
-
-struct option_row {
-	const char *name;
-	char letter; /* 0: none */
-	enum opt_kind kind;
-	uint32_t commands;
-	size_t offset;
-	const char *value; /* word for the value in --help */
-	const char *help;
-};
-
 #define CREATES (CMD_CREATE | CMD_RUN)
 #define FLAG(n, l, c, m, h) { n, l, OPT_FLAG, c, offsetof(struct cli, m), NULL, h }
 #define STRING(n, l, c, m, v, h) { n, l, OPT_STRING, c, offsetof(struct cli, m), v, h }
@@ -44,7 +32,7 @@ static const struct option_row rows[] = {
 	FLAG("detach", 'd', CMD_RUN | CMD_EXEC, detach, "return when the process runs"),
 	FLAG("keep", 0, CMD_RUN, keep, "do not delete the container when it ends"),
 
-	STRING("cwd", 0, CMD_EXEC, cwd, "DIR", "working directory in the container"),
+	STRING("cwd", 0, CMD_EXEC, cwd, "WORKDIR", "working directory in the container"),
 	LIST("env", 'e', CMD_EXEC, env, "NAME=VALUE", "set a variable (may be repeated)"),
 	FLAG("tty", 't', CMD_EXEC, tty, "give the process a terminal"),
 	STRING("user", 'u', CMD_EXEC, user, "UID[:GID]", "user of the process"),
@@ -288,11 +276,10 @@ void cli_help(const struct command *command, struct str *out)
 			help_row(&rows[i], out);
 }
 
-static void option_words(uint32_t scope, struct str *out)
+const struct option_row *cli_options(size_t *n)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].commands & scope)
-			str_addf(out, "--%s ", rows[i].name);
+	*n = ARRAY_SIZE(rows);
+	return rows;
 }
 
 void cli_option_list(struct str *out)
@@ -304,60 +291,4 @@ void cli_option_list(struct str *out)
 		for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 			if (rows[i].commands & cli_commands[c]->bit)
 				str_addf(out, "%s --%s\n", cli_commands[c]->name, rows[i].name);
-}
-
-/* Options whose value is the next word: "--root|-root|...". */
-static void value_words(uint32_t scope, struct str *out)
-{
-	bool first = true;
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (!(rows[i].commands & scope) || rows[i].kind == OPT_FLAG)
-			continue;
-		str_addf(out, "%s--%s|-%s", first ? "" : "|", rows[i].name, rows[i].name);
-		first = false;
-	}
-}
-
-static void completion_commands(struct str *out)
-{
-	for (size_t i = 0; cli_commands[i]; i++) {
-		str_addf(out, "\t%s)\n\t\tCOMPREPLY=($(compgen -W '", cli_commands[i]->name);
-		option_words(cli_commands[i]->bit, out);
-		str_add(out, "' -- \"$cur\"))\n");
-		/* An id, where the first word of the arguments is one. */
-		if (str_starts(cli_commands[i]->arguments, "ID"))
-			str_add(out, "\t\t[[ $cur == -* ]] || "
-				     "COMPREPLY+=($(compgen -W \"$(vzrun \"${root[@]}\" list -q 2>/dev/null)\" -- \"$cur\"))\n");
-		str_add(out, "\t\t;;\n");
-	}
-}
-
-int cli_completion(const char *shell, struct str *out)
-{
-	if (strcmp(shell, "bash") != 0)
-		return -ENOENT;
-	str_add(out, "# bash completion for vzrun; made by: vzrun completion bash\n"
-		     "_vzrun() {\n"
-		     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} command= i\n"
-		     "\tlocal root=()\n"
-		     "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-		     "\t\tcase ${COMP_WORDS[i]} in\n"
-		     "\t\t--root|-root) root=(--root \"${COMP_WORDS[i + 1]}\") ;;&\n"
-		     "\t\t");
-	value_words(CMD_GLOBAL, out);
-	/* readline takes = for a word of its own. */
-	str_add(out, ")\n\t\t\ti=$((i + 1))\n"
-		     "\t\t\t[[ ${COMP_WORDS[i]} != = ]] || i=$((i + 1))\n"
-		     "\t\t\t;;\n"
-		     "\t\t-*) ;;\n"
-		     "\t\t*)\n\t\t\tcommand=${COMP_WORDS[i]}\n\t\t\tbreak\n\t\t\t;;\n"
-		     "\t\tesac\n\tdone\n\tcase $command in\n");
-	completion_commands(out);
-	str_add(out, "\t'')\n\t\tCOMPREPLY=($(compgen -W '");
-	option_words(CMD_GLOBAL, out);
-	for (size_t i = 0; cli_commands[i]; i++)
-		str_addf(out, "%s ", cli_commands[i]->name);
-	str_add(out, "' -- \"$cur\"))\n\t\t;;\n\tesac\n}\ncomplete -o default -F _vzrun vzrun\n");
-	return 0;
 }

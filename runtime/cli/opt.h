@@ -75,12 +75,28 @@ struct command {
 	int (*run)(struct cli *c, struct err *e); /* the exit status, or below zero */
 };
 
+enum opt_kind { OPT_FLAG, OPT_STRING, OPT_LIST };
+
+struct option_row {
+	const char *name;
+	char letter; /* 0: none */
+	enum opt_kind kind;
+	uint32_t commands;
+	size_t offset;
+	/* The word for the value in --help.  Completion goes by it: small letters with | between them are all there is to
+	 * choose from, DIR is a directory here, FILE and PATH are files here. */
+	const char *value;
+	const char *help;
+};
+
 extern const struct command *const cli_commands[]; /* main.c; NULL-terminated */
 
 int cli_parse(struct cli *c, int argc, char **argv, struct err *e);
 void cli_help(const struct command *command, struct str *out); /* NULL: of the program */
 
-/* Completion scripts, made from the table: "bash". */
+const struct option_row *cli_options(size_t *n);
+
+/* Completion scripts, made from the table, for "bash", "fish", "zsh"; -ENOENT for another shell. */
 int cli_completion(const char *shell, struct str *out);
 
 /* One line per option: "COMMAND --name", for the test of the man page. */

@@ -287,27 +287,3 @@ log_of() {
 	assert_eq "$status" 1
 	assert_match "$(<"$T/stderr")" "vzrun: *standard output: No space left on device"
 }
-
-@test "cli: completion" {
-	ok completion bash
-	cp "$T/stdout" "$T/completion"
-	bash -n "$T/completion"
-	fails 'only bash is known' completion fish
-	# shellcheck disable=SC1091
-	bash -euc '
-		vzrun() { [[ " $* " == *" list "* ]] && echo some-container; }
-		. "$0"
-		complete -p vzrun >/dev/null
-		words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _vzrun; echo " ${COMPREPLY[*]} "; }
-		has() { case $1 in *" $2 "*) ;; *) echo "no $2 in: $1"; exit 1 ;; esac; }
-		not() { case $1 in *" $2 "*) echo "$2 in: $1"; exit 1 ;; esac; }
-		w=$(words vzrun cr); has "$w" create; not "$w" run
-		w=$(words vzrun ""); has "$w" update; has "$w" --root
-		w=$(words vzrun run --b); has "$w" --bundle; not "$w" --root
-		w=$(words vzrun --debug exec --c); has "$w" --cwd; has "$w" --cap; not "$w" --bundle
-		w=$(words vzrun state ""); has "$w" some-container
-		w=$(words vzrun kill so); has "$w" some-container
-		w=$(words vzrun --root run st); has "$w" state; has "$w" start
-		w=$(words vzrun --root = run state ""); has "$w" some-container
-	' "$T/completion"
-}
