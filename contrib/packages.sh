@@ -12,6 +12,17 @@ group() {
 	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils zsh fish ;;
 	engines)  echo podman containerd runc conmon catatonit iptables ;;
 	bench)    echo runc crun strace ;;
+	vm)       echo mmdebstrap debian-archive-keyring e2fsprogs xz-utils zstd cpio python3 util-linux busybox-static ;;
+	# What the test guests are made of (tests/vm/build): never installed here.
+	vm-qemu)  echo qemu-system-x86 qemu-utils seabios ipxe-qemu libc6 ;;
+	vm-guest)
+		echo systemd-sysv dbus dbus-user-session libpam-systemd systemd-container udev kmod procps psmisc util-linux \
+			util-linux-extra mount e2fsprogs acl attr pciutils ca-certificates busybox-static python3 file sudo rsync socat \
+			strace jq bats curl libyajl2 libmnl0 libseccomp2 keyutils libcap2-bin uidmap bsdextrautils \
+			iproute2 iputils-ping ethtool nftables iptables passt slirp4netns fuse3 fuse-overlayfs aardvark-dns netavark \
+			crun runc containerd containernetworking-plugins conmon catatonit podman buildah skopeo \
+			apparmor selinux-utils policycoreutils checkpolicy semodule-utils selinux-policy-default ;;
+	vm-trixie | vm-bookworm) group vm-guest ;;
 	fuzz)     echo clang llvm ;;
 	sanitize) echo libasan8 libubsan1 ;;
 	valgrind) echo valgrind ;;

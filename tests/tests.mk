@@ -14,6 +14,8 @@ EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/bundle.sh test
 EXTRA_DIST += tests/lib/complete/ask.bash tests/lib/complete/ask.fish tests/lib/complete/ask.zsh
 EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/*/*.bats $(srcdir)/tests/bench/*.sh))
 
+EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/vm/*.py $(srcdir)/tests/vm/build $(srcdir)/tests/vm/run $(srcdir)/tests/vm/unpack-kernel $(srcdir)/tests/vm/guest/*))
+
 # Fuzz targets: tests/fuzz/NAME_fuzz.c with LLVMFuzzerTestOneInput, in a tree configured with CC=clang --enable-fuzzers.
 if FUZZERS
 fuzz_programs = $(patsubst $(srcdir)/%.c,%,$(wildcard $(srcdir)/tests/fuzz/*_fuzz.c))
