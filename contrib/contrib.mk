@@ -1,6 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 EXTRA_DIST += contrib/packages.sh contrib/build.sh contrib/bundle.sh contrib/try.sh
-EXTRA_DIST += contrib/update-docs.sh contrib/engines/podman.conf contrib/engines/containerd.toml
+EXTRA_DIST += contrib/update-docs.sh
+
+# Drop-ins for engines: examples, which name the program where it is installed.
+engine_examples = $(patsubst $(srcdir)/contrib/engines/%,%,$(wildcard $(srcdir)/contrib/engines/*.* $(srcdir)/contrib/engines/*/*.*))
+EXTRA_DIST += $(addprefix contrib/engines/,$(engine_examples))
+install-data-local:
+	$(AM_V_at)for f in $(engine_examples); do \
+		to="$(DESTDIR)$(docdir)/examples/$$f" && $(MKDIR_P) "$${to%/*}" && \
+		sed 's,/usr/local/bin/vzrun,$(bindir)/vzrun,g' "$(srcdir)/contrib/engines/$$f" >"$$to" && chmod 644 "$$to" || exit 1; \
+	done
+uninstall-local:
+	$(AM_V_at)for f in $(engine_examples); do rm -f "$(DESTDIR)$(docdir)/examples/$$f"; done
 
 # Made from the table of options.  A program for another machine cannot be asked.
 bashcompletiondir = $(datadir)/bash-completion/completions
