@@ -153,6 +153,7 @@ static const struct oci_field oci_state_fields[] = {
 	MAP(struct oci_state, annotations, "annotations"),
 	STR(struct oci_state, cgroup_driver, "cgroupDriver"),
 	STR(struct oci_state, systemd_unit, "systemdUnit"),
+	BOOL(struct oci_state, systemd_user, "systemdUser"),
 	LIST(struct oci_state, cgroups, "cgroups", cg_saved),
 	PTR(struct oci_state, resources, "resources", oci_resources),
 	PTR(struct oci_state, intel_rdt, "intelRdt", oci_state_rdt),

@@ -57,6 +57,7 @@ struct oci_state {
 	struct oci_map annotations;
 	const char *cgroup_driver;   /* "cgroupfs", "systemd", "disabled" */
 	const char *systemd_unit;
+	bool systemd_user;           /* the unit is of a user's manager */
 	struct cg_saved_list cgroups;
 	struct oci_resources *resources; /* document's, merged with later updates; NULL: the document's */
 	struct oci_state_rdt *intel_rdt;

@@ -12,6 +12,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/path.h"
+#include "runtime/cgroup/systemd.h"
 
 bool cg_list_has(const char *list, const char *word)
 {
@@ -71,8 +72,7 @@ static const struct cg_driver *driver_of(enum cg_driver_kind kind, struct err *e
 	case CG_DRIVER_DISABLED:
 		return &cg_driver_disabled;
 	case CG_DRIVER_SYSTEMD:
-		err_set(e, ERR_UNSUPPORTED, 0, "this build has no systemd cgroup driver: leave out --systemd-cgroup");
-		return NULL;
+		return &cg_driver_systemd;
 	}
 	err_set(e, ERR_INTERNAL, 0, "cgroup driver %d", (int)kind);
 	return NULL;
@@ -149,6 +149,10 @@ int cgroup_choose(const struct cg_host *host, const struct cgroup_options *o, st
 		return err_ret(e);
 	cg->mode = none ? CG_NONE : host->mode;
 	cg->resources = o->resources;
+	if (o->driver == CG_DRIVER_SYSTEMD) {
+		*ret = cg; /* closed by the caller, connection and all, also after an error */
+		return systemd_choose(cg, host, o, e);
+	}
 	for (size_t i = 0; !none && i < host->n; i++) {
 		const struct cg_mount *m = &host->mounts[i];
 		const char *dir = dir_of(m, path, a, e);
@@ -216,6 +220,28 @@ int cgroup_reopen(const struct cg_saved_list *saved, enum cg_driver_kind kind, s
 	return 0;
 }
 
+static enum cg_driver_kind kind_of(const struct oci_state *s)
+{
+	if (str_eq(s->cgroup_driver, "systemd"))
+		return CG_DRIVER_SYSTEMD;
+	return str_eq(s->cgroup_driver, "disabled") ? CG_DRIVER_DISABLED : CG_DRIVER_FS;
+}
+
+int cgroup_of_state(const struct oci_state *s, struct cgroup **ret, struct arena *a, struct err *e)
+{
+	int r = cgroup_reopen(&s->cgroups, kind_of(s), ret, a, e);
+
+	if (r == 0 && kind_of(s) == CG_DRIVER_SYSTEMD)
+		r = systemd_reopen(*ret, s->systemd_unit, s->systemd_user, e);
+	return r;
+}
+
+const char *cgroup_unit(const struct cgroup *cg, bool *ret_user)
+{
+	*ret_user = cg->unit && cg->unit->user;
+	return cg->unit ? cg->unit->name : NULL;
+}
+
 struct cg_saved_list cgroup_saved(const struct cgroup *cg)
 {
 	struct cg_saved_list list = { arena_alloc_n(cg->arena, cg->n ? cg->n : 1, sizeof *list.v), 0 };
@@ -234,6 +260,7 @@ void cgroup_close(struct cgroup **cg)
 		fd_close(&(*cg)->dirs[i].fd);
 		fd_close(&(*cg)->dirs[i].procs_fd);
 	}
+	systemd_close(*cg);
 	*cg = NULL;
 }
 
@@ -392,6 +419,7 @@ int cgroup_open_sub(const struct cgroup *cg, const struct oci_strs *paths, struc
 	if (!sub)
 		return err_ret(e);
 	sub->mode = cg->mode;
+	sub->unit = cg->unit;
 	for (size_t i = 0; i < cg->n; i++) {
 		sub->dirs[i] = cg->dirs[i];
 		sub->dirs[i].fd = sub->dirs[i].procs_fd = -1;

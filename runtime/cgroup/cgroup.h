@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Control groups of a container: who makes the directory (struct cg_driver: cgroupfs, later systemd) is separate from
+/* Control groups of a container: who makes the directory (struct cg_driver: cgroupfs, systemd) is separate from
  * how a limit is written (struct cg_hier: v1, v2); on a hybrid host both hierarchies are used at once.
  *
  * A struct cgroup holds a directory descriptor per hierarchy from the moment of its creation.  Its paths (and whether we made
@@ -45,6 +45,7 @@ struct cgroup_options {
 	const char *path;        /* linux.cgroupsPath or NULL */
 	enum cg_driver_kind driver;
 	const struct oci_resources *resources; /* may be NULL: which controllers are needed */
+	const struct oci_map *annotations;     /* for systemd: properties of the unit; may be NULL */
 };
 
 /* Which directories it will be, before anything exists (they go into the state first). */
@@ -52,6 +53,9 @@ int cgroup_choose(const struct cg_host *host, const struct cgroup_options *o, st
 		  struct err *e);
 int cgroup_reopen(const struct cg_saved_list *saved, enum cg_driver_kind driver, struct cgroup **ret, struct arena *a,
 		  struct err *e); /* directories that are gone are no error */
+int cgroup_of_state(const struct oci_state *s, struct cgroup **ret, struct arena *a, struct err *e);
+/* The systemd unit, or NULL; and whether it is of a user's manager. */
+const char *cgroup_unit(const struct cgroup *cg, bool *ret_user);
 struct cg_saved_list cgroup_saved(const struct cgroup *cg);
 void cgroup_close(struct cgroup **cg);
 #define cleanup_cgroup __attribute__((cleanup(cgroup_close)))
@@ -61,8 +65,16 @@ void cgroup_close(struct cgroup **cg);
  * the parents on v1).  A failure removes what this call made. */
 int cgroup_make(struct cgroup *cg, struct err *e);
 
-/* Write limits (all of the planner's rows) and the device program. */
+/* Write limits (all of the planner's rows) and the device program.  With systemd only the program: it is told the
+ * limits when the unit starts. */
 int cgroup_apply(struct cgroup *cg, const struct oci_resources *resources, struct err *e);
+
+/* systemd: ask for the unit with this process in it, without waiting; or that the process, of an exec, is put into the
+ * unit.  Then wait for either (nothing is to be waited for: 0), and write the limits that cgroup_apply() left. */
+int cgroup_unit_start(struct cgroup *cg, pid_t pid, struct err *e);
+int cgroup_unit_attach(struct cgroup *cg, pid_t pid, struct err *e);
+int cgroup_unit_wait(struct cgroup *cg, struct err *e);
+int cgroup_unit_limits(struct cgroup *cg, const struct oci_resources *resources, struct err *e);
 
 /* For clone3(CLONE_INTO_CGROUP): the v2 directory, or -1. */
 int cgroup_clone_fd(const struct cgroup *cg);

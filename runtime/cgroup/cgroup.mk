@@ -2,7 +2,13 @@
 libvzrun_a_SOURCES += runtime/cgroup/cgroup.c runtime/cgroup/cgroup.h runtime/cgroup/hier.h
 libvzrun_a_SOURCES += runtime/cgroup/control.c
 libvzrun_a_SOURCES += runtime/cgroup/devices.c runtime/cgroup/devices.h
+libvzrun_a_SOURCES += runtime/cgroup/bus.c runtime/cgroup/bus.h
 libvzrun_a_SOURCES += runtime/cgroup/driver_fs.c
+libvzrun_a_SOURCES += runtime/cgroup/driver_systemd.c runtime/cgroup/systemd.h
+libvzrun_a_SOURCES += runtime/cgroup/gvariant.c
+libvzrun_a_SOURCES += runtime/cgroup/manager.c
+libvzrun_a_SOURCES += runtime/cgroup/properties.c
+libvzrun_a_SOURCES += runtime/cgroup/unit.c runtime/cgroup/unit.h
 libvzrun_a_SOURCES += runtime/cgroup/merge.c
 libvzrun_a_SOURCES += runtime/cgroup/plan.c runtime/cgroup/plan.h
 libvzrun_a_SOURCES += runtime/cgroup/probe.c

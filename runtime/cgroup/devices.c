@@ -13,6 +13,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/sys.h"
+#include "runtime/cgroup/systemd.h"
 
 /* Which devices a container may use: the document's rules, the last one that speaks of an access wins, and before
  * them "nothing"; after them the devices that every container has.  v1 takes rules one by one and knows only "all
@@ -217,6 +218,54 @@ int cg_devices_plan_v1(struct cg_planner *p)
 	return cg_done(p);
 }
 
+/* ---- v1 under systemd ---- */
+
+static const char *systemd_device(const struct rule *r, char type, struct arena *a)
+{
+	const char *kind = type == 'b' ? "block" : "char";
+
+	if (r->major < 0)
+		return arena_printf(a, "%s-*", kind);
+	if (r->minor < 0)
+		return arena_printf(a, "%s-%lld", kind, (long long)r->major);
+	return arena_printf(a, "/dev/%s/%lld:%lld", kind, (long long)r->major, (long long)r->minor);
+}
+
+static int add_device(const struct rule *r, char type, struct str *list, struct arena *a)
+{
+	const char *device = systemd_device(r, type, a);
+
+	/* "any major, this minor" is nothing that systemd knows */
+	if (!device || (r->major < 0 && r->minor >= 0))
+		return device ? 0 : -1;
+	str_addf(list, "%s('%s', '%s%s%s')", list->len ? ", " : "", device, r->access & BPF_DEVCG_ACC_READ ? "r" : "",
+		 r->access & BPF_DEVCG_ACC_WRITE ? "w" : "", r->access & BPF_DEVCG_ACC_MKNOD ? "m" : "");
+	return 0;
+}
+
+/* systemd knows only "nothing but".  Exceptions from what is allowed are written to the files and to them alone. */
+int unit_from_devices(const struct oci_device_rules *doc, struct unit_properties *ret, struct arena *a, struct err *e)
+{
+	cleanup_str struct str list = { 0 };
+	struct rules rules;
+	int r = collect(doc, &rules, a, e);
+	bool open = r == 0 && is_everything(&rules.v[0]) && rules.v[0].allow;
+
+	for (size_t i = 0; r == 0 && !open && i < rules.n; i++)
+		for (const char *t = "bc"; *t; t++)
+			if (rules.v[i].allow && (rules.v[i].type == 'a' || rules.v[i].type == *t) &&
+			    add_device(&rules.v[i], *t, &list, a) < 0)
+				return err_oom(e);
+	if (r < 0)
+		return r;
+	if (str_failed(&list))
+		return err_oom(e);
+	/* The list before the policy: the other way round systemd wants a daemon-reload. */
+	r = unit_add(ret, "DeviceAllow", arena_printf(a, list.len ? "[%s]" : "@a(ss) []", str_cstr(&list)),
+		     "/linux/resources/devices", a, e);
+	return r < 0 ? r : unit_add(ret, "DevicePolicy", open ? "'auto'" : "'strict'", "/linux/resources/devices", a, e);
+}
+
 /* ---- v2 ---- */
 
 #define INSN(op, d, s, o, i) ((struct bpf_insn){ .code = (op), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
@@ -342,7 +391,7 @@ static int load_with_room(const struct bpf_insn *insns, size_t n)
 }
 
 /* In a user namespace of our own the kernel refuses the program, and device nodes do not work there anyway. */
-static bool in_user_namespace(void)
+bool cg_in_user_namespace(void)
 {
 	char map[128];
 	unsigned long long inside, outside, count;
@@ -364,7 +413,7 @@ int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, struc
 	if (r < 0)
 		return r;
 	cleanup_fd int fd = load_with_room(insns, n);
-	if (fd < 0 && errno == EPERM && in_user_namespace()) {
+	if (fd < 0 && errno == EPERM && cg_in_user_namespace()) {
 		log_debug("devices: no program in a user namespace");
 		return 0;
 	}

@@ -157,13 +157,13 @@ static void unmake(struct cg_dir *d)
 	unmake_parents(d);
 }
 
-static int fs_make(struct cgroup *cg, struct err *e)
+int cg_make_dirs(struct cgroup *cg, bool enable, struct err *e)
 {
 	for (size_t i = 0; i < cg->n; i++) {
 		struct cg_dir *d = &cg->dirs[i];
 		int r = make_one(cg, d, e);
 
-		if (r == 0 && d->v2)
+		if (r == 0 && d->v2 && enable)
 			r = cg_v2_enable(cg, d, e);
 		if (r < 0) {
 			for (size_t j = 0; j <= i; j++)
@@ -175,6 +175,11 @@ static int fs_make(struct cgroup *cg, struct err *e)
 		}
 	}
 	return 0;
+}
+
+static int fs_make(struct cgroup *cg, struct err *e)
+{
+	return cg_make_dirs(cg, true, e);
 }
 
 /* ---- attach ---- */
@@ -265,7 +270,7 @@ int cg_write_row(struct cgroup *cg, const struct cg_write *w, struct err *e)
 	return write_row(cg, w, &f, e);
 }
 
-static int fs_set(struct cgroup *cg, const struct cg_plan *plan, struct err *e)
+int cg_set_files(struct cgroup *cg, const struct cg_plan *plan, struct err *e)
 {
 	__attribute__((cleanup(open_file_close))) struct open_file f = { .fd = -1 };
 
@@ -299,6 +304,11 @@ static void wait_empty(struct cg_dir *d, int64_t until)
 		if (poll(&p, 1, (int)left) <= 0)
 			return;
 	}
+}
+
+void cg_wait_empty(struct cg_dir *d)
+{
+	wait_empty(d, clock_ms() + REMOVE_TIMEOUT_MS);
 }
 
 static int remove_one(struct cg_dir *d, int64_t until, struct err *e)
@@ -339,7 +349,7 @@ static int fs_remove(struct cgroup *cg, struct err *e)
 	return ret;
 }
 
-const struct cg_driver cg_driver_fs = { "cgroupfs", fs_make, fs_attach, fs_set, fs_remove };
+const struct cg_driver cg_driver_fs = { "cgroupfs", fs_make, fs_attach, cg_set_files, fs_remove };
 
 /* ---- --cgroup-manager=disabled: the container stays where its caller is ---- */
 
@@ -358,4 +368,4 @@ static int none_attach(const struct cgroup *cg, bool cloned_into_v2, struct err 
 	return 0;
 }
 
-const struct cg_driver cg_driver_disabled = { "disabled", none_make, none_attach, fs_set, none_make };
+const struct cg_driver cg_driver_disabled = { "disabled", none_make, none_attach, cg_set_files, none_make };

@@ -42,10 +42,11 @@ struct cgroup {
 	const struct oci_resources *resources;
 	struct cg_dir *dirs;
 	size_t n;
+	struct cg_unit *unit;       /* systemd.h; NULL: cgroupfs */
 	struct arena *arena;
 };
 
-extern const struct cg_driver cg_driver_fs, cg_driver_disabled;
+extern const struct cg_driver cg_driver_fs, cg_driver_systemd, cg_driver_disabled;
 
 /* The order in which limits are written (oci-contract 4.5): what bounds damage first, the device rules before the
  * rest of the payload can open anything, `unified` last because it may override the others. */
@@ -112,6 +113,9 @@ int cg_dir_fd(struct cg_dir *d); /* the descriptor or -1 and errno */
 struct cg_host cg_as_host(const struct cgroup *cg);
 
 /* driver_fs.c */
+int cg_make_dirs(struct cgroup *cg, bool enable, struct err *e); /* enable: v2's controllers, too */
+int cg_set_files(struct cgroup *cg, const struct cg_plan *plan, struct err *e);
+void cg_wait_empty(struct cg_dir *d); /* v2 */
 int cg_write_row(struct cgroup *cg, const struct cg_write *w, struct err *e);
 
 /* tree.c: walks below one directory */

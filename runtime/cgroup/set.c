@@ -10,6 +10,7 @@
 
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
+#include "runtime/cgroup/systemd.h"
 
 /* Limits on their way into the kernel: at creation, and by `update`, which puts back what it wrote when a value is
  * refused. */
@@ -34,26 +35,56 @@ static struct cg_dir *device_dir(const struct cgroup *cg)
 	return cg_find(cg, "devices") ? NULL : cg_find_v2(cg);
 }
 
-int cgroup_apply(struct cgroup *cg, const struct oci_resources *resources, struct err *e)
+static int plan_new(const struct cgroup *cg, const struct oci_resources *r, struct cg_plan *ret, struct arena *a,
+		    struct err *e)
 {
-	static const struct oci_resources none;
-	cleanup_arena struct arena a = { 0 };
 	struct cg_host host = cg_as_host(cg);
 	struct cg_current now = { 0 };
+
+	look_for_weights(cg, r, &now);
+	return cg_plan(&host, r, &now, ret, a, e);
+}
+
+static const struct oci_resources none;
+
+int cgroup_apply(struct cgroup *cg, const struct oci_resources *resources, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
 	struct oci_resources r = resources ? *resources : none;
 	struct cg_dir *d = device_dir(cg);
-	struct cg_plan plan;
-	int rc;
+	struct cg_plan plan = { 0 };
+	int rc = 0;
 
 	if (cg->driver == &cg_driver_disabled)
 		r.devices = none.devices; /* every document has some; the caller asked to be left alone */
-	look_for_weights(cg, &r, &now);
-	rc = cg_plan(&host, &r, &now, &plan, &a, e);
+	if (!cg->unit)
+		rc = plan_new(cg, &r, &plan, &a, e);
 	if (rc == 0)
 		rc = cg->driver->set(cg, &plan, e);
 	if (rc == 0 && d)
 		rc = cg_dir_fd(d) < 0 ? err_sys(e, "cgroup %s", d->dir) : cg_devices_attach(d->fd, &r.devices, e);
 	return rc;
+}
+
+int cgroup_unit_start(struct cgroup *cg, pid_t pid, struct err *e)
+{
+	struct cg_plan plan;
+	int r = plan_new(cg, cg->resources ? cg->resources : &none, &plan, cg->arena, e);
+
+	return r < 0 ? r : systemd_start(cg, pid, &plan, e);
+}
+
+/* Also what systemd was told: it only logs what the kernel refuses. */
+int cgroup_unit_limits(struct cgroup *cg, const struct oci_resources *resources, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct unit_properties declared = { 0 };
+	struct cg_plan plan;
+	int r = plan_new(cg, resources ? resources : &none, &plan, &a, e);
+
+	if (r == 0)
+		r = unit_from_plan(&plan, &declared, &a, e); /* rounds */
+	return r < 0 ? r : cg->driver->set(cg, &plan, e);
 }
 
 /* ---- what is there now ---- */
@@ -193,10 +224,10 @@ static void put_back(struct cgroup *cg, const struct cg_plan *plan, const char *
 	}
 }
 
-static int write_or_undo(struct cgroup *cg, const struct cg_plan *plan, struct arena *a, struct err *e)
+static int write_or_undo(struct cgroup *cg, struct cg_plan *plan, struct arena *a, struct err *e)
 {
 	const char **before = arena_alloc_n(a, plan->n + 1, sizeof *before);
-	int r;
+	int r = 0;
 
 	if (!before)
 		return err_oom(e);
@@ -209,7 +240,11 @@ static int write_or_undo(struct cgroup *cg, const struct cg_plan *plan, struct a
 			return r;
 		}
 	}
-	return 0;
+	/* After the files: what the kernel refuses never reaches systemd. */
+	r = cg->unit ? systemd_update(cg, plan, e) : 0;
+	if (r < 0)
+		put_back(cg, plan, before, plan->n);
+	return r;
 }
 
 /* ---- update ---- */
@@ -256,5 +291,12 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const stru
 	if (r < 0)
 		return r;
 	keep_touched(&plan, now);
+	if (cg->unit) {
+		struct unit_properties declared = { 0 };
+
+		r = unit_from_plan(&plan, &declared, &a, e); /* rounds */
+		if (r < 0)
+			return r;
+	}
 	return write_or_undo(cg, &plan, &a, e);
 }

@@ -25,11 +25,6 @@
 
 static const struct container container_none = { .dir = { -1, -1 }, .pidfd = -1 };
 
-static enum cg_driver_kind driver_of(const struct oci_state *s)
-{
-	return str_eq(s->cgroup_driver, "systemd") ? CG_DRIVER_SYSTEMD : CG_DRIVER_FS;
-}
-
 static void set_exit(struct container *c, int status)
 {
 	struct oci_state_exit *x = arena_new(&c->arena, struct oci_state_exit);
@@ -60,7 +55,7 @@ static int open_cgroup(struct container *c, struct err *e)
 {
 	if (str_eq(c->state.cgroup_driver, "disabled"))
 		return 0;
-	return cgroup_reopen(&c->state.cgroups, driver_of(&c->state), &c->cg, &c->arena, e);
+	return cgroup_of_state(&c->state, &c->cg, &c->arena, e);
 }
 
 int container_open(const char *root, const char *id, enum store_lock lock, struct container *ret, struct err *e)

@@ -46,16 +46,11 @@ static void warn(const struct err *e)
 
 /* ---- cgroups ---- */
 
-static enum cg_driver_kind saved_driver(const struct oci_state *s)
-{
-	return str_eq(s->cgroup_driver, "systemd") ? CG_DRIVER_SYSTEMD : CG_DRIVER_FS;
-}
-
 static int reopen_cgroup(struct flow *f, struct err *e)
 {
 	int r;
 
-	r = cgroup_reopen(&f->state.cgroups, saved_driver(&f->state), &f->cg, &f->arena, e);
+	r = cgroup_of_state(&f->state, &f->cg, &f->arena, e);
 	if (r < 0)
 		return r;
 	if (cgroup_frozen(f->cg) > 0) {
@@ -107,6 +102,47 @@ void undo_cgroup(struct flow *f)
 int step_cgroup_limits(struct flow *f, struct err *e)
 {
 	return cgroup_apply(f->cg, flow_linux(f)->resources, e);
+}
+
+/* ---- the systemd driver ---- */
+
+static bool has_unit(const struct flow *f)
+{
+	return f->command == FLOW_EXEC ? str_eq(f->state.cgroup_driver, "systemd") : f->o->driver == CG_DRIVER_SYSTEMD;
+}
+
+/* A user may move a process only between cgroups whose common parent is his: from the session's to the container's only
+ * systemd may. */
+bool when_unit_enter(const struct flow *f)
+{
+	return has_unit(f) && f->state.systemd_user && !f->cloned_into_cgroup;
+}
+
+bool when_unit_start(const struct flow *f)
+{
+	return f->command == FLOW_EXEC ? when_unit_enter(f) : has_unit(f);
+}
+
+bool when_unit_limits(const struct flow *f)
+{
+	return has_unit(f);
+}
+
+int step_unit_start(struct flow *f, struct err *e)
+{
+	return f->command == FLOW_EXEC ? cgroup_unit_attach(f->join_cg, f->pid, e) : cgroup_unit_start(f->cg, f->pid, e);
+}
+
+int step_unit_enter(struct flow *f, struct err *e)
+{
+	return cgroup_unit_wait(f->join_cg, e);
+}
+
+int step_unit_limits(struct flow *f, struct err *e)
+{
+	int r = cgroup_unit_wait(f->cg, e);
+
+	return r < 0 ? r : cgroup_unit_limits(f->cg, flow_linux(f)->resources, e);
 }
 
 /* config-linux.md, "Cgroup ownership". */

@@ -327,7 +327,7 @@ static int choose_cgroup(struct flow *f, struct err *e)
 {
 	const struct cgroup_options o = {
 		.id = f->o->id, .path = flow_linux(f)->cgroups_path, .driver = f->o->driver,
-		.resources = flow_linux(f)->resources,
+		.resources = flow_linux(f)->resources, .annotations = &f->spec.annotations,
 	};
 	int r;
 
@@ -339,6 +339,7 @@ static int choose_cgroup(struct flow *f, struct err *e)
 	if (r < 0)
 		return err_wrap(e, "cgroup");
 	f->state.cgroups = cgroup_saved(f->cg);
+	f->state.systemd_unit = cgroup_unit(f->cg, &f->state.systemd_user);
 	return 0;
 }
 

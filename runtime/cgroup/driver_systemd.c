@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/cgroup/systemd.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/cgroup/hier.h"
+
+/* The systemd driver.
+ *
+ * Where a unit's cgroup will be follows from its name.  So it is made beforehand, as with cgroupfs: init is cloned into
+ * it and goes on at once, under the device program, while systemd starts the unit, takes over the directory and
+ * declares its limits.  A user's manager whose cgroups init may not enter by itself moves it there.
+ *
+ * On v2 the device program is ours, attached beside whatever systemd attaches, which therefore never replaces it.  On v1
+ * systemd writes the device rules, again after a daemon-reload: it is told them.
+ *
+ * A scope ends by itself with its last process, so that delete needs no call; one that failed is forgotten as well
+ * (CollectMode), so that its name is free again. */
+
+#define GONE_MS 1000 /* how long systemd may take to see that a cgroup is empty before it is told */
+
+/* ---- which unit ---- */
+
+static struct cg_unit *unit_new(struct cgroup *cg, bool user, struct err *e)
+{
+	cg->unit = arena_new(cg->arena, struct cg_unit);
+	if (!cg->unit) {
+		err_oom(e);
+		return NULL;
+	}
+	*cg->unit = (struct cg_unit){ .user = user, .bus = { .fd = -1 } };
+	return cg->unit;
+}
+
+/* A plain user has nothing in v1 hierarchies but what systemd counts processes with. */
+static bool is_ours(const struct cg_unit *u, const struct cg_mount *m)
+{
+	return !u->user || m->v2 || strcmp(m->controllers, "name=systemd") == 0;
+}
+
+int systemd_choose(struct cgroup *cg, const struct cg_host *host, const struct cgroup_options *o, struct err *e)
+{
+	struct cg_unit *u = unit_new(cg, manager_is_user(), e);
+	struct unit_name name;
+	const char *root;
+
+	if (!u)
+		return err_ret(e);
+	u->id = o->id;
+	u->annotations = o->annotations;
+	if (unit_name(o->path, o->id, u->user, &name, cg->arena, e) < 0)
+		return err_ret(e);
+	u->name = name.unit;
+	u->slice = name.slice;
+	u->is_slice = name.is_slice;
+	if (manager_open(u->user, &u->bus, e) < 0 || manager_root(&u->bus, &root, cg->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < host->n; i++) {
+		const struct cg_mount *m = &host->mounts[i];
+		const char *dir = arena_printf(cg->arena, "%s%s%s", m->dir, root, name.path);
+
+		if (!dir)
+			return err_oom(e);
+		if (is_ours(u, m))
+			cg->dirs[cg->n++] = (struct cg_dir){ .mount = m->dir,
+							     .controllers = m->controllers,
+							     .dir = dir,
+							     .v2 = m->v2,
+							     .made = faccessat(AT_FDCWD, dir, F_OK, 0) < 0,
+							     .fd = -1,
+							     .procs_fd = -1 };
+	}
+	return cg->n > 0 ? 0 : err_set(e, ERR_UNSUPPORTED, 0, "systemd's cgroups are not mounted below /sys/fs/cgroup");
+}
+
+int systemd_reopen(struct cgroup *cg, const char *unit, bool user, struct err *e)
+{
+	struct cg_unit *u = unit_new(cg, user, e);
+
+	if (!u)
+		return err_ret(e);
+	if (!unit)
+		return err_set(e, ERR_STATE, 0, "state: systemdUnit is missing");
+	u->name = unit;
+	u->is_slice = str_ends(unit, ".slice");
+	u->foreign = true;
+	return 0;
+}
+
+void systemd_close(struct cgroup *cg)
+{
+	if (cg->unit)
+		bus_close(&cg->unit->bus);
+}
+
+static int connect_unit(struct cg_unit *u, struct err *e)
+{
+	return u->bus.fd >= 0 ? 0 : manager_open(u->user, &u->bus, e);
+}
+
+/* ---- start ---- */
+
+static int put_property(struct str *body, const struct unit_property *p, struct err *e)
+{
+	bus_align(body, 8);
+	bus_put_text(body, p->name);
+	return gvariant_put(p->value, body, e) < 0 ? err_wrap(e, "%s: %s", p->pointer, p->name) : 0;
+}
+
+static int put_properties(struct str *body, const struct unit_properties *list, struct err *e)
+{
+	struct bus_array array = bus_array_begin(body, 8);
+
+	for (size_t i = 0; i < list->n; i++)
+		if (put_property(body, &list->v[i], e) < 0)
+			return err_ret(e);
+	bus_array_end(body, array);
+	return 0;
+}
+
+static const char *quoted(struct arena *a, const char *text)
+{
+	return arena_printf(a, "'%s'", text); /* names of units and ids: no quote can be in them */
+}
+
+/* What every container's unit has. */
+static int add_basics(struct cgroup *cg, struct err *e)
+{
+	const struct cg_unit *u = cg->unit;
+	struct arena *a = cg->arena;
+	const bool v2 = cg->mode == CG_V2;
+	const struct {
+		const char *name, *value;
+		bool wanted;
+	} basics[] = {
+		{ "Description", arena_printf(a, "'vzrun container %s'", u->id), true },
+		{ "Slice", quoted(a, u->slice), !u->is_slice },
+		{ "Wants", arena_printf(a, "['%s']", u->slice), u->is_slice },
+		{ "PIDs", arena_printf(a, "[uint32 %d]", (int)u->pid), !u->is_slice },
+		{ "Delegate", "true", !u->is_slice },
+		{ "DefaultDependencies", "false", true },
+		{ "CollectMode", "'inactive-or-failed'", true },
+		{ "MemoryAccounting", "true", true },
+		{ "CPUAccounting", "true", true },
+		{ v2 ? "IOAccounting" : "BlockIOAccounting", "true", true },
+		{ "TasksAccounting", "true", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(basics); i++)
+		if (basics[i].wanted && unit_add(&cg->unit->properties, basics[i].name, basics[i].value, u->name, a, e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+static int send_start(struct cg_unit *u, struct err *e)
+{
+	cleanup_str struct str body = { 0 };
+
+	bus_put_text(&body, u->name);
+	bus_put_text(&body, "replace");
+	if (put_properties(&body, &u->properties, e) < 0)
+		return err_ret(e);
+	bus_array_end(&body, bus_array_begin(&body, 8)); /* no further units */
+	u->pending = bus_call(&u->bus, &systemd_start_unit, &body, e);
+	return u->pending < 0 ? err_ret(e) : 0;
+}
+
+int systemd_start(struct cgroup *cg, pid_t pid, struct cg_plan *plan, struct err *e)
+{
+	static const struct oci_device_rules none;
+	struct cg_unit *u = cg->unit;
+	int r;
+
+	u->pid = pid;
+	u->properties = (struct unit_properties){ 0 };
+	r = add_basics(cg, e);
+	if (r == 0)
+		r = unit_from_plan(plan, &u->properties, cg->arena, e);
+	if (r == 0 && cg_find(cg, "devices"))
+		r = unit_from_devices(cg->resources ? &cg->resources->devices : &none, &u->properties, cg->arena, e);
+	/* Last: of two of a name the last one counts. */
+	if (r == 0 && u->annotations)
+		r = unit_from_annotations(u->annotations, &u->properties, cg->arena, e);
+	if (r == 0)
+		r = bus_listen(&u->bus, e);
+	if (r == 0) {
+		u->started = true;
+		r = send_start(u, e);
+	}
+	return r;
+}
+
+/* For a process that may not enter by itself. */
+static int send_attach(struct cgroup *cg, const char *below, pid_t pid, struct err *e)
+{
+	struct cg_unit *u = cg->unit;
+	cleanup_str struct str body = { 0 };
+	struct bus_array pids;
+
+	if (connect_unit(u, e) < 0)
+		return err_ret(e);
+	bus_put_text(&body, u->name);
+	bus_put_text(&body, below);
+	pids = bus_array_begin(&body, 4);
+	bus_put_u32(&body, (uint32_t)pid);
+	bus_array_end(&body, pids);
+	u->pending = bus_call(&u->bus, &systemd_attach, &body, e);
+	u->attaching = true;
+	return u->pending < 0 ? err_ret(e) : 0;
+}
+
+int cgroup_unit_attach(struct cgroup *cg, pid_t pid, struct err *e)
+{
+	struct cg_dir *d = cg_find_v2(cg);
+	const char *below;
+
+	if (!d)
+		d = cg_find(cg, "name=systemd");
+	below = d ? strstr(d->dir, cg->unit->name) : NULL;
+	below = below ? below + strlen(cg->unit->name) : "";
+	return send_attach(cg, below, pid, e);
+}
+
+/* ---- the job ---- */
+
+static bool is_error(const struct bus_message *m, const char *name)
+{
+	static const char prefix[] = "org.freedesktop.systemd1.";
+
+	return m->kind == BUS_ERROR && str_starts(m->error, prefix) && strcmp(m->error + sizeof prefix - 1, name) == 0;
+}
+
+static int wait_job(struct cg_unit *u, const char *job, struct err *e)
+{
+	const int64_t until = clock_ms() + BUS_TIMEOUT_MS;
+	struct bus_message m;
+
+	for (;;) {
+		if (bus_receive(&u->bus, until, &m, e) < 0)
+			return err_wrap(e, "unit %s", u->name);
+		if (m.kind != BUS_SIGNAL || strcmp(m.member, "JobRemoved") != 0 || strcmp(m.signature, "uoss") != 0)
+			continue;
+		bus_read_u32(&m);
+		const char *path = bus_read_text(&m);
+		bus_read_text(&m);
+		const char *result = bus_read_text(&m);
+		if (m.bad || strcmp(path, job) != 0)
+			continue;
+		if (strcmp(result, "done") == 0)
+			return 0;
+		return err_set(e, ERR_KERNEL, 0, "systemd could not start or stop unit %s: %.100s (see 'systemctl %sstatus %s')",
+			       u->name, result, u->user ? "--user " : "", u->name);
+	}
+}
+
+static int wait_job_of(struct cg_unit *u, struct bus_message *reply, struct err *e)
+{
+	char job[256];
+
+	snprintf(job, sizeof job, "%s", bus_read_text(reply));
+	return wait_job(u, job, e);
+}
+
+/* A unit of this name that has ended badly is in the way until it is forgotten. */
+static int reset_failed(struct cg_unit *u, struct err *e)
+{
+	cleanup_str struct str body = { 0 };
+	struct bus_message m;
+	int64_t serial;
+
+	bus_put_text(&body, u->name);
+	serial = bus_call(&u->bus, &systemd_reset_unit, &body, e);
+	return serial < 0 || bus_wait_reply(&u->bus, serial, &m, e) < 0 ? err_ret(e) : 0;
+}
+
+/* An older systemd names the property that it does not know. */
+static bool drop_unknown(struct cg_unit *u, struct bus_message *m)
+{
+	struct bus_message copy = *m;
+	const char *text = *copy.signature == 's' ? bus_read_text(&copy) : "";
+
+	if (strcmp(m->error, "org.freedesktop.DBus.Error.PropertyReadOnly") != 0)
+		return false;
+	for (size_t i = 0; i < u->properties.n; i++) {
+		struct unit_property *p = &u->properties.v[i];
+
+		if (!p->optional || !strstr(text, p->name))
+			continue;
+		log_debug("unit %s: this systemd does not know %s", u->name, p->name);
+		memmove(p, p + 1, (u->properties.n - i - 1) * sizeof *p);
+		u->properties.n--;
+		return true;
+	}
+	return false;
+}
+
+static int wait_start(struct cg_unit *u, struct err *e)
+{
+	bool retried = false;
+	struct bus_message m;
+
+	for (;;) {
+		int r = bus_wait_reply(&u->bus, u->pending, &m, e);
+
+		u->pending = 0;
+		if (r < 0)
+			return err_wrap(e, "unit %s", u->name);
+		if (m.kind == BUS_REPLY)
+			return wait_job_of(u, &m, e);
+		if (is_error(&m, "UnitExists") && !retried) {
+			retried = true;
+			if (reset_failed(u, e) < 0)
+				return err_wrap(e, "unit %s", u->name);
+		} else if (!drop_unknown(u, &m)) {
+			bus_error(&u->bus, &m, e);
+			return err_wrap(e, "unit %s", u->name);
+		}
+		if (send_start(u, e) < 0)
+			return err_ret(e);
+	}
+}
+
+int cgroup_unit_wait(struct cgroup *cg, struct err *e)
+{
+	struct cg_unit *u = cg->unit;
+	struct bus_message m;
+
+	if (u->pending <= 0)
+		return 0;
+	if (!u->attaching)
+		return wait_start(u, e);
+	if (bus_wait_reply(&u->bus, u->pending, &m, e) < 0)
+		return err_wrap(e, "unit %s", u->name);
+	u->pending = 0;
+	return m.kind == BUS_REPLY ? 0 : (bus_error(&u->bus, &m, e), err_wrap(e, "unit %s", u->name));
+}
+
+/* ---- update ---- */
+
+int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct err *e)
+{
+	struct cg_unit *u = cg->unit;
+	struct bus_message m = { .kind = BUS_REPLY };
+	int64_t serial;
+
+	u->properties = (struct unit_properties){ 0 };
+	if (unit_from_plan(plan, &u->properties, cg->arena, e) < 0)
+		return err_ret(e);
+	do {
+		cleanup_str struct str body = { 0 };
+
+		if (u->properties.n == 0)
+			return 0;
+		if (connect_unit(u, e) < 0)
+			return err_ret(e);
+		bus_put_text(&body, u->name);
+		bus_put_u32(&body, 1); /* until the next start, which there will not be */
+		if (put_properties(&body, &u->properties, e) < 0)
+			return err_ret(e);
+		serial = bus_call(&u->bus, &systemd_set_unit, &body, e);
+		if (serial < 0 || bus_wait_reply(&u->bus, serial, &m, e) < 0)
+			return err_wrap(e, "unit %s", u->name);
+	} while (m.kind == BUS_ERROR && drop_unknown(u, &m));
+	return m.kind == BUS_REPLY ? 0 : (bus_error(&u->bus, &m, e), err_wrap(e, "unit %s", u->name));
+}
+
+/* ---- the driver ---- */
+
+static int systemd_make(struct cgroup *cg, struct err *e)
+{
+	return cg_make_dirs(cg, false, e);
+}
+
+/* In the child.  A user's manager moves what may not move itself (row unit-enter waits for it). */
+static int systemd_enter(const struct cgroup *cg, bool cloned_into_v2, struct err *e)
+{
+	int r = cg_driver_fs.attach(cg, cloned_into_v2, e);
+
+	return r < 0 && cg->unit->user && (e->num == EACCES || e->num == EPERM) ? 0 : r;
+}
+
+static const char *unit_dir(const struct cgroup *cg)
+{
+	struct cg_dir *d = cg_find_v2(cg);
+
+	if (!d)
+		d = cg_find(cg, "name=systemd");
+	return d ? d->dir : NULL;
+}
+
+/* Its cgroup goes with the unit. */
+static bool ends_by_itself(struct cgroup *cg)
+{
+	const char *dir = unit_dir(cg);
+	const int64_t until = clock_ms() + GONE_MS;
+
+	if (!dir || cg->unit->is_slice)
+		return false;
+	for (int pause = 1; faccessat(AT_FDCWD, dir, F_OK, 0) == 0; pause = pause < 64 ? pause * 2 : pause) {
+		if (clock_ms() >= until)
+			return false;
+		poll(NULL, 0, pause);
+	}
+	return true;
+}
+
+static int stop(struct cg_unit *u, struct err *e)
+{
+	cleanup_str struct str body = { 0 };
+	struct bus_message m;
+	int64_t serial;
+
+	if (connect_unit(u, e) < 0 || bus_listen(&u->bus, e) < 0)
+		return err_ret(e);
+	bus_put_text(&body, u->name);
+	bus_put_text(&body, "replace");
+	serial = bus_call(&u->bus, &systemd_stop_unit, &body, e);
+	if (serial < 0 || bus_wait_reply(&u->bus, serial, &m, e) < 0)
+		return err_ret(e);
+	if (m.kind == BUS_REPLY && wait_job_of(u, &m, e) < 0)
+		return err_ret(e);
+	if (is_error(&m, "NoSuchUnit"))
+		return 0;
+	return m.kind == BUS_ERROR ? bus_error(&u->bus, &m, e) : reset_failed(u, e);
+}
+
+static int systemd_remove(struct cgroup *cg, struct err *e)
+{
+	struct cg_unit *u = cg->unit;
+	struct cg_dir *d = cg_find_v2(cg);
+	struct err err;
+	char text[ERR_TEXT_MAX];
+
+	if (!u->started && !u->foreign)
+		return cg_driver_fs.remove(cg, e);
+	/* A start under way would bring the unit back behind us. */
+	if (u->pending > 0)
+		cgroup_unit_wait(cg, &err);
+	if (d)
+		cg_wait_empty(d);
+	if (!ends_by_itself(cg) && stop(u, &err) < 0)
+		log_warn("unit %s is left to systemd: %s", u->name, err_format(&err, text, sizeof text));
+	for (size_t i = 0; i < cg->n; i++)
+		cg->dirs[i].made_top = NULL; /* slices are systemd's by now */
+	return cg_driver_fs.remove(cg, e);
+}
+
+const struct cg_driver cg_driver_systemd = { "systemd", systemd_make, systemd_enter, cg_set_files, systemd_remove };
