@@ -181,7 +181,7 @@ int systemd_start(struct cgroup *cg, pid_t pid, struct cg_plan *plan, struct err
 	u->properties = (struct unit_properties){ 0 };
 	r = add_basics(cg, e);
 	if (r == 0)
-		r = unit_from_plan(plan, &u->properties, cg->arena, e);
+		r = unit_from_plan(plan, cg->mode == CG_V2, &u->properties, cg->arena, e);
 	if (r == 0 && cg_find(cg, "devices"))
 		r = unit_from_devices(cg->resources ? &cg->resources->devices : &none, &u->properties, cg->arena, e);
 	/* Last: of two of a name the last one counts. */
@@ -350,7 +350,7 @@ int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct err *e)
 	int64_t serial;
 
 	u->properties = (struct unit_properties){ 0 };
-	if (unit_from_plan(plan, &u->properties, cg->arena, e) < 0)
+	if (unit_from_plan(plan, cg->mode == CG_V2, &u->properties, cg->arena, e) < 0)
 		return err_ret(e);
 	do {
 		cleanup_str struct str body = { 0 };

@@ -31,7 +31,7 @@ static const struct {
 	{ "cpu.weight", "CPUWeight", NUMBER, false },
 	{ "io.weight", "IOWeight", WEIGHT, false },
 	{ "io.bfq.weight", "IOWeight", WEIGHT, false },
-	{ "cpuset.cpus", "AllowedCPUs", SET, true },               /* 244; ignored on v1 */
+	{ "cpuset.cpus", "AllowedCPUs", SET, true },               /* 244; on v1 the sets are ours */
 	{ "cpuset.mems", "AllowedMemoryNodes", SET, true },
 	{ "memory.limit_in_bytes", "MemoryLimit", SIZE, true },    /* v1; gone in 256 */
 	{ "cpu.shares", "CPUShares", NUMBER, true },               /* v1 */
@@ -220,7 +220,7 @@ static int add_quota(struct quota *q, struct unit_properties *list, struct arena
 	return unit_add(list, "CPUQuotaPerSecUSec", arena_printf(a, "uint64 %" PRIu64, percents * 10000), pointer, a, e);
 }
 
-int unit_from_plan(struct cg_plan *plan, struct unit_properties *ret, struct arena *a, struct err *e)
+int unit_from_plan(struct cg_plan *plan, bool v2, struct unit_properties *ret, struct arena *a, struct err *e)
 {
 	struct quota q = { .period = PERIOD_DEFAULT };
 	int r = 0;
@@ -230,11 +230,11 @@ int unit_from_plan(struct cg_plan *plan, struct unit_properties *ret, struct are
 
 		look_for_quota(w, &q);
 		/* systemd 252 takes the weight 0 for it */
-		if (strcmp(w->file, "cpu.idle") == 0 && strcmp(w->value, "1") == 0 &&
+		if (v2 && strcmp(w->file, "cpu.idle") == 0 && strcmp(w->value, "1") == 0 &&
 		    (r = unit_add(ret, "CPUWeight", "uint64 0", w->pointer, a, e)) == 0)
 			ret->v[ret->n - 1].optional = true;
 		for (size_t t = 0; t < ARRAY_SIZE(table) && r == 0; t++)
-			if (strcmp(w->file, table[t].file) == 0)
+			if (strcmp(w->file, table[t].file) == 0 && (v2 || table[t].kind != SET))
 				r = add_row(w, t, ret, a, e);
 	}
 	return r == 0 && q.set ? add_quota(&q, ret, a, e) : r;

@@ -83,7 +83,7 @@ int cgroup_unit_limits(struct cgroup *cg, const struct oci_resources *resources,
 	int r = plan_new(cg, resources ? resources : &none, &plan, &a, e);
 
 	if (r == 0)
-		r = unit_from_plan(&plan, &declared, &a, e); /* rounds */
+		r = unit_from_plan(&plan, cg->mode == CG_V2, &declared, &a, e); /* rounds */
 	return r < 0 ? r : cg->driver->set(cg, &plan, e);
 }
 
@@ -294,7 +294,7 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const stru
 	if (cg->unit) {
 		struct unit_properties declared = { 0 };
 
-		r = unit_from_plan(&plan, &declared, &a, e); /* rounds */
+		r = unit_from_plan(&plan, cg->mode == CG_V2, &declared, &a, e); /* rounds */
 		if (r < 0)
 			return r;
 	}

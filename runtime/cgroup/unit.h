@@ -44,7 +44,7 @@ int unit_add(struct unit_properties *list, const char *name, const char *value, 
 
 /* The properties of a plan's rows, that is, what systemd would overwrite if it did not know of it.  CPU quotas are
  * rounded up in the plan as well, to whole percents of a CPU: systemd keeps no more. */
-int unit_from_plan(struct cg_plan *plan, struct unit_properties *ret, struct arena *a, struct err *e);
+int unit_from_plan(struct cg_plan *plan, bool v2, struct unit_properties *ret, struct arena *a, struct err *e);
 
 /* "org.systemd.property.NAME": VALUE. */
 int unit_from_annotations(const struct oci_map *annotations, struct unit_properties *ret, struct arena *a,

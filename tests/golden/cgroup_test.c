@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Limits -> writes: each tests/golden/cgroup/NAME.json is a resources document; NAME.out is what would be written for
- * it on a v1, a hybrid and a v2 host, or the error.  With VZRUN_GOLDEN_WRITE=1 a missing .out is written: look at it
+ * it on a v1, a hybrid and a v2 host, or the error, and what systemd would be told besides (with the rows that it makes
+ * us round).  With VZRUN_GOLDEN_WRITE=1 a missing .out is written: look at it
  * before you commit it. */
 
 #include <dirent.h>
@@ -12,7 +13,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/str.h"
-#include "runtime/cgroup/plan.h"
+#include "runtime/cgroup/unit.h"
 #include "tests/lib/test.h"
 
 #define AT_LEAST 20
@@ -65,6 +66,26 @@ static void print_plan(const struct cg_plan *plan, bool all, struct str *out)
 	}
 }
 
+static void print_properties(const struct oci_resources *r, bool v1, struct cg_plan *plan, struct arena *a,
+			     struct str *out)
+{
+	struct unit_properties list = { 0 };
+	struct err err = { 0 };
+	const char **before = arena_alloc_n(a, plan->n + 1, sizeof *before);
+
+	for (size_t i = 0; i < plan->n; i++)
+		before[i] = plan->v[i].value;
+	CHECK(unit_from_plan(plan, !v1, &list, a, &err) == 0);
+	if (v1 && r->devices.n > 0)
+		CHECK(unit_from_devices(&r->devices, &list, a, &err) == 0);
+	for (size_t i = 0; i < plan->n; i++)
+		if (before[i] != plan->v[i].value)
+			str_addf(out, "systemd: %s = %s\n", plan->v[i].file, plan->v[i].value);
+	for (size_t i = 0; i < list.n; i++)
+		str_addf(out, "systemd: %s = %s    # %s%s\n", list.v[i].name, list.v[i].value, list.v[i].pointer,
+			 list.v[i].optional ? ", optional" : "");
+}
+
 static void print_all(const struct oci_resources *r, struct arena *a, struct str *out)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
@@ -74,8 +95,10 @@ static void print_all(const struct oci_resources *r, struct arena *a, struct str
 		str_addf(out, "== %s\n", hosts[i].name);
 		if (cg_plan(&hosts[i].host, r, NULL, &plan, a, &err) < 0)
 			str_addf(out, "error: %s\n", err.text);
-		else
+		else {
 			print_plan(&plan, r->devices.n > 0, out);
+			print_properties(r, hosts[i].host.mode != CG_V2, &plan, a, out);
+		}
 	}
 }
 
