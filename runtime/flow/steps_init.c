@@ -461,7 +461,7 @@ int step_mask(struct flow *f, struct err *e)
 
 	if (r < 0)
 		return err_wrap(e, "/linux/readonlyPaths");
-	r = mask_paths(&l->masked_paths, e);
+	r = mask_paths(&l->masked_paths, l->mount_label, e);
 	return r < 0 ? err_wrap(e, "/linux/maskedPaths") : 0;
 }
 

@@ -160,7 +160,8 @@ int step_lsm(struct flow *f, struct err *e)
 
 	if (procfs < 0)
 		return procfs;
-	return lsm_set_exec(procfs, f->process->apparmor_profile, f->process->selinux_label, e);
+	return lsm_set_exec(procfs, f->process->apparmor_profile, f->process->selinux_label,
+			    f->process->no_new_privileges.v, e);
 }
 
 /* The host learns the number of the listener, to take it out by pidfd_getfd: the filter may forbid sendmsg. */
@@ -435,6 +436,22 @@ int step_hooks_start(struct flow *f, struct err *e)
 			 &(struct hooks_context){ state.s, f->envp, -1, -1 }, e);
 }
 
+static int exec_fail(const struct flow *f, struct err *e)
+{
+	const char *program = f->process->args.v[0], *label = f->process->selinux_label;
+
+	if (errno == ENOENT)
+		return err_set(e, ERR_KERNEL, ENOENT, "exec: \"%s\": its interpreter is missing", program);
+	/* The label was taken when it was asked for; whether it may be entered is decided here. */
+	if (label && *label && errno == EPERM && f->process->no_new_privileges.v)
+		return err_sys(e, "exec: \"%s\": /process/selinuxLabel '%s' (under no_new_privs the policy must allow it the "
+				  "nnp_transition)", program, label);
+	if (label && *label && (errno == EACCES || errno == EPERM))
+		return err_sys(e, "exec: \"%s\": /process/selinuxLabel '%s' (does the policy allow it the transition and "
+				  "this entrypoint?)", program, label);
+	return err_sys(e, "exec: \"%s\"", program);
+}
+
 int step_exec(struct flow *f, struct err *e)
 {
 	struct sync_msg m = { .row = (uint32_t)f->cursor, .value = 1 };
@@ -447,8 +464,5 @@ int step_exec(struct flow *f, struct err *e)
 	if (r < 0)
 		return r;
 	execve(f->exec_path, (char *const *)f->process->args.v, f->envp);
-	if (errno == ENOENT)
-		return err_set(e, ERR_KERNEL, ENOENT, "exec: \"%s\": its interpreter is missing",
-			       f->process->args.v[0]);
-	return err_sys(e, "exec: \"%s\"", f->process->args.v[0]);
+	return exec_fail(f, e);
 }

@@ -9,6 +9,7 @@
 
 /* Is the LSM active here?  An asked-for label on a system without it is an error (config.md). */
 int lsm_check(const char *apparmor_profile, const char *selinux_label, const char *mount_label, struct err *e);
-/* Takes effect at the next exec. */
-int lsm_set_exec(int procfs, const char *apparmor_profile, const char *selinux_label, struct err *e);
+/* Takes effect at the next exec, with or without no_new_privs being set until then. */
+int lsm_set_exec(int procfs, const char *apparmor_profile, const char *selinux_label, bool no_new_privs,
+		 struct err *e);
 int lsm_set_keycreate(int procfs, const char *selinux_label, struct err *e); /* NULL clears */

@@ -15,6 +15,7 @@
 
 /* What lies over masked paths; made when the first of its kind is met. */
 struct covers {
+	const char *label;
 	int null, dir;
 };
 
@@ -37,9 +38,9 @@ static int open_null(int root, struct err *e)
 	return fd_take(&fd);
 }
 
-static int empty_dir(struct err *e)
+static int empty_dir(const char *label, struct err *e)
 {
-	const struct mount_context c = { .root_fd = -1, .procfs = -1, .userns_fd = -1 };
+	const struct mount_context c = { .root_fd = -1, .procfs = -1, .userns_fd = -1, .label = label };
 	const struct mount_wish w = { .target = "mask", .fs = "tmpfs", .data = "mode=755,nr_blocks=1,nr_inodes=2" };
 	int fd = mount_fs_new(&c, &w, -1, false, COVER_FLAGS, e);
 
@@ -53,7 +54,7 @@ static int cover_dir(struct covers *c, int target, struct err *e)
 	int r;
 
 	if (c->dir < 0) {
-		c->dir = empty_dir(e);
+		c->dir = empty_dir(c->label, e);
 		if (c->dir < 0)
 			return c->dir;
 		/* Attached at the first place; older kernels clone only what is attached. */
@@ -98,9 +99,9 @@ static int mask_path(struct covers *c, int root, const char *path, struct err *e
 	return S_ISDIR(st.st_mode) ? cover_dir(c, target, e) : cover_file(c, root, target, e);
 }
 
-int mask_paths(const struct oci_strs *paths, struct err *e)
+int mask_paths(const struct oci_strs *paths, const char *label, struct err *e)
 {
-	__attribute__((cleanup(covers_done))) struct covers c = { .null = -1, .dir = -1 };
+	__attribute__((cleanup(covers_done))) struct covers c = { .label = label, .null = -1, .dir = -1 };
 	cleanup_fd int root = -1;
 
 	if (!paths->n)

@@ -18,26 +18,35 @@
 /* The kernel's DEFAULT_OVERFLOWUID. */
 #define OVERFLOW_ID 65534
 
+static bool is_among(const char *fs, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(fs, names[i]) == 0)
+			return true;
+	return false;
+}
+
 /* The superblock of these is the kernel's own or shared: "ro" is a flag of the mount alone. */
 static bool is_virtual(const char *fs)
 {
 	static const char *const names[] = { "bpf",	 "cgroup", "cgroup2",	 "debugfs", "devpts", "devtmpfs", "mqueue",
 					     "proc", "ramfs",  "securityfs", "sysfs",   "tmpfs",  "tracefs" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(fs, names[i]) == 0)
-			return true;
-	return false;
+	return is_among(fs, names, ARRAY_SIZE(names));
 }
 
-/* Label by mount option, as far as the filesystem's files have no labels of their own. */
-static bool takes_context(const struct mount_wish *w)
+/* Labels by mount option.  Not where files have labels of their own; not where the host's mount is the same superblock,
+ * which can have one label only; and a user namespace may give one to these four (SELinux, Linux 4.19). */
+static bool takes_context(const struct mount_context *c, const struct mount_wish *w)
 {
-	static const char *const not[] = { "proc", "sysfs", "mqueue", "cgroup", "cgroup2" };
+	static const char *const not[] = { "proc",   "sysfs",	   "mqueue",  "cgroup",	   "cgroup2", "debugfs",
+					   "tracefs", "securityfs", "configfs", "selinuxfs", "pstore",  "efivarfs" };
+	static const char *const in_userns[] = { "tmpfs", "ramfs", "devpts", "overlay" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(not); i++)
-		if (strcmp(w->fs, not[i]) == 0)
-			return false;
+	if (!c->label || !*c->label || is_among(w->fs, not, ARRAY_SIZE(not)))
+		return false;
+	if (c->in_userns && !is_among(w->fs, in_userns, ARRAY_SIZE(in_userns)))
+		return false;
 	return !w->data || !strstr(w->data, "context=");
 }
 
@@ -198,7 +207,7 @@ static int configure(int fs, const struct mount_context *c, const struct mount_w
 		r = set_data(fs, w, e);
 	if (r >= 0 && was_there && strcmp(w->fs, "tmpfs") == 0)
 		r = take_cover(fs, c, w, over, e);
-	if (r >= 0 && c->label && takes_context(w))
+	if (r >= 0 && takes_context(c, w))
 		r = set_string(fs, w, "context", c->label, e);
 	return r;
 }
@@ -233,14 +242,17 @@ static int idmap_new(const struct mount_context *c, const struct mount_wish *w, 
 	return userns < 0 ? userns : mount_idmap_set(tree, userns, false, w->fs, e);
 }
 
-/* Files of a POSIX message queue are labelled one by one; the root here is what new ones take after. */
-static void label_mqueue(const struct mount_context *c, const struct mount_wish *w, int tree)
+/* POSIX message queues: the directory is labelled once it is there; the policy labels each queue as it is made. */
+static int label_mqueue(const struct mount_context *c, const struct mount_wish *w, int tree, struct err *e)
 {
-	if (!c->label || strcmp(w->fs, "mqueue") != 0)
-		return;
+	if (!c->label || !*c->label || strcmp(w->fs, "mqueue") != 0)
+		return 0;
 	cleanup_fd int dir = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir >= 0)
-		fsetxattr(dir, "security.selinux", c->label, strlen(c->label) + 1, 0);
+	if (dir < 0)
+		return err_sys(e, "mqueue");
+	if (fsetxattr(dir, "security.selinux", c->label, strlen(c->label) + 1, 0) == 0 || errno == ENOTSUP)
+		return 0;
+	return err_sys(e, "mqueue: label '%s'", c->label);
 }
 
 int mount_fs_new(const struct mount_context *c, const struct mount_wish *w, int over, bool was_there, uint64_t set,
@@ -265,10 +277,9 @@ int mount_fs_new(const struct mount_context *c, const struct mount_wish *w, int 
 	if (tree < 0)
 		return fs_fail(fs, w, "fsmount", e);
 	r = w->idmap ? idmap_new(c, w, tree, e) : 0;
-	if (r < 0)
-		return r;
-	label_mqueue(c, w, tree);
-	return fd_take(&tree);
+	if (r == 0)
+		r = label_mqueue(c, w, tree, e);
+	return r < 0 ? r : fd_take(&tree);
 }
 
 int mount_fs_old(const struct mount_context *c, const struct mount_wish *w, int over, uint64_t set, struct err *e)
@@ -278,7 +289,7 @@ int mount_fs_old(const struct mount_context *c, const struct mount_wish *w, int 
 	if (w->idmap)
 		return err_set(e, ERR_UNSUPPORTED, 0, "%s: no id-mapped mount with these options or on this kernel", w->fs);
 	str_add(&data, w->data ? w->data : "");
-	if (c->label && takes_context(w))
+	if (takes_context(c, w))
 		str_addf(&data, "%scontext=\"%s\"", data.len ? "," : "", c->label);
 	if (str_failed(&data))
 		return err_oom(e);

@@ -33,5 +33,5 @@ int dev_create(int root_fd, const struct oci_devices *devices, bool bind, int ho
 /* Masked paths: a file is covered by a verified /dev/null (char 1:3), a directory by one read-only empty tmpfs that
  * all share.  Missing paths are fine; anything else that fails is an error (CVE-2025-31133).  Read-only paths: one descriptor per target for clone, flags and
  * attach, and what is mounted below keeps its flags.  After the pivot: "/" is the container's. */
-int mask_paths(const struct oci_strs *paths, struct err *e);
+int mask_paths(const struct oci_strs *paths, const char *label, struct err *e);
 int readonly_paths(const struct oci_strs *paths, struct err *e);

@@ -12,9 +12,11 @@
  *   probe signals                   the blocked, ignored and caught signals
  *   probe agent SOCKET ERRNO [N]    a seccomp agent: prints the state it gets and the call it answers, N times (1);
  *                                   ERRNO 0: let the call go on
+ *   probe keylabel                  the security label of the session keyring
  *   probe forks N                   fork N children that wait; prints how many there are, then ends them */
 
 #include <errno.h>
+#include <linux/keyctl.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
@@ -168,6 +170,17 @@ static int cmd_signals(char **args)
 	return 0;
 }
 
+static int cmd_keylabel(char **args)
+{
+	char label[256] = "";
+
+	(void)args;
+	if (syscall(SYS_keyctl, KEYCTL_GET_SECURITY, KEY_SPEC_SESSION_KEYRING, label, sizeof label - 1) < 0)
+		return fail("keyctl");
+	puts(label);
+	return 0;
+}
+
 static int cmd_forks(char **args)
 {
 	int wanted = *args ? atoi(*args) : 0, n = 0;
@@ -268,7 +281,7 @@ int main(int argc, char **argv)
 	} commands[] = {
 		{ "sched", cmd_sched },	  { "ioprio", cmd_ioprio }, { "mempolicy", cmd_mempolicy }, { "call", cmd_call },
 		{ "call32", cmd_call32 }, { "eat", cmd_eat },	    { "signals", cmd_signals },	    { "forks", cmd_forks },
-		{ "agent", cmd_agent },
+		{ "agent", cmd_agent },	  { "keylabel", cmd_keylabel },
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)

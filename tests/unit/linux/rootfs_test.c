@@ -183,7 +183,7 @@ static void container(void)
 	}
 	struct oci_strs ro = { readonly, ARRAY_SIZE(readonly) - 1 }, mask = { masked, ARRAY_SIZE(masked) - 1 };
 	OK(readonly_paths(&ro, &e));
-	OK(mask_paths(&mask, &e));
+	OK(mask_paths(&mask, NULL, &e));
 	OK(rootfs_readonly(&e));
 }
 
@@ -464,7 +464,7 @@ static void false_null(void)
 	mkdirat(root, "dev", 0755);
 	CHECK_INT(symlinkat("/hidden/file", root, "dev/null"), 0);
 	OK(rootfs_pivot(root, false, &e));
-	CHECK(mask_paths(&mask, &e) < 0);
+	CHECK(mask_paths(&mask, NULL, &e) < 0);
 	CHECK_STR(e.text, "mask /hidden/file: /dev/null is not the null device");
 }
 
