@@ -21,7 +21,7 @@ group() {
 			strace jq bats curl libyajl2 libmnl0 libseccomp2 keyutils libcap2-bin uidmap bsdextrautils \
 			iproute2 iputils-ping ethtool nftables iptables passt slirp4netns fuse3 fuse-overlayfs aardvark-dns netavark \
 			crun runc containerd containernetworking-plugins conmon catatonit podman buildah skopeo \
-			apparmor selinux-utils policycoreutils checkpolicy semodule-utils selinux-policy-default ;;
+			apparmor checkpolicy ;; # no SELinux policy: the tests load one of their own, and only where there is none
 	vm-trixie | vm-bookworm) group vm-guest ;;
 	fuzz)     echo clang llvm ;;
 	sanitize) echo libasan8 libubsan1 ;;

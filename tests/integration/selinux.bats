@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SELinux, enforcing, with the policy of tests/lsm/vzrun-test.selinux.  A policy cannot be unloaded: it is loaded only
-# where the kernel has SELinux and no policy yet, a guest booted with security=selinux whose init loads none.  What a
+# where the kernel has SELinux and no policy yet, a guest without policy packages booted with security=selinux.  What a
 # host without it says: scheduler.bats.
 
 load ../lib/helpers
