@@ -22,7 +22,7 @@ static void set_caps(struct oci_capabilities *caps)
 		.set = true,
 	};
 
-	*caps = (struct oci_capabilities){ .bounding = few, .effective = few, .permitted = few, .ambient = few };
+	*caps = (struct oci_capabilities){ .bounding = few, .effective = few, .permitted = few };
 }
 
 /* devpts: group 5 has no place in a map of one id.  sysfs: only who owns the network namespace may mount it. */

@@ -68,6 +68,21 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	return err_ret(e);
 }
 
+int err_hint(struct err *e, const char *fmt, ...)
+{
+	char words[ERR_TEXT_MAX / 2];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(words, sizeof words, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof words || e->len + (size_t)n + sizeof " ()" > sizeof e->text)
+		return err_ret(e);
+	e->len = (uint16_t)(e->len + snprintf(e->text + e->len, sizeof e->text - e->len, " (%s)", words));
+	return err_ret(e);
+}
+
 char *err_format(const struct err *e, char *buf, size_t size)
 {
 	const char *why = e->kind == ERR_KERNEL && e->num > 0 ? strerrordesc_np(e->num) : NULL;

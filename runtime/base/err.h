@@ -53,6 +53,9 @@ int err_set(struct err *e, enum err_kind kind, int num, const char *fmt, ...)
 /* Put "<words>: " before the text.  Returns what err_set() returned. */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Put " (<words>)" behind the text: what the user can do about it.  Left out where there is no room. */
+int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* The number that err_set() returned for this error. */
 int err_ret(const struct err *e);
 
@@ -69,5 +72,6 @@ const char *err_kind_name(enum err_kind kind);
 /* The analyzer looks at one file at a time: tell it that an error is below zero. */
 #define err_set(...) (err_set(__VA_ARGS__), -1)
 #define err_wrap(...) (err_wrap(__VA_ARGS__), -1)
+#define err_hint(...) (err_hint(__VA_ARGS__), -1)
 #define err_ret(e) (err_ret(e), -1)
 #endif

@@ -2,6 +2,7 @@
 #include "runtime/base/proc.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -314,4 +316,66 @@ const char *proc_status_text(int status, char *buf, size_t size)
 	if (WCOREDUMP(status) && strlen(buf) + sizeof " (core dumped)" <= size)
 		strcat(buf, " (core dumped)");
 	return buf;
+}
+
+/* ---- who we are, who is there ---- */
+
+/* The map of the initial user namespace is the whole range onto itself. */
+bool proc_in_userns(void)
+{
+	cleanup_str struct str text = { 0 };
+	unsigned inside, outside, count;
+	struct err ignored;
+
+	if (fs_read(AT_FDCWD, "/proc/self/uid_map", 65536, &text, &ignored) < 0)
+		return false;
+	return sscanf(str_cstr(&text), "%u %u %u", &inside, &outside, &count) != 3 || inside != 0 || outside != 0 ||
+	       count != UINT_MAX;
+}
+
+bool proc_is_rootless(enum proc_rootless how)
+{
+	if (how != PROC_ROOTLESS_AUTO)
+		return how == PROC_ROOTLESS_TRUE;
+	return geteuid() != 0 || proc_in_userns();
+}
+
+static bool is_in_namespace(const char *pid, const struct stat *ns)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%.20s/ns/pid", pid);
+	return stat(path, &st) == 0 && st.st_dev == ns->st_dev && st.st_ino == ns->st_ino;
+}
+
+ssize_t proc_list_namespace(pid_t pid, pid_t **ret, struct err *e)
+{
+	cleanup_dir DIR *dir = opendir("/proc");
+	size_t n = 0, cap = 0;
+	pid_t *v = NULL;
+	struct dirent *d;
+	struct stat ns;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
+	if (!dir || stat(path, &ns) < 0)
+		return err_sys(e, "processes of the container");
+	while ((d = readdir(dir))) {
+		if (!isdigit((unsigned char)d->d_name[0]) || !is_in_namespace(d->d_name, &ns))
+			continue;
+		if (n == cap) {
+			pid_t *more = reallocarray(v, cap + 64, sizeof *v);
+
+			if (!more) {
+				free(v);
+				return err_oom(e);
+			}
+			v = more;
+			cap += 64;
+		}
+		v[n++] = (pid_t)strtol(d->d_name, NULL, 10);
+	}
+	*ret = v;
+	return (ssize_t)n;
 }

@@ -21,6 +21,18 @@ int proc_exit_status(pid_t pid, uint64_t start, int *ret_status);
 /* A pidfd of the process that had this pid at that start time; -ESRCH when it is gone, reused or a zombie. */
 int proc_open(pid_t pid, uint64_t start, struct err *e);
 
+/* Whether the kernel may refuse us what it grants to root: --rootless=auto asks for the truth. */
+enum proc_rootless { PROC_ROOTLESS_AUTO, PROC_ROOTLESS_TRUE, PROC_ROOTLESS_FALSE };
+
+/* In a user namespace that is not the initial one. */
+bool proc_in_userns(void);
+
+/* A plain user, or root of a user namespace.  To be asked after a refusal only: it reads a file. */
+bool proc_is_rootless(enum proc_rootless how);
+
+/* All processes of the pid namespace of `pid` that we can see.  Returns how many, with *ret from malloc. */
+ssize_t proc_list_namespace(pid_t pid, pid_t **ret, struct err *e);
+
 /* Run a program to its end: a hook, newuidmap, ps.
  *
  * It is started by vfork-like posix_spawn semantics with all descriptors but 0-2 closed, default signals and an

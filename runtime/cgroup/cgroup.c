@@ -51,6 +51,24 @@ int cg_dir_fd(struct cg_dir *d)
 	return d->fd;
 }
 
+void cg_learn_mode(struct cgroup *cg)
+{
+	bool v1 = false, v2 = false;
+
+	for (size_t i = 0; i < cg->n; i++)
+		*(cg->dirs[i].v2 ? &v2 : &v1) = true;
+	cg->mode = v1 ? (v2 ? CG_HYBRID : CG_V1) : (v2 ? CG_V2 : CG_NONE);
+}
+
+const char *cg_remedy(enum cg_mode mode)
+{
+	if (mode != CG_V2)
+		return "cgroup v1 is not delegated to users: root has to make a cgroup and give it away, or leave "
+		       "/linux/cgroupsPath and limits out";
+	return "with systemd: --systemd-cgroup in a session (loginctl enable-linger), or start vzrun by systemd-run --user "
+	       "--scope -p Delegate=yes; or leave /linux/cgroupsPath and limits out";
+}
+
 /* What the planner asks of a host: which controller is offered by which kind of hierarchy. */
 struct cg_host cg_as_host(const struct cgroup *cg)
 {
@@ -93,16 +111,25 @@ static struct cgroup *cgroup_new(const struct cg_driver *driver, size_t n, struc
 	return cg;
 }
 
+static bool may_write(const struct cg_mount *m, const char *path, struct arena *a)
+{
+	const char *dir = arena_printf(a, "%s%s", m->dir, path);
+
+	return dir && faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) == 0;
+}
+
 /* Below which cgroup a relative path starts.  v1: our own cgroup of each controller.  v2: our own cgroup's parent,
- * because a cgroup with processes (ours) cannot hand controllers to children. */
+ * because a cgroup with processes (ours) cannot hand controllers to children; but where only our own was delegated to
+ * us, a container without controllers is better than none. */
 static const char *base_of(const struct cg_mount *m, struct arena *a)
 {
-	const char *slash;
+	const char *slash, *parent;
 
 	if (!m->v2)
 		return m->own_path;
 	slash = strrchr(m->own_path, '/');
-	return slash ? arena_strndup(a, m->own_path, (size_t)(slash - m->own_path)) : "/";
+	parent = slash ? arena_strndup(a, m->own_path, (size_t)(slash - m->own_path)) : "/";
+	return parent && !may_write(m, parent, a) && may_write(m, m->own_path, a) ? m->own_path : parent;
 }
 
 /* ".." never leaves the mount: the path is cleaned as an absolute one before it is put below it. */
@@ -147,8 +174,10 @@ int cgroup_choose(const struct cg_host *host, const struct cgroup_options *o, st
 	cg = cgroup_new(driver, host->n, a, e);
 	if (!cg)
 		return err_ret(e);
-	cg->mode = none ? CG_NONE : host->mode;
+	cg->mode = cg->host_mode = none ? CG_NONE : host->mode;
 	cg->resources = o->resources;
+	cg->rootless = o->rootless;
+	cg->named = o->driver == CG_DRIVER_FS && o->path && *o->path;
 	if (o->driver == CG_DRIVER_SYSTEMD) {
 		*ret = cg; /* closed by the caller, connection and all, also after an error */
 		return systemd_choose(cg, host, o, e);
@@ -192,29 +221,26 @@ int cgroup_reopen(const struct cg_saved_list *saved, enum cg_driver_kind kind, s
 {
 	const struct cg_driver *driver = driver_of(kind, e);
 	struct cgroup *cg = driver ? cgroup_new(driver, saved->n, a, e) : NULL;
-	bool v1 = false, v2 = false;
 
 	if (!cg)
 		return err_ret(e);
 	for (size_t i = 0; i < saved->n; i++) {
-		if (!saved->v[i].dir || !saved->v[i].controllers || saved->v[i].dir[0] != '/')
-			return err_set(e, ERR_STATE, 0, "state: cgroups: entry %zu is damaged", i);
-		*(saved->v[i].v2 ? &v2 : &v1) = true;
-	}
-	cg->mode = v1 ? (v2 ? CG_HYBRID : CG_V1) : (v2 ? CG_V2 : CG_NONE);
-	for (size_t i = 0; i < saved->n; i++) {
 		const struct cg_saved *s = &saved->v[i];
-		const char *mount = mount_of(s->dir, cg->mode, a);
 
-		if (!mount)
-			return err_oom(e);
-		cg->dirs[cg->n++] = (struct cg_dir){ .mount = mount,
-						     .controllers = s->controllers,
+		if (!s->dir || !s->controllers || s->dir[0] != '/')
+			return err_set(e, ERR_STATE, 0, "state: cgroups: entry %zu is damaged", i);
+		cg->dirs[cg->n++] = (struct cg_dir){ .controllers = s->controllers,
 						     .dir = s->dir,
 						     .v2 = s->v2,
 						     .made = s->made,
 						     .fd = -1,
 						     .procs_fd = -1 };
+	}
+	cg_learn_mode(cg);
+	for (size_t i = 0; i < cg->n; i++) {
+		cg->dirs[i].mount = mount_of(cg->dirs[i].dir, cg->mode, a);
+		if (!cg->dirs[i].mount)
+			return err_oom(e);
 	}
 	*ret = cg;
 	return 0;
@@ -267,6 +293,11 @@ void cgroup_close(struct cgroup **cg)
 int cgroup_make(struct cgroup *cg, struct err *e)
 {
 	return cg->driver->make(cg, e);
+}
+
+bool cgroup_is_none(const struct cgroup *cg)
+{
+	return cg->n == 0;
 }
 
 int cgroup_remove(struct cgroup *cg, struct err *e)
@@ -524,8 +555,14 @@ int cgroup_delegate(const struct cgroup *cg, uid_t uid, struct err *e)
 
 	if (!d || cg->mode != CG_V2)
 		return 0;
-	if (cg_dir_fd(d) < 0 || fchown(d->fd, uid, (gid_t)-1) < 0)
+	if (cg_dir_fd(d) < 0)
+		return err_sys(e, "cgroup %s", d->dir);
+	if (fchown(d->fd, uid, (gid_t)-1) < 0) {
+		/* Not ours to give to another user: the container's root then only looks at it. */
+		if (errno == EPERM && proc_is_rootless(cg->rootless))
+			return 0;
 		return err_sys(e, "hand over cgroup %s", d->dir);
+	}
 	cg_read_text(AT_FDCWD, "/sys/kernel/cgroup/delegate", list, sizeof list);
 	for (char *name = strsep(&rest, "\n"); name; name = strsep(&rest, "\n")) {
 		/* ENOENT: a controller that is not enabled here */

@@ -16,6 +16,7 @@
 #include "oci/state.h" /* struct cg_saved: directories as kept in the state */
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/proc.h"
 
 enum cg_mode { CG_V1, CG_HYBRID, CG_V2, CG_NONE }; /* NONE: no cgroups, or --cgroup-manager=disabled */
 enum cg_driver_kind { CG_DRIVER_FS, CG_DRIVER_SYSTEMD, CG_DRIVER_DISABLED };
@@ -44,6 +45,7 @@ struct cgroup_options {
 	const char *id;
 	const char *path;        /* linux.cgroupsPath or NULL */
 	enum cg_driver_kind driver;
+	enum proc_rootless rootless;
 	const struct oci_resources *resources; /* may be NULL: which controllers are needed */
 	const struct oci_map *annotations;     /* for systemd: properties of the unit; may be NULL */
 };
@@ -62,8 +64,12 @@ void cgroup_close(struct cgroup **cg);
 
 /* Refuse a cgroup that exists with processes ("container's cgroup is not empty: N process(es) found") or frozen
  * ("container's cgroup unexpectedly frozen"), then make the directories (and enable controllers on v2, copy cpuset from
- * the parents on v1).  A failure removes what this call made. */
+ * the parents on v1).  A failure removes what this call made.
+ *
+ * Who is not root (--rootless) may be refused a directory.  Where the document names none, the container does without
+ * that hierarchy; limits that would need it are an error of cgroup_apply(). */
 int cgroup_make(struct cgroup *cg, struct err *e);
+bool cgroup_is_none(const struct cgroup *cg);                     /* nothing was allowed, or there is nothing on this host */
 
 /* Write limits (all of the planner's rows) and the device program.  With systemd only the program: it is told the
  * limits when the unit starts. */

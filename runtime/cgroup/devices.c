@@ -390,19 +390,8 @@ static int load_with_room(const struct bpf_insn *insns, size_t n)
 	return fd;
 }
 
-/* In a user namespace of our own the kernel refuses the program, and device nodes do not work there anyway. */
-bool cg_in_user_namespace(void)
-{
-	char map[128];
-	unsigned long long inside, outside, count;
-
-	if (!cg_read_text(AT_FDCWD, "/proc/self/uid_map", map, sizeof map))
-		return false;
-	return sscanf(map, "%llu %llu %llu", &inside, &outside, &count) == 3 &&
-	       !(inside == 0 && outside == 0 && count == UINT32_MAX);
-}
-
-int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, struct err *e)
+/* Where we are not root the kernel refuses the program, and device nodes cannot be made there anyway. */
+int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, enum proc_rootless rootless, struct err *e)
 {
 	cleanup_arena struct arena a = { 0 };
 	union bpf_attr attr = { 0 };
@@ -413,8 +402,8 @@ int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, struc
 	if (r < 0)
 		return r;
 	cleanup_fd int fd = load_with_room(insns, n);
-	if (fd < 0 && errno == EPERM && cg_in_user_namespace()) {
-		log_debug("devices: no program in a user namespace");
+	if (fd < 0 && errno == EPERM && proc_is_rootless(rootless)) {
+		log_debug("devices: no program without root");
 		return 0;
 	}
 	if (fd < 0)

@@ -39,6 +39,16 @@ static int refuse_used(struct cg_dir *d, struct err *e)
 	return frozen ? err_set(e, ERR_STATE, 0, "container's cgroup unexpectedly frozen") : 0;
 }
 
+/* Keeps errno: why it could not be made. */
+static bool is_dir_there(const char *path)
+{
+	int num = errno;
+	bool there = faccessat(AT_FDCWD, path, F_OK, 0) == 0;
+
+	errno = num;
+	return there;
+}
+
 /* mkdir -p; remembers the topmost parent that was not there. */
 static int make_parents(struct cgroup *cg, struct cg_dir *d, struct err *e)
 {
@@ -53,7 +63,7 @@ static int make_parents(struct cgroup *cg, struct cg_dir *d, struct err *e)
 		*p = '\0';
 		if (mkdir(path, 0755) == 0 && !d->made_top)
 			d->made_top = arena_strdup(cg->arena, path);
-		else if (errno != EEXIST && faccessat(AT_FDCWD, path, F_OK, 0) < 0)
+		else if (errno != EEXIST && !is_dir_there(path))
 			return err_sys(e, "make cgroup %s", path);
 		*p = '/';
 	}
@@ -106,31 +116,6 @@ static int cpuset_fill(struct cg_dir *d, struct err *e)
 	return cpuset_fill_from(d, strlen(d->mount), e);
 }
 
-static int make_one(struct cgroup *cg, struct cg_dir *d, struct err *e)
-{
-	int r = mkdir(d->dir, 0755);
-
-	if (r < 0 && errno == ENOENT) {
-		r = make_parents(cg, d, e);
-		if (r < 0)
-			return r;
-		r = mkdir(d->dir, 0755);
-	}
-	if (r < 0 && errno == EEXIST) {
-		d->made = false;
-		r = refuse_used(d, e);
-		if (r < 0)
-			return r;
-	} else if (r < 0) {
-		return err_sys(e, "make cgroup %s", d->dir);
-	} else {
-		d->made = true;
-	}
-	if (cg_dir_fd(d) < 0)
-		return err_sys(e, "cgroup %s", d->dir);
-	return !d->v2 && cg_list_has(d->controllers, "cpuset") ? cpuset_fill(d, e) : 0;
-}
-
 /* The parents that make_parents() made, from below; known only to who made them. */
 static void unmake_parents(const struct cg_dir *d)
 {
@@ -147,6 +132,34 @@ static void unmake_parents(const struct cg_dir *d)
 	}
 }
 
+static int make_one(struct cgroup *cg, struct cg_dir *d, struct err *e)
+{
+	int r = mkdir(d->dir, 0755);
+
+	if (r < 0 && errno == ENOENT) {
+		r = make_parents(cg, d, e);
+		if (r < 0)
+			return r;
+		r = mkdir(d->dir, 0755);
+	}
+	if (r < 0 && errno == EEXIST) {
+		d->made = false;
+		r = refuse_used(d, e);
+		if (r < 0)
+			return r;
+	} else if (r < 0) {
+		r = err_sys(e, "make cgroup %s", d->dir);
+		unmake_parents(d);
+		d->made = false;
+		return r;
+	} else {
+		d->made = true;
+	}
+	if (cg_dir_fd(d) < 0)
+		return err_sys(e, "cgroup %s", d->dir);
+	return !d->v2 && cg_list_has(d->controllers, "cpuset") ? cpuset_fill(d, e) : 0;
+}
+
 /* Only what this call made: d->made of a directory that was not reached yet says what will be. */
 static void unmake(struct cg_dir *d)
 {
@@ -157,22 +170,52 @@ static void unmake(struct cg_dir *d)
 	unmake_parents(d);
 }
 
+static bool is_refusal(int num)
+{
+	return num == EACCES || num == EPERM || num == EROFS;
+}
+
+/* A read-only file system is the word of whoever set this place up, also to root. */
+static bool can_do_without(const struct cgroup *cg, const struct err *e)
+{
+	return !cg->named && is_refusal(e->num) &&
+	       (proc_is_rootless(cg->rootless) || (e->num == EROFS && cg->rootless == PROC_ROOTLESS_AUTO));
+}
+
+static void drop(struct cgroup *cg, size_t i)
+{
+	log_debug("cgroup %s may not be made: the container does without", cg->dirs[i].dir);
+	cg->refused = true;
+	cg->n--;
+	memmove(&cg->dirs[i], &cg->dirs[i + 1], (cg->n - i) * sizeof cg->dirs[i]);
+	cg_learn_mode(cg);
+}
+
+static int make_failed(struct cgroup *cg, size_t n, struct err *e)
+{
+	for (size_t j = 0; j < n; j++)
+		unmake(&cg->dirs[j]);
+	/* Whatever else is to be undone may need descriptors. */
+	for (size_t j = 0; j < cg->n; j++)
+		fd_close(&cg->dirs[j].fd);
+	return is_refusal(e->num) ? err_hint(e, "%s", cg_remedy(cg->host_mode)) : err_ret(e);
+}
+
 int cg_make_dirs(struct cgroup *cg, bool enable, struct err *e)
 {
-	for (size_t i = 0; i < cg->n; i++) {
+	for (size_t i = 0; i < cg->n;) {
 		struct cg_dir *d = &cg->dirs[i];
 		int r = make_one(cg, d, e);
 
 		if (r == 0 && d->v2 && enable)
 			r = cg_v2_enable(cg, d, e);
-		if (r < 0) {
-			for (size_t j = 0; j <= i; j++)
-				unmake(&cg->dirs[j]);
-			/* Whatever else is to be undone may need descriptors. */
-			for (size_t j = 0; j < cg->n; j++)
-				fd_close(&cg->dirs[j].fd);
-			return r;
+		if (r < 0 && !d->made && can_do_without(cg, e)) {
+			drop(cg, i);
+			continue;
 		}
+		if (r < 0)
+			return make_failed(cg, i + 1, e);
+		i++;
 	}
 	return 0;
 }
@@ -198,6 +241,9 @@ static int fs_attach(const struct cgroup *cg, bool cloned_into_v2, struct err *e
 			continue;
 		if (errno == EINVAL && cg_list_has(d->controllers, "cpu"))
 			return err_sys(e, "enter cgroup %s (a real-time process needs cpu.realtimeRuntime)", d->dir);
+		if (errno == EACCES && d->v2)
+			return err_sys(e, "enter cgroup %s (a process moves only inside of what is delegated to its user: "
+				       "systemd-run --user --scope vzrun ...)", d->dir);
 		return err_sys(e, "enter cgroup %s", d->dir);
 	}
 	return 0;
@@ -242,6 +288,16 @@ static bool was_forgotten(struct cg_dir *d, const struct cg_write *w)
 	       cg_read_u64(d->fd, w->file, &v) && v > (uint64_t)INT64_MAX - 65536;
 }
 
+static int no_file(const struct cgroup *cg, const struct cg_dir *d, const struct cg_write *w, struct err *e)
+{
+	err_set(e, ERR_UNSUPPORTED, 0, "%s: there is no %s in this cgroup", w->pointer, w->file);
+	if (!d->v2 || cg_v2_enabled(d->fd, w->controller))
+		return err_ret(e);
+	if (proc_is_rootless(cg->rootless))
+		return err_hint(e, "the %s controller is not delegated: %s", w->controller, cg_remedy(cg->host_mode));
+	return err_hint(e, "the %s controller cannot be enabled: %s has processes, or a parent of it", w->controller, d->dir);
+}
+
 static int write_row(struct cgroup *cg, const struct cg_write *w, struct open_file *f, struct err *e)
 {
 	struct cg_dir *d = strcmp(w->controller, "cgroup") == 0 ? cg_find_v2(cg) : cg_find(cg, w->controller);
@@ -259,7 +315,7 @@ static int write_row(struct cgroup *cg, const struct cg_write *w, struct open_fi
 		return 0;
 	}
 	if (e->num == ENOENT)
-		return err_set(e, ERR_UNSUPPORTED, 0, "%s: there is no %s in this cgroup", w->pointer, w->file);
+		return no_file(cg, d, w, e);
 	return err_wrap(e, "%s: value '%s'", w->pointer, w->value);
 }
 

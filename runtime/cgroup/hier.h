@@ -38,8 +38,11 @@ struct cg_driver {
 
 struct cgroup {
 	const struct cg_driver *driver;
-	enum cg_mode mode;
+	enum cg_mode mode, host_mode;
 	const struct oci_resources *resources;
+	enum proc_rootless rootless;
+	bool named;              /* by the document's cgroupsPath: it is there or nowhere */
+	bool refused;            /* some directory was not allowed: the container does without */
 	struct cg_dir *dirs;
 	size_t n;
 	struct cg_unit *unit;       /* systemd.h; NULL: cgroupfs */
@@ -103,13 +106,16 @@ int cg_swap_check(struct cg_planner *p, struct opt_i64 *ret_limit, struct opt_i6
 
 /* devices.c */
 int cg_devices_plan_v1(struct cg_planner *p);
-int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, struct err *e);
+int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, enum proc_rootless rootless,
+		      struct err *e);
 
 /* cgroup.c */
 bool cg_list_has(const char *list, const char *word); /* "cpu,cpuacct" has "cpu" */
 struct cg_dir *cg_find(const struct cgroup *cg, const char *controller);
 struct cg_dir *cg_find_v2(const struct cgroup *cg);
 int cg_dir_fd(struct cg_dir *d); /* the descriptor or -1 and errno */
+void cg_learn_mode(struct cgroup *cg); /* from the directories that there are */
+const char *cg_remedy(enum cg_mode mode); /* how to get a cgroup that one may write */
 struct cg_host cg_as_host(const struct cgroup *cg);
 
 /* driver_fs.c */
@@ -129,4 +135,5 @@ bool cg_read_u64(int dirfd, const char *file, uint64_t *ret);           /* "max"
 bool cg_read_key(int dirfd, const char *file, const char *key, uint64_t *ret);
 
 /* v2.c: let the container's cgroup have its controllers */
+bool cg_v2_enabled(int fd, const char *controller); /* in this directory */
 int cg_v2_enable(struct cgroup *cg, struct cg_dir *d, struct err *e);

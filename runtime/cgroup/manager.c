@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/base/fs.h"
+#include "runtime/base/proc.h"
 #include "runtime/cgroup/hier.h"
 #include "runtime/cgroup/systemd.h"
 
@@ -23,7 +24,7 @@ bool manager_is_user(void)
 
 	if (geteuid() != 0)
 		return true;
-	return cg_in_user_namespace() && !(stat(SYSTEM_PRIVATE, &st) == 0 && st.st_uid == 0);
+	return proc_in_userns() && !(stat(SYSTEM_PRIVATE, &st) == 0 && st.st_uid == 0);
 }
 
 /* Our uid as the host knows it, which its directories are named after. */

@@ -121,7 +121,9 @@ struct cg_write *cg_row(struct cg_planner *p, const char *field, const char *fil
 	n = vsnprintf(value, sizeof value, fmt, ap);
 	va_end(ap);
 	if (p->e->kind == ERR_NONE && p->missing)
-		cg_refuse(p, field, "this host has no %s controller", p->controller);
+		cg_refuse(p, field, p->now->refused ? "limits need a cgroup with the %s controller, which may not be made here"
+					       : "this host has no %s controller",
+			  p->controller);
 	if (p->e->kind == ERR_NONE && n >= (int)sizeof value)
 		err_set(p->e, ERR_CONFIG, 0, "/linux/resources/%s: value is too long", field);
 	pointer = arena_printf(p->arena, "/linux/resources/%s", field);
@@ -249,8 +251,8 @@ static int check_usage(struct cg_planner *p)
 
 /* ---- unified ---- */
 
-static int unified_key(const struct cg_host *host, const char *key, const char **ret_controller, struct arena *a,
-		       struct err *e)
+static int unified_key(const struct cg_planner *p, const struct cg_host *host, const char *key,
+		       const char **ret_controller, struct err *e)
 {
 	static const char *const no_limits[] = { "cgroup.procs", "cgroup.threads", "cgroup.kill" };
 	const char *dot = strchr(key, '.');
@@ -261,7 +263,7 @@ static int unified_key(const struct cg_host *host, const char *key, const char *
 	for (size_t i = 0; i < ARRAY_SIZE(no_limits); i++)
 		if (strcmp(key, no_limits[i]) == 0)
 			return err_set(e, ERR_CONFIG, 0, "/linux/resources/unified/%s: not a limit", key);
-	*ret_controller = arena_strndup(a, key, (size_t)(dot - key));
+	*ret_controller = arena_strndup(p->arena, key, (size_t)(dot - key));
 	if (!*ret_controller)
 		return err_oom(e);
 	for (size_t i = 0; i < host->n; i++) {
@@ -272,7 +274,8 @@ static int unified_key(const struct cg_host *host, const char *key, const char *
 			return 0;
 	}
 	if (!v2)
-		return err_set(e, ERR_UNSUPPORTED, 0, "/linux/resources/unified/%s: this host has no cgroup v2", key);
+		return err_set(e, ERR_UNSUPPORTED, 0, "/linux/resources/unified/%s: %s", key,
+			       p->now->refused ? "needs a cgroup, which may not be made here" : "this host has no cgroup v2");
 	return err_set(e, ERR_UNSUPPORTED, 0, "/linux/resources/unified/%s: cgroup v2 of this host has no %s controller",
 		       key, *ret_controller);
 }
@@ -283,7 +286,7 @@ static int plan_unified(struct cg_planner *p, const struct cg_host *host)
 	for (size_t i = 0; i < p->r->unified.n; i++) {
 		const struct oci_pair *u = &p->r->unified.v[i];
 		char *field = arena_printf(p->arena, "unified/%s", u->key);
-		int r = unified_key(host, u->key, &p->controller, p->arena, p->e);
+		int r = unified_key(p, host, u->key, &p->controller, p->e);
 
 		if (r < 0)
 			return r;

@@ -37,6 +37,7 @@ struct cg_current { /* what the planner must know of the present values: order o
 	struct opt_i64 memory_usage;              /* memory.checkBeforeUpdate */
 	bool has_bfq_weight;                      /* io.bfq.weight / blkio.bfq.weight exist */
 	bool has_blkio_weight;                    /* v1 blkio.weight (CFQ kernels) */
+	bool refused;                             /* the host has more hierarchies, which we may not use */
 };
 
 int cg_plan(const struct cg_host *host, const struct oci_resources *r, const struct cg_current *current,

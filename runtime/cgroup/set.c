@@ -39,7 +39,7 @@ static int plan_new(const struct cgroup *cg, const struct oci_resources *r, stru
 		    struct err *e)
 {
 	struct cg_host host = cg_as_host(cg);
-	struct cg_current now = { 0 };
+	struct cg_current now = { .refused = cg->refused };
 
 	look_for_weights(cg, r, &now);
 	return cg_plan(&host, r, &now, ret, a, e);
@@ -55,14 +55,18 @@ int cgroup_apply(struct cgroup *cg, const struct oci_resources *resources, struc
 	struct cg_plan plan = { 0 };
 	int rc = 0;
 
-	if (cg->driver == &cg_driver_disabled)
-		r.devices = none.devices; /* every document has some; the caller asked to be left alone */
+	/* Every document has some: whoever may not make a cgroup cannot make device nodes either, and who asked for no
+	 * cgroup, or has none, wants to be left alone. */
+	if (cg->driver == &cg_driver_disabled || (!d && !cg_find(cg, "devices") && (cg->refused || cg->mode == CG_NONE)))
+		r.devices = none.devices;
 	if (!cg->unit)
 		rc = plan_new(cg, &r, &plan, &a, e);
 	if (rc == 0)
 		rc = cg->driver->set(cg, &plan, e);
 	if (rc == 0 && d)
-		rc = cg_dir_fd(d) < 0 ? err_sys(e, "cgroup %s", d->dir) : cg_devices_attach(d->fd, &r.devices, e);
+		rc = cg_dir_fd(d) < 0 ? err_sys(e, "cgroup %s", d->dir) : cg_devices_attach(d->fd, &r.devices, cg->rootless, e);
+	if (rc < 0 && cg->refused)
+		return err_hint(e, "%s", cg_remedy(cg->host_mode));
 	return rc;
 }
 

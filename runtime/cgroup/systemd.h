@@ -27,8 +27,6 @@ struct cg_unit {
 	bool started;
 };
 
-/* Inside a user namespace that is not the first one. */
-bool cg_in_user_namespace(void);
 
 bool manager_is_user(void);
 int manager_open(bool user, struct bus *ret, struct err *e);

@@ -260,7 +260,7 @@ static bool wanted(const struct cgroup *cg, const char *controller)
 	       (strcmp(controller, "io") == 0 && r->block_io) || (strncmp(controller, "cpu", 3) == 0 && r->cpu);
 }
 
-static bool enabled(int fd, const char *controller)
+bool cg_v2_enabled(int fd, const char *controller)
 {
 	char list[1024];
 
@@ -330,7 +330,7 @@ int cg_v2_enable(struct cgroup *cg, struct cg_dir *d, struct err *e)
 
 	for (const char *p = next_wanted(cg, d->controllers, word, sizeof word); p && !missing;
 	     p = next_wanted(cg, p, word, sizeof word))
-		missing = !enabled(d->fd, word);
+		missing = !cg_v2_enabled(d->fd, word);
 	if (!missing)
 		return 0;
 	for (size_t len = strlen(d->mount); d->dir[len] == '/'; len += 1 + strcspn(d->dir + len + 1, "/")) {

@@ -11,6 +11,7 @@ extern const struct command cmd_create, cmd_start, cmd_run, cmd_exec, cmd_state,
 
 /* --cgroup-manager and --systemd-cgroup. */
 int cli_driver(const struct cli *c, enum cg_driver_kind *ret, struct err *e);
+int cli_rootless(const struct cli *c, enum proc_rootless *ret, struct err *e);
 
 /* Made absolute from where the command was started; in the arena. */
 int cli_absolute(struct cli *c, const char *path, const char **ret, struct err *e);

@@ -144,7 +144,7 @@ static int run_events(struct cli *c, struct err *e)
 	if (box.status == OCI_STOPPED || box.status == OCI_CREATING)
 		return err_set(e, ERR_STATE, 0, "container with id %s is not running", box.id);
 	if (!box.cg)
-		return err_set(e, ERR_UNSUPPORTED, 0, "the container has no cgroup (--cgroup-manager=disabled)");
+		return err_set(e, ERR_UNSUPPORTED, 0, "the container has no cgroup (--cgroup-manager=disabled, or none was allowed)");
 	return c->stats ? print_stats(&box, e) : follow(&box, interval, e);
 }
 

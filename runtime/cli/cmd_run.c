@@ -75,6 +75,8 @@ static int fill_options(struct cli *c, struct flow_options *o, struct err *e)
 	if (r == 0)
 		r = cli_driver(c, &o->driver, e);
 	if (r == 0)
+		r = cli_rootless(c, &o->rootless, e);
+	if (r == 0)
 		r = cli_absolute(c, c->bundle ? c->bundle : ".", &o->bundle, e);
 	if (r == 0)
 		r = cli_absolute(c, c->console_socket, &o->console_socket, e);

@@ -15,6 +15,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
+#include "runtime/base/proc.h"
 #include "runtime/base/sys.h"
 #include "runtime/cli/cli.h"
 #include "runtime/cli/self.h"
@@ -90,22 +91,9 @@ static void usual_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* The map of the initial user namespace is the whole range onto itself. */
-static bool in_user_namespace(void)
-{
-	cleanup_str struct str text = { 0 };
-	unsigned inside, outside, count;
-	struct err ignored;
-
-	if (fs_read(AT_FDCWD, "/proc/self/uid_map", 65536, &text, &ignored) < 0)
-		return false;
-	return sscanf(str_cstr(&text), "%u %u %u", &inside, &outside, &count) != 3 || inside != 0 || outside != 0 ||
-	       count != UINT_MAX;
-}
-
 static bool owns_run(void)
 {
-	return geteuid() == 0 && (str_eq(getenv("USER"), "root") || !in_user_namespace());
+	return geteuid() == 0 && (str_eq(getenv("USER"), "root") || !proc_in_userns());
 }
 
 /* runc's rule: a plain user, or root of a user namespace that does not call itself root, keeps state in its own runtime
@@ -172,12 +160,17 @@ static int open_log(const struct cli *c, struct err *e)
 	return r;
 }
 
-/* What it would switch off is decided by what the kernel allows; engines pass it all the same. */
-static int check_rootless(const char *word, struct err *e)
+int cli_rootless(const struct cli *c, enum proc_rootless *ret, struct err *e)
 {
-	if (!word || strcmp(word, "auto") == 0 || strcmp(word, "true") == 0 || strcmp(word, "false") == 0)
-		return 0;
-	return err_set(e, ERR_USAGE, 0, "--rootless: \"%s\" is none of true, false, auto", word);
+	if (!c->rootless || strcmp(c->rootless, "auto") == 0)
+		*ret = PROC_ROOTLESS_AUTO;
+	else if (strcmp(c->rootless, "true") == 0)
+		*ret = PROC_ROOTLESS_TRUE;
+	else if (strcmp(c->rootless, "false") == 0)
+		*ret = PROC_ROOTLESS_FALSE;
+	else
+		return err_set(e, ERR_USAGE, 0, "--rootless: \"%s\" is none of true, false, auto", c->rootless);
+	return 0;
 }
 
 static int print_help(const struct cli *c, struct err *e)
@@ -198,6 +191,7 @@ static int print_version(struct err *e)
 
 static int dispatch(struct cli *c, int argc, char **argv, struct err *e)
 {
+	enum proc_rootless rootless;
 	int r = cli_parse(c, argc, argv, e), logged;
 	struct err second = { 0 };
 
@@ -211,7 +205,7 @@ static int dispatch(struct cli *c, int argc, char **argv, struct err *e)
 		return print_version(e);
 	if (logged < 0)
 		return logged;
-	r = check_rootless(c->rootless, e);
+	r = cli_rootless(c, &rootless, e);
 	if (r == 0)
 		r = choose_root(c, e);
 	return r < 0 ? r : c->command->run(c, e);

@@ -248,7 +248,8 @@ int container_delete(const char *root, const char *id, bool force, struct err *e
 
 static int need_cgroup(const struct container *c, struct err *e)
 {
-	return c->cg ? 0 : err_set(e, ERR_UNSUPPORTED, 0, "the container has no cgroup (--cgroup-manager=disabled)");
+	return c->cg ? 0 : err_set(e, ERR_UNSUPPORTED, 0, "the container has no cgroup (--cgroup-manager=disabled, or "
+						"none was allowed when it was made: see ROOTLESS in vzrun(8))");
 }
 
 int container_pause(struct container *c, struct err *e)
@@ -267,8 +268,41 @@ int container_resume(struct container *c, struct err *e)
 	return cgroup_freeze(c->cg, false, e);
 }
 
+static int compare_pids(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Without a cgroup the pid namespace holds them together. */
+static int namespace_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e)
+{
+	pid_t *found = NULL;
+	ssize_t n;
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (c->status == OCI_STOPPED)
+		return 0;
+	n = proc_list_namespace((pid_t)c->state.pid, &found, e);
+	if (n < 0)
+		return (int)n;
+	if (n > 0) {
+		qsort(found, (size_t)n, sizeof *found, compare_pids);
+		*ret = arena_alloc_n(a, (size_t)n, sizeof **ret);
+	}
+	if (*ret)
+		memcpy(*ret, found, (size_t)n * sizeof *found);
+	*ret_n = *ret ? (size_t)n : 0;
+	free(found);
+	return n > 0 && !*ret ? err_oom(e) : 0;
+}
+
 int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e)
 {
+	if (!c->cg && c->state.private_pid_ns)
+		return namespace_pids(c, ret, ret_n, a, e);
 	if (need_cgroup(c, e) < 0)
 		return err_ret(e);
 	return cgroup_pids(c->cg, ret, ret_n, a, e);

@@ -21,6 +21,7 @@
 #include "oci/state.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/flow/store.h"
@@ -45,6 +46,7 @@ struct flow_options {
 	const char *config;        /* name of the document: "config.json", or a path */
 	const char *console_socket, *pidfd_socket, *pid_file; /* absolute paths */
 	enum cg_driver_kind driver;
+	enum proc_rootless rootless;
 	bool no_pivot, no_new_keyring, detach;
 	unsigned preserve_fds;     /* with those of LISTEN_FDS */
 	unsigned listen_fds;
@@ -102,6 +104,8 @@ struct flow {
 	int procfs;                        /* of this side, lazily: flow_procfs() */
 	pid_t pid;                         /* init, or exec's process */
 	int pidfd;
+	int oom_fd;                        /* our own oom_score_adj while init is to inherit it, or -1 */
+	int64_t oom_was;
 	int netns;                         /* of init, while devices that were given to it may have to come back */
 	pid_t middle;                      /* to be reaped after fork-inner */
 	int init_pidfd;                    /* exec: the container's init */
@@ -155,4 +159,5 @@ int flow_print_steps(struct str *ret);
 /* Conditions and helpers shared by the step files. */
 bool flow_has_userns(const struct flow *f);
 bool flow_new_mount_ns(const struct flow *f);
+bool flow_keeps_groups(const struct flow *f); /* the caller's additional groups, by annotation */
 const struct oci_linux *flow_linux(const struct flow *f); /* never NULL */

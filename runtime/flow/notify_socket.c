@@ -40,7 +40,8 @@ int notify_socket_prepare(struct flow *f, struct err *e)
 		return err_ret(e);
 	f->notify = true;
 	f->notify_dir = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	return f->notify_dir < 0 ? err_sys(e, "open_tree %s", STORE_NOTIFY) : 0;
+	/* As with the sources of mounts, init may where we may not. */
+	return f->notify_dir < 0 && errno != EPERM ? err_sys(e, "open_tree %s", STORE_NOTIFY) : 0;
 }
 
 int notify_socket_bind(struct flow *f, struct err *e)
@@ -55,14 +56,27 @@ int notify_socket_bind(struct flow *f, struct err *e)
 	return bind_in(f, dir, e);
 }
 
+/* The host had no right to clone it: by its path, which leads to the host's directory until the root is switched. */
+static int clone_own(struct flow *f, struct err *e)
+{
+	const char *dir = arena_printf(&f->arena, "%s/%s/%s", f->o->root, f->o->id, STORE_NOTIFY);
+
+	if (!dir)
+		return err_oom(e);
+	f->notify_dir = sys_open_tree(AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	return f->notify_dir < 0 ? err_sys(e, "open_tree %s", dir) : 0;
+}
+
 int notify_socket_attach(struct flow *f, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
 					       MOUNT_ATTR_NOEXEC };
 	cleanup_fd int target = -1;
 
-	if (f->notify_dir < 0)
+	if (!f->notify)
 		return 0;
+	if (f->notify_dir < 0 && clone_own(f, e) < 0)
+		return err_ret(e);
 	target = path_mkdir_all(f->root_fd, NOTIFY_INSIDE, 0755, e);
 	if (target < 0)
 		return target;

@@ -76,8 +76,10 @@ int step_cgroup_begin(struct flow *f, struct err *e)
 	if (f->command == FLOW_EXEC)
 		return reopen_cgroup(f, e);
 	r = cgroup_make(f->cg, e);
-	/* What was there before is known for certain only now. */
+	/* What was there before, and what we may have, is known for certain only now. */
 	f->state.cgroups = cgroup_saved(f->cg);
+	if (cgroup_is_none(f->cg))
+		f->state.cgroup_driver = "disabled";
 	f->join_cg = f->cg;
 	if (r < 0)
 		return r;
@@ -230,7 +232,7 @@ static int open_views(struct flow *f, struct err *e)
 		return 0;
 	for (size_t i = 0; i < f->n_views; i++) {
 		f->view_fds[i] = sys_open_tree(AT_FDCWD, f->views[i].host_dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-		if (f->view_fds[i] < 0)
+		if (f->view_fds[i] < 0 && errno != EPERM) /* as in open_sources() */
 			return err_sys(e, "open_tree %s", f->views[i].host_dir);
 	}
 	return 0;
@@ -256,6 +258,9 @@ static int open_sources(struct flow *f, struct err *e)
 		if (w->bind && !w->remount) {
 			r = mount_source(w, procfs, f->userns_fd, false, e);
 			f->sources[i] = r;
+			/* Without rights over our mount namespace nothing can be cloned here; init has one of its own. */
+			if (r == -EPERM)
+				r = 0;
 			if (r < 0)
 				return err_wrap(e, "/mounts/%zu: %s", i, w->target);
 		} else if (str_eq(w->fs, "cgroup") && !f->views && f->cg) {
@@ -342,6 +347,7 @@ static void become_init(struct flow *f, int sock)
 		fd_close(&f->procfs);
 	fd_close(&f->pidfd);
 	fd_close(&f->notify_fd);
+	fd_close(&f->oom_fd);
 	store_close(&f->dir); /* with the lock: it is the host side's */
 	if (f->o->signals >= 0)
 		close(f->o->signals); /* likewise; init never reads it */
@@ -509,13 +515,36 @@ int step_id_maps(struct flow *f, struct err *e)
 
 /* ---- what the host does to init ---- */
 
-int step_oom_score(struct flow *f, struct err *e)
+/* The files of a process that is not dumpable are root's.  Who is not writes the score to its own, lets init inherit it
+ * and takes it back; what is refused here is tried again by oom-score, whose error it is. */
+int step_oom_score_own(struct flow *f, struct err *e)
 {
 	int procfs = flow_procfs(f, e);
 
 	if (procfs < 0)
 		return procfs;
-	return oom_score_set(procfs, f->pid, f->process->oom_score_adj.v, e);
+	f->oom_fd = oom_score_lend(procfs, f->process->oom_score_adj.v, &f->oom_was);
+	return 0;
+}
+
+int step_oom_score(struct flow *f, struct err *e)
+{
+	int procfs, r;
+
+	if (f->oom_fd >= 0) {
+		r = oom_score_take_back(f->oom_fd, f->oom_was, e);
+		fd_close(&f->oom_fd);
+		return r;
+	}
+	procfs = flow_procfs(f, e);
+	if (procfs < 0)
+		return procfs;
+	r = oom_score_set(procfs, f->pid, f->process->oom_score_adj.v, e);
+	if (r < 0 && (e->num == EACCES || e->num == EPERM) && proc_is_rootless(f->o->rootless)) {
+		log_debug("oomScoreAdj %lld is left out: lowering it needs root", (long long)f->process->oom_score_adj.v);
+		return 0;
+	}
+	return r;
 }
 
 int step_rdt(struct flow *f, struct err *e)

@@ -192,21 +192,27 @@ int step_join_ns(struct flow *f, struct err *e)
 
 int step_unshare_user(struct flow *f, struct err *e)
 {
+	int r = ns_unshare(CLONE_NEWUSER, e);
+
 	(void)f;
-	return ns_unshare(CLONE_NEWUSER, e);
+	/* A plain user's host side may write our maps only while the files belong to that user.  Nobody but that user's own
+	 * processes can look at us: we are in no namespace of the container yet. */
+	if (r == 0 && getuid() != 0 && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+		return err_sys(e, "prctl(PR_SET_DUMPABLE)");
+	return r;
 }
 
 int step_become_root(struct flow *f, struct err *e)
 {
-	/* Denied where the maps came without privileges; there are no foreign groups to drop then. */
-	if (setgroups(0, NULL) < 0 && errno != EPERM)
+	/* Denied where the maps came without privileges.  Groups that are to be kept could not be had again. */
+	if (!flow_keeps_groups(f) && setgroups(0, NULL) < 0 && errno != EPERM)
 		return err_sys(e, "setgroups");
 	/* A joined namespace need not map 0. */
 	if (setresgid(0, 0, 0) < 0 && (errno != EINVAL || when_new_userns(f)))
 		return err_sys(e, "setresgid(0): is group 0 mapped in /linux/gidMappings?");
 	if (setresuid(0, 0, 0) < 0 && (errno != EINVAL || when_new_userns(f)))
 		return err_sys(e, "setresuid(0): is user 0 mapped in /linux/uidMappings?");
-	return 0;
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? err_sys(e, "prctl(PR_SET_DUMPABLE)") : 0;
 }
 
 int step_unshare_rest(struct flow *f, struct err *e)
@@ -317,9 +323,17 @@ static int mount_cgroup(struct flow *f, const struct mount_context *c, const str
 {
 	bool namespaced = (f->new_ns | f->join_ns) & CLONE_NEWCGROUP;
 	struct mount_view *views = arena_alloc_n(&f->arena, f->n_views, sizeof *views);
+	struct mount_wish masked = *w;
 
 	if (!views)
 		return err_oom(e);
+	/* Without a cgroup of its own the container sees none, and whatever /sys below this shows stays covered
+	 * (CVE-2023-25809). */
+	if (f->n_views == 0) {
+		masked.attr_set |= MOUNT_ATTR_RDONLY;
+		masked.attr_clr &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+		w = &masked;
+	}
 	for (size_t i = 0; i < f->n_views; i++)
 		views[i] = (struct mount_view){
 			.name = f->views[i].name,
@@ -334,7 +348,7 @@ static int mount_cgroup(struct flow *f, const struct mount_context *c, const str
 static bool needs_procfs(const struct flow *f)
 {
 	for (size_t i = 0; i < f->spec.mounts.n; i++)
-		if (f->wishes[i].idmap && !f->wishes[i].bind)
+		if (f->wishes[i].idmap && (!f->wishes[i].bind || f->sources[i] < 0))
 			return true;
 	return false;
 }
@@ -365,7 +379,7 @@ static int lock_source(struct flow *f, size_t i, struct err *e)
 	const struct mount_wish *w = &f->wishes[i];
 	int tree;
 
-	if (!flow_has_userns(f) || f->sources[i] < 0 || !w->rec || w->idmap)
+	if (!flow_has_userns(f) || !w->rec || w->idmap)
 		return 0;
 	tree = mount_source(w, -1, -1, true, e);
 	if (tree < 0)
@@ -375,25 +389,59 @@ static int lock_source(struct flow *f, size_t i, struct err *e)
 	return 0;
 }
 
+static int own_source(struct flow *f, const struct mount_context *c, size_t i, struct err *e)
+{
+	const struct mount_wish *w = &f->wishes[i];
+
+	f->sources[i] = mount_source(w, c->procfs, c->userns_fd, true, e);
+	if (f->sources[i] >= 0)
+		return 0;
+	if (e->num == EACCES)
+		return err_hint(e, "root of the container's user namespace cannot reach it: directories on the way need "
+				"o+x, or its user a mapping in /linux/uidMappings");
+	return err_ret(e);
+}
+
+/* What the host could not clone, all of it before the first mount could change what a path leads to. */
+static int clone_sources(struct flow *f, const struct mount_context *c, struct err *e)
+{
+	for (size_t i = 0; i < f->spec.mounts.n; i++) {
+		const struct mount_wish *w = &f->wishes[i];
+		int r;
+
+		if (!w->bind || w->remount)
+			continue;
+		r = f->sources[i] < 0 ? own_source(f, c, i, e) : lock_source(f, i, e);
+		if (r < 0)
+			return err_wrap(e, "/mounts/%zu: %s", i, w->target);
+	}
+	for (size_t i = 0; i < f->n_views; i++)
+		if (f->view_fds[i] < 0 && !(f->new_ns & CLONE_NEWCGROUP && !flow_has_userns(f)))
+			f->view_fds[i] = sys_open_tree(AT_FDCWD, f->views[i].host_dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return 0;
+}
+
 int step_mounts(struct flow *f, struct err *e)
 {
 	struct mount_context c;
+	int r;
 
 	if (needs_procfs(f) && flow_procfs(f, e) < 0)
 		return err_ret(e);
 	c = mount_context(f);
-
-	for (size_t i = 0; i < f->spec.mounts.n; i++) {
+	r = clone_sources(f, &c, e);
+	for (size_t i = 0; i < f->spec.mounts.n && r >= 0; i++) {
 		const struct mount_wish *w = &f->wishes[i];
-		int r = lock_source(f, i, e);
 
-		if (r == 0 && str_eq(w->fs, "cgroup"))
+		if (str_eq(w->fs, "cgroup"))
 			r = mount_cgroup(f, &c, w, e);
-		else if (r == 0)
+		else
 			r = mount_attach(&c, w, fd_take(&f->sources[i]), e);
 		if (r < 0)
-			return err_wrap(e, "/mounts/%zu: %s", i, w->target);
+			err_wrap(e, "/mounts/%zu: %s", i, w->target);
 	}
+	if (r < 0)
+		return r;
 	if (notify_socket_attach(f, e) < 0)
 		return err_wrap(e, NOTIFY_INSIDE);
 	return make_cwd(f, e);

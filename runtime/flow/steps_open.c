@@ -3,6 +3,7 @@
 /* Rows before anything exists: reading, checking, and the record of what will be made. */
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -215,6 +216,36 @@ static int compile_mounts(struct flow *f, struct err *e)
 	return 0;
 }
 
+/* Everything else that a container is made of needs CAP_SYS_ADMIN, which a plain user has only inside. */
+static int check_privileges(const struct flow *f, struct err *e)
+{
+	if (geteuid() == 0 || flow_has_userns(f) || creds_capable(CAP_SYS_ADMIN))
+		return 0;
+	return err_set(e, ERR_CONFIG, EPERM,
+		       "/linux/namespaces: a plain user needs a user namespace: {\"type\": \"user\"}, uidMappings and "
+		       "gidMappings (vzrun spec --rootless writes such a document)");
+}
+
+/* Only who makes the user namespace knows its maps before it is there; a joined one answers by itself, later. */
+static int check_ids(const struct flow *f, struct err *e)
+{
+	const struct oci_idmaps *uids = &flow_linux(f)->uid_mappings, *gids = &flow_linux(f)->gid_mappings;
+	const struct oci_user *u = f->process ? &f->process->user : NULL;
+
+	if (!u || !oci_namespace_new(&f->spec, CLONE_NEWUSER) || !uids->n || !gids->n)
+		return 0;
+	if (idmap_to_host(uids, u->uid) < 0)
+		return err_set(e, ERR_CONFIG, EINVAL, "/process/user/uid: %u is not mapped in /linux/uidMappings", u->uid);
+	if (idmap_to_host(gids, u->gid) < 0)
+		return err_set(e, ERR_CONFIG, EINVAL, "/process/user/gid: %u is not mapped in /linux/gidMappings", u->gid);
+	for (size_t i = 0; i < u->additional_gids.n && !flow_keeps_groups(f); i++)
+		if (idmap_to_host(gids, u->additional_gids.v[i]) < 0)
+			return err_set(e, ERR_CONFIG, EINVAL,
+				       "/process/user/additionalGids/%zu: additional group has no mapping in the user "
+				       "namespace: %u is not in /linux/gidMappings", i, u->additional_gids.v[i]);
+	return 0;
+}
+
 static int check_new_container(struct flow *f, struct err *e)
 {
 	uint64_t namespaces;
@@ -224,6 +255,9 @@ static int check_new_container(struct flow *f, struct err *e)
 	if (r < 0)
 		return r;
 	collect_namespaces(f);
+	r = check_privileges(f, e);
+	if (r < 0)
+		return r;
 	namespaces = f->new_ns | f->join_ns;
 	for (size_t i = 0; i < flow_linux(f)->namespaces.n; i++) {
 		const struct oci_namespace *ns = &f->spec.linux->namespaces.v[i];
@@ -277,6 +311,8 @@ int step_check(struct flow *f, struct err *e)
 	if (r == 0)
 		r = check_process_here(f, e);
 	if (r == 0)
+		r = check_ids(f, e);
+	if (r == 0)
 		warn_unlimited(f);
 	return r < 0 && f->command != FLOW_EXEC ? err_wrap(e, "%s", f->o->config) : r;
 }
@@ -327,7 +363,7 @@ static int choose_cgroup(struct flow *f, struct err *e)
 {
 	const struct cgroup_options o = {
 		.id = f->o->id, .path = flow_linux(f)->cgroups_path, .driver = f->o->driver,
-		.resources = flow_linux(f)->resources, .annotations = &f->spec.annotations,
+		.resources = flow_linux(f)->resources, .rootless = f->o->rootless, .annotations = &f->spec.annotations,
 	};
 	int r;
 

@@ -71,6 +71,11 @@ bool when_oom_score(const struct flow *f)
 	return f->process && f->process->oom_score_adj.set;
 }
 
+bool when_oom_score_own(const struct flow *f)
+{
+	return when_oom_score(f) && (geteuid() != 0 || flow_has_userns(f));
+}
+
 bool when_seccomp(const struct flow *f)
 {
 	return flow_linux(f)->seccomp && f->process;
@@ -259,9 +264,13 @@ static int enter_cwd(const char *cwd, struct err *e)
 	return 0;
 }
 
+bool flow_keeps_groups(const struct flow *f)
+{
+	return str_eq(oci_annotation(&f->spec, "run.oci.keep_original_groups"), "1");
+}
+
 int step_creds(struct flow *f, struct err *e)
 {
-	const char *keep = oci_annotation(&f->spec, "run.oci.keep_original_groups");
 	const struct oci_process *p = f->process;
 	uint64_t bounding = 0, caps = 0;
 	bool cwd_last;
@@ -277,7 +286,7 @@ int step_creds(struct flow *f, struct err *e)
 	}
 	r = creds_bounding(p->capabilities, &bounding, e);
 	if (r == 0)
-		r = creds_ids(&p->user, procfs, str_eq(keep, "1"), e);
+		r = creds_ids(&p->user, procfs, flow_keeps_groups(f), e);
 	/* Leaving uid 0 has emptied the effective set, and execve will leave no more of the document's than is ambient:
 	 * the user must get there without. */
 	cwd_last = r == 0 && (p->user.uid == 0 || (p->capabilities && p->capabilities->ambient.mask));

@@ -68,6 +68,8 @@ static int make_dir(const char *root, const char *id, struct store_dir *d, struc
 		if (r == 0)
 			r = open_root(root, d, e);
 	}
+	if (r < 0 && (e->num == EACCES || e->num == EROFS))
+		return err_hint(e, "who is not root keeps containers in $XDG_RUNTIME_DIR/vzrun, or where --root says");
 	if (r < 0)
 		return r;
 	if (mkdirat(d->root_fd, id, 0700) < 0) {

@@ -37,6 +37,8 @@ const struct step flow_table[] = {
 	  "init inherits its ends: it cannot open them once the root is switched" },
 	{ "affinity-initial", H, X, NULL, when_affinity_initial, step_affinity_initial, NULL,
 	  "the spec wants it before the process enters the cgroup" },
+	{ "oom-score-own", H, C | R | X, NULL, when_oom_score_own, step_oom_score_own, NULL,
+	  "a plain user cannot write init's: init inherits it" },
 	{ "clone", H, C | R | X, NULL, NULL, step_clone, undo_clone,
 	  "with all new namespaces at once, but for those that need a user namespace or offsets first" },
 	{ "save-pid", H, C | R, NULL, NULL, step_save_pid, NULL,

@@ -59,6 +59,14 @@ static int cap_set(const struct cap_state *c, struct err *e)
 	return 0;
 }
 
+bool creds_capable(int cap)
+{
+	struct cap_state now = { 0 };
+	struct err ignored;
+
+	return cap_get(&now, &ignored) == 0 && now.effective >> cap & 1;
+}
+
 static bool in_bounding(int cap)
 {
 	return prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1;

@@ -24,6 +24,7 @@ int creds_ids(const struct oci_user *user, int procfs, bool keep_groups, struct 
 /* permitted, effective, inheritable, then ambient.  After creds_bounding() and creds_ids(). */
 int creds_caps(const struct oci_capabilities *caps, uint64_t *ret_missing, struct err *e);
 
+bool creds_capable(int cap); /* in the effective set of this process */
 int creds_no_new_privs(struct err *e);
 
 /* Join the session keyring "_ses.ID" and let the payload's user search it.  Its SELinux label: lsm_set_keycreate()

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
@@ -24,12 +25,12 @@
 
 /* What differs between the two maps. */
 struct map_kind {
-	const char *file, *helper;
+	const char *file, *helper, *ranges, *field;
 	bool group;
 };
 
-static const struct map_kind kind_uid = { "uid_map", "newuidmap", false };
-static const struct map_kind kind_gid = { "gid_map", "newgidmap", true };
+static const struct map_kind kind_uid = { "uid_map", "newuidmap", "/etc/subuid", "/linux/uidMappings", false };
+static const struct map_kind kind_gid = { "gid_map", "newgidmap", "/etc/subgid", "/linux/gidMappings", true };
 
 static int map_text(const struct map_kind *k, const struct oci_idmaps *maps, struct str *ret, struct err *e)
 {
@@ -40,9 +41,14 @@ static int map_text(const struct map_kind *k, const struct oci_idmaps *maps, str
 	return str_failed(ret) ? err_oom(e) : 0;
 }
 
+static bool is_own(const struct map_kind *k, const struct oci_idmap *m)
+{
+	return m->size == 1 && m->host_id == (k->group ? getegid() : geteuid());
+}
+
 static bool maps_own_id(const struct map_kind *k, const struct oci_idmaps *maps)
 {
-	return maps->n == 1 && maps->v[0].size == 1 && maps->v[0].host_id == (k->group ? getegid() : geteuid());
+	return maps->n == 1 && is_own(k, &maps->v[0]);
 }
 
 /* The helper is set-user-id: only absolute directories of PATH, so that no working directory can offer one. */
@@ -93,6 +99,52 @@ static void free_argv(const char ***argv)
 	free(*argv);
 }
 
+/* The first range that needs somebody's permission: what the user has to ask for. */
+static const struct oci_idmap *foreign_range(const struct map_kind *k, const struct oci_idmaps *maps)
+{
+	for (size_t i = 0; i < maps->n; i++)
+		if (!is_own(k, &maps->v[i]))
+			return &maps->v[i];
+	return &maps->v[0];
+}
+
+static int hint_range(const struct map_kind *k, const struct oci_idmaps *maps, struct err *e)
+{
+	const struct oci_idmap *m = foreign_range(k, maps);
+
+	return err_hint(e, "%s: host ids %u to %u must be granted by root, for instance by the line %u:%u:%u in %s", k->field,
+			m->host_id, m->host_id + (m->size - 1), (unsigned)getuid(), m->host_id, m->size, k->ranges);
+}
+
+/* Whether every host id of the map has a place in our own user namespace, without which nobody could grant it. */
+static bool is_here(const struct map_kind *k, const struct oci_idmap *m)
+{
+	cleanup_str struct str text = { 0 };
+	unsigned inside, outside, count;
+	struct err ignored;
+	int used;
+
+	if (fs_read(AT_FDCWD, k->group ? "/proc/self/gid_map" : "/proc/self/uid_map", 65536, &text, &ignored) < 0)
+		return true;
+	for (const char *p = str_cstr(&text); sscanf(p, "%u %u %u %n", &inside, &outside, &count, &used) == 3; p += used)
+		if (m->host_id >= inside && m->host_id - inside < count && m->size <= count - (m->host_id - inside))
+			return true;
+	return false;
+}
+
+static int check_here(const struct map_kind *k, const struct oci_idmaps *maps, struct err *e)
+{
+	for (size_t i = 0; i < maps->n; i++) {
+		const struct oci_idmap *m = &maps->v[i];
+
+		if (!is_here(k, m))
+			return err_set(e, ERR_KERNEL, EPERM, "%s/%zu: host ids %u to %u are not (all) mapped in the user "
+				       "namespace that vzrun runs in: /proc/self/%s tells which are", k->field, i, m->host_id,
+				       m->host_id + (m->size - 1), k->file);
+	}
+	return 0;
+}
+
 static int run_helper(const struct map_kind *k, pid_t pid, const struct oci_idmaps *maps, struct err *e)
 {
 	__attribute__((cleanup(free_argv))) const char **argv = NULL;
@@ -101,8 +153,13 @@ static int run_helper(const struct map_kind *k, pid_t pid, const struct oci_idma
 	struct proc_run run = { .path = path, .keep = 512, .timeout = HELPER_TIMEOUT, .cwd_fd = -1 };
 	int r;
 
-	if (find_helper(k->helper, path, sizeof path) < 0)
-		return err_set(e, ERR_KERNEL, EPERM, "write %s (no %s found in PATH)", k->file, k->helper);
+	r = check_here(k, maps, e);
+	if (r < 0)
+		return r;
+	if (find_helper(k->helper, path, sizeof path) < 0) {
+		err_set(e, ERR_KERNEL, EPERM, "write %s (no %s found in PATH: package uidmap)", k->file, k->helper);
+		return hint_range(k, maps, e);
+	}
 	r = helper_args(k->helper, pid, maps, &numbers, &argv, e);
 	if (r < 0)
 		return r;
@@ -112,8 +169,9 @@ static int run_helper(const struct map_kind *k, pid_t pid, const struct oci_idma
 		return r;
 	if (r == 0)
 		return 0;
-	return err_set(e, ERR_KERNEL, EPERM, "%s: %s: %.*s", k->helper, proc_status_text(r, text, sizeof text),
-		       (int)strcspn(str_cstr(&output), "\n"), str_cstr(&output));
+	err_set(e, ERR_KERNEL, EPERM, "%s: %s: %.*s", k->helper, proc_status_text(r, text, sizeof text),
+		(int)strcspn(str_cstr(&output), "\n"), str_cstr(&output));
+	return hint_range(k, maps, e);
 }
 
 /* The kernel itself decides whether we may: an attempt costs less than finding out, and one that fails leaves the

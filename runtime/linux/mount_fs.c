@@ -95,7 +95,15 @@ static int set_flag(int fs, const struct mount_wish *w, const char *name, struct
 
 static int set_string(int fs, const struct mount_wish *w, const char *key, const char *value, struct err *e)
 {
-	return sys_fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) < 0 ? fs_fail(fs, w, key, e) : 0;
+	int num;
+
+	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) == 0)
+		return 0;
+	num = errno;
+	fs_fail(fs, w, key, e);
+	if (num == EINVAL && (strcmp(key, "gid") == 0 || strcmp(key, "uid") == 0))
+		return err_hint(e, "is %s %s mapped in this user namespace? If not, leave %s= out", key, value, key);
+	return err_ret(e);
 }
 
 static int set_sb_flags(int fs, const struct mount_wish *w, bool again, struct err *e)
@@ -255,6 +263,19 @@ static int label_mqueue(const struct mount_context *c, const struct mount_wish *
 	return err_sys(e, "mqueue: label '%s'", c->label);
 }
 
+/* In a user namespace proc and sysfs can be mounted only by who sees one that nothing covers. */
+static int mount_refused(int fs, const struct mount_wish *w, struct err *e)
+{
+	int num = errno;
+
+	fs_fail(fs, w, "fsmount", e);
+	if (num == EPERM && (strcmp(w->fs, "proc") == 0 || strcmp(w->fs, "sysfs") == 0))
+		return err_hint(e, "parts of the /%s that vzrun runs with are covered, and the kernel uncovers nothing: the outer "
+				"container needs podman's --security-opt unmask=ALL, docker's systempaths=unconfined",
+				*w->fs == 'p' ? "proc" : "sys");
+	return err_ret(e);
+}
+
 int mount_fs_new(const struct mount_context *c, const struct mount_wish *w, int over, bool was_there, uint64_t set,
 		 struct err *e)
 {
@@ -275,7 +296,7 @@ int mount_fs_new(const struct mount_context *c, const struct mount_wish *w, int 
 		return fs_fail(fs, w, "make the filesystem", e);
 	tree = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)set);
 	if (tree < 0)
-		return fs_fail(fs, w, "fsmount", e);
+		return mount_refused(fs, w, e);
 	r = w->idmap ? idmap_new(c, w, tree, e) : 0;
 	if (r == 0)
 		r = label_mqueue(c, w, tree, e);

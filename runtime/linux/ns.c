@@ -80,7 +80,13 @@ int ns_unshare(uint64_t flags, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		if (flags & (uint64_t)types[i].flag)
 			o += (size_t)snprintf(names + o, sizeof names - o, "%s%s", o ? ", " : "", types[i].name);
-	return err_set(e, ERR_KERNEL, error, "new namespaces (%s)", names);
+	err_set(e, ERR_KERNEL, error, "new namespaces (%s)", names);
+	if (flags & CLONE_NEWUSER && error == EPERM)
+		return err_hint(e, "plain users may be kept from it by the sysctls kernel.unprivileged_userns_clone and "
+				"kernel.apparmor_restrict_unprivileged_userns, and everybody inside a chroot");
+	if (error == ENOSPC)
+		return err_hint(e, "the limit is in /proc/sys/user/max_*_namespaces");
+	return err_ret(e);
 }
 
 bool ns_is_own(const char *path, int64_t type)

@@ -16,6 +16,10 @@
 int rlimits_set(pid_t pid, const struct oci_rlimits *limits, bool last, struct err *e);
 int oom_score_set(int procfs, pid_t pid, int64_t score, struct err *e);
 
+/* Set our own score, for a child to inherit.  Returns a descriptor for oom_score_take_back(), or -1 where it is refused. */
+int oom_score_lend(int procfs, int64_t score, int64_t *ret_was);
+int oom_score_take_back(int fd, int64_t was, struct err *e);
+
 int sched_set(const struct oci_scheduler *s, struct err *e);       /* says so when RT_GROUP_SCHED is the reason */
 int io_priority_set(const struct oci_io_priority *p, struct err *e);
 int affinity_set(pid_t pid, const char *list, struct err *e);      /* NULL: all CPUs that the cpuset allows */

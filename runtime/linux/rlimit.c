@@ -2,9 +2,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "oci/names.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/str.h"
 #include "runtime/linux/process.h"
 #include "runtime/linux/procfs.h"
 
@@ -98,4 +103,31 @@ int oom_score_set(int procfs, pid_t pid, int64_t score, struct err *e)
 			e, "oomScoreAdj %" PRId64 " (lowering the score needs CAP_SYS_RESOURCE)",
 			score);
 	return r < 0 ? err_wrap(e, "oomScoreAdj %" PRId64, score) : 0;
+}
+
+static int write_score(int fd, int64_t score, struct err *e)
+{
+	char text[24];
+	int n = snprintf(text, sizeof text, "%" PRId64, score);
+
+	return fs_write_fd(fd, text, (size_t)n, "oom_score_adj", e);
+}
+
+int oom_score_lend(int procfs, int64_t score, int64_t *ret_was)
+{
+	struct err ignored;
+	cleanup_fd int fd = procfs_open_file(procfs, "self/oom_score_adj", O_RDWR, &ignored);
+	char text[24] = "";
+
+	if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
+		return -1;
+	text[strcspn(text, "\n")] = '\0';
+	if (num_i64(text, ret_was) < 0 || write_score(fd, score, &ignored) < 0)
+		return -1;
+	return fd_take(&fd);
+}
+
+int oom_score_take_back(int fd, int64_t was, struct err *e)
+{
+	return write_score(fd, was, e);
 }

@@ -69,10 +69,16 @@ allow"
 @test "userns: ids that are not mapped are errors" {
 	new_userns
 	maps uidMappings 1:100001:1000
+	fails "/process/user/uid: 0 is not mapped in /linux/uidMappings" run --bundle "$BUNDLE" "$ID"
+	config_set '.process.user = {uid: 7, gid: 7}'
 	fails "user namespace: setresuid(0): is user 0 mapped in /linux/uidMappings?: Invalid argument" run --bundle "$BUNDLE" "$ID"
+	config_set '.process.user = {uid: 0, gid: 0}'
 	maps uidMappings 0:100000:1000
 	maps gidMappings 1:100000:1000
+	fails "/process/user/gid: 0 is not mapped in /linux/gidMappings" run --bundle "$BUNDLE" "$ID"
+	config_set '.process.user = {uid: 7, gid: 7}'
 	fails "user namespace: setresgid(0): is group 0 mapped in /linux/gidMappings?: Invalid argument" run --bundle "$BUNDLE" "$ID"
+	config_set '.process.user = {uid: 0, gid: 0}'
 	maps gidMappings 0:200000:1000
 	config_set '.process.user.uid = 5000'
 	fails "5000" run --bundle "$BUNDLE" "$ID"

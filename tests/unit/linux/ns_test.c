@@ -274,7 +274,8 @@ static void as_user(void)
 	pid = sleeper(CLONE_NEWUSER);
 	setenv("PATH", "/nowhere", 1);
 	CHECK(idmap_write(procfs, pid, &other_map, &other_map, &e) < 0);
-	CHECK_STR(e.text, "write gid_map (no newgidmap found in PATH)");
+	CHECK_STR(e.text, "write gid_map (no newgidmap found in PATH: package uidmap) (/linux/gidMappings: host ids 5 to 5 must be "
+		    "granted by root, for instance by the line 65534:5:1 in /etc/subgid)");
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
 }
@@ -306,7 +307,8 @@ static void with_helpers(void)
 	cleanup_fd int procfs = procfs_open(&e);
 	pid = sleeper(CLONE_NEWUSER);
 	CHECK(idmap_write(procfs, pid, &maps, &maps, &e) < 0);
-	CHECK_STR(e.text, "newuidmap: exit status 1: not in subuid");
+	CHECK_STR(e.text, "newuidmap: exit status 1: not in subuid (/linux/uidMappings: host ids 100000 to 100009 must be granted by "
+		    "root, for instance by the line 65534:100000:10 in /etc/subuid)");
 	snprintf(path, sizeof path, "%s/log", dir);
 	fs_read(AT_FDCWD, path, 4096, &log, &e);
 	snprintf(expect, sizeof expect, "newgidmap %d 0 100000 10 10 200000 5\n", (int)pid);
