@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 EXTRA_DIST += contrib/packages.sh contrib/build.sh contrib/bundle.sh contrib/try.sh
-EXTRA_DIST += contrib/update-docs.sh
+EXTRA_DIST += contrib/update-docs.sh contrib/version.sh contrib/rpm/vzrun.spec
+EXTRA_DIST += $(addprefix debian/,changelog control copyright docs examples rules source/format tests/control tests/smoke)
 
 # Drop-ins for engines: examples, which name the program where it is installed.
 engine_examples = $(patsubst $(srcdir)/contrib/engines/%,%,$(wildcard $(srcdir)/contrib/engines/*.* $(srcdir)/contrib/engines/*/*.*))
