@@ -10,7 +10,7 @@ group() {
 	runtime)  echo libseccomp2 libmnl0 ;; # opened when needed
 	bundle)   echo busybox-static ;;
 	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils zsh fish ;;
-	engines)  echo podman containerd runc conmon catatonit iptables ;;
+	engines)  echo podman containerd containernetworking-plugins runc conmon catatonit iptables python3-grpcio ;;
 	bench)    echo runc crun strace ;;
 	vm)       echo mmdebstrap debian-archive-keyring e2fsprogs xz-utils zstd cpio python3 util-linux busybox-static ;;
 	# What the test guests are made of (tests/vm/build): never installed here.
@@ -20,7 +20,7 @@ group() {
 			util-linux-extra mount e2fsprogs acl attr pciutils ca-certificates busybox-static python3 file sudo rsync socat \
 			strace jq bats curl libyajl2 libmnl0 libseccomp2 keyutils libcap2-bin uidmap bsdextrautils \
 			iproute2 iputils-ping ethtool nftables iptables passt slirp4netns fuse3 fuse-overlayfs aardvark-dns netavark \
-			crun runc containerd containernetworking-plugins conmon catatonit podman buildah skopeo \
+			crun runc containerd containernetworking-plugins conmon catatonit podman buildah skopeo python3-grpcio \
 			apparmor checkpolicy ;; # no SELinux policy: the tests load one of their own, and only where there is none
 	vm-trixie | vm-bookworm) group vm-guest ;;
 	fuzz)     echo clang llvm ;;
