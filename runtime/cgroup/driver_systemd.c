@@ -343,14 +343,14 @@ int cgroup_unit_wait(struct cgroup *cg, struct err *e)
 
 /* ---- update ---- */
 
-int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct err *e)
+int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, struct err *e)
 {
 	struct cg_unit *u = cg->unit;
 	struct bus_message m = { .kind = BUS_REPLY };
 	int64_t serial;
 
 	u->properties = (struct unit_properties){ 0 };
-	if (unit_from_plan(plan, cg->mode == CG_V2, &u->properties, cg->arena, e) < 0)
+	if (unit_from_plan(plan, cg->mode == CG_V2, &u->properties, a, e) < 0)
 		return err_ret(e);
 	do {
 		cleanup_str struct str body = { 0 };

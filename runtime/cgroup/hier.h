@@ -46,7 +46,7 @@ struct cgroup {
 	struct cg_dir *dirs;
 	size_t n;
 	struct cg_unit *unit;       /* systemd.h; NULL: cgroupfs */
-	struct arena *arena;
+	struct arena *arena;        /* of whoever made the handle: not for what happens after that has returned */
 };
 
 extern const struct cg_driver cg_driver_fs, cg_driver_systemd, cg_driver_disabled;

@@ -245,7 +245,7 @@ static int write_or_undo(struct cgroup *cg, struct cg_plan *plan, struct arena *
 		}
 	}
 	/* After the files: what the kernel refuses never reaches systemd. */
-	r = cg->unit ? systemd_update(cg, plan, e) : 0;
+	r = cg->unit ? systemd_update(cg, plan, a, e) : 0;
 	if (r < 0)
 		put_back(cg, plan, before, plan->n);
 	return r;

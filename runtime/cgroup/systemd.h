@@ -42,5 +42,5 @@ int systemd_choose(struct cgroup *cg, const struct cg_host *host, const struct c
 int systemd_reopen(struct cgroup *cg, const char *unit, bool user, struct err *e);
 void systemd_close(struct cgroup *cg);
 /* The plan's properties of a unit that is running. */
-int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct err *e);
+int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, struct err *e);
 int systemd_start(struct cgroup *cg, pid_t pid, struct cg_plan *plan, struct err *e);
