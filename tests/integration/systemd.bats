@@ -99,7 +99,7 @@ gone() { [[ $(systemctl show --value -p LoadState "$1") == not-found ]]; }
 		fails "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got \"$p\" instead" \
 			--systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	done
-	for p in a--b.slice:p:x no:p:x ../a.slice:p:x; do
+	for p in a--b.slice:p:x no:p:x .slice:p:x; do
 		config_set --arg p "$p" '.linux.cgroupsPath = $p'
 		fails "invalid slice name: ${p%%:*}" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	done
@@ -185,25 +185,25 @@ kept() {
 
 # devices_work: null may be used and made, the host's memory may not
 devices_work() {
-	ok exec "$ID" sh -c 'echo x >/dev/null && mknod /tmp/n c 1 3 && : >/tmp/n && mknod /tmp/m c 1 1 && rm /tmp/n' || return
-	run_vzrun exec "$ID" sh -c ': </tmp/m'
+	ok exec "$ID" sh -c 'echo x >/dev/null && mknod /dev/n c 1 3 && : >/dev/n && mknod /dev/m c 1 1 && rm /dev/n' || return
+	run_vzrun exec "$ID" sh -c ': </dev/m'
 	[[ $status != 0 && $stderr == *"not permitted"* ]] || { echo "the container may read /dev/mem: $stderr"; return 1; }
-	ok exec "$ID" rm /tmp/m
+	ok exec "$ID" rm /dev/m
 }
 
 @test "systemd: limits and devices survive daemon-reload and daemon-reexec" {
 	needs_systemd
 	config_set "$limits"' | .linux.resources.cpu.burst = 10000 | .process.capabilities |= map_values(. + ["CAP_MKNOD"] | unique)'
 	create_sleep
-	kept >"$T/before"
+	kept >"$T/was"
 	devices_work
 	systemctl daemon-reload
 	sleep 1
-	kept >"$T/after" && diff "$T/before" "$T/after"
+	kept >"$T/is" && diff "$T/was" "$T/is"
 	devices_work
 	systemctl daemon-reexec
 	sleep 1
-	kept >"$T/after" && diff "$T/before" "$T/after"
+	kept >"$T/is" && diff "$T/was" "$T/is"
 	devices_work
 	# systemd still knows it
 	prop_is ActiveState active
@@ -405,13 +405,16 @@ while True:
 	[[ ! -e $ROOT/$ID ]]
 }
 
-@test "systemd: a container whose manager is gone is still deleted, with a warning" {
+@test "systemd: a container is deleted, with a warning, also when no systemd can be asked" {
 	needs_systemd
 	[[ -x ${VZRUN_FAULT:-} ]] || skip "no VZRUN_FAULT"
-	create_sleep
-	# The unit as systemd would have it that lost it: its cgroup stays.
-	kill -STOP 1 2>/dev/null || true
+	# A cgroup that systemd does not know of, as after it has lost the unit.
+	VZRUN_KILL_HOST=clone timeout 60 "$VZRUN_FAULT" --root "$ROOT" --systemd-cgroup create --bundle "$BUNDLE" "$ID" \
+		>/dev/null 2>&1 </dev/null 3>&- 4>&- || true
+	[[ -e $ROOT/$ID ]]
 	in_mount_ns 'mkdir -p "$T/empty" /run; mount --bind "$T/empty" /run'
 	ok delete --force "$ID"
+	[[ $stderr == *"unit $(scope) is left to systemd"* ]]
+	[[ -z $(find /sys/fs/cgroup -name "$(scope)") ]]
 	[[ ! -e $ROOT/$ID ]]
 }
