@@ -1,7 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration steps
-# conformance engines.  Only by name: fuzz bench sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
+# conformance engines vm.  Only by name: fuzz bench sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
+# run.sh vm [--list | --full | LEG...]: the same tests in guests; a leg is a guest and how the tests run in it (tests/vm/legs).
+# By default one leg runs everything and the others a part; --full: everything everywhere.
 # The table at the end names each failure and the reason of each skip; the last line is `N passed, N failed, N skipped`.
 # Exit status 0: none failed, at least one passed.
 set -u
@@ -10,13 +12,14 @@ top=$PWD
 exec </dev/null
 export LC_ALL=C srcdir="$top" top_srcdir="$top"
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
-default='unit golden integration steps conformance engines'
+default='unit golden integration steps conformance engines vm'
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/vzrun-tests.XXXXXX") || exit 1
 chmod 755 "$tmp"
 results=$tmp/results        # lines: STATUS|SUITE|NAME|REASON
 : >"$results"
-trap 'rm -rf "$tmp"' EXIT
+# Guests end before the directory goes that they work in.
+trap 'if [ -e "$tmp/legs.pid" ]; then kill "$(cat "$tmp/legs.pid")" 2>/dev/null && wait; fi; rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM HUP
 
 note() { printf '%s|%s|%s|%s\n' "$1" "$2" "$3" "${4:-}" >>"$results"; }
@@ -51,8 +54,8 @@ tap() {
 		else if (status != 0 && !failed) out("fail", file, "ended with status " status)
 	}' "$3" >"$tmp/tap"
 	cat "$tmp/tap" >>"$results"
-	printf '  %-44s %4d passed %3d failed %3d skipped\n' "$2" "$(grep -c '^pass' "$tmp/tap")" \
-		"$(grep -c '^fail' "$tmp/tap")" "$(grep -c '^skip' "$tmp/tap")"
+	printf '  %-44s %4d passed %3d failed %3d skipped%s\n' "${label:-$2}" "$(grep -c '^pass' "$tmp/tap")" \
+		"$(grep -c '^fail' "$tmp/tap")" "$(grep -c '^skip' "$tmp/tap")" "${took:-}"
 	if grep -q '^fail' "$tmp/tap"; then
 		# The failures with their diagnostics, not the whole output.
 		awk '/^not ok/ { on = 1 } /^ok / { on = 0 } on || /^Bail/ || /LEAK|Sanitizer|runtime error/' "$3" | head -n 200
@@ -141,6 +144,38 @@ suite_engines() {
 	main_build engines || return
 	packages engines || echo "  not every engine can be installed: its tests are skipped"
 	bats_files engines 600 tests/engines/*.bats
+}
+
+# The legs run in the background: a shell that waits hears signals at once.
+suite_vm() {
+	if [ "${vm_args:-}" = --list ]; then
+		packages vm
+		tests/vm/legs --list
+		exit
+	fi
+	main_build vm && fault_build vm || return
+	packages vm || { fail_now vm packages "cannot install"; return; }
+	{
+		# shellcheck disable=SC2086
+		sh -c 'echo $$ >"$0/legs.pid" && exec tests/vm/legs --out "$0/vm" "$@"' "$tmp" ${vm_args:-} |
+			while read -r what leg a b c d; do
+				case $what in
+				file)
+					label="$leg ${a#tests/}" took=" $c s"
+					tap "vm-$leg" "${a#tests/}" "$d" "$b"
+					rm -f "$d"
+					;;
+				leg)
+					echo "   vm-$leg: $a s"
+					[ "$b" != 1 ] || echo "vm-$leg" >>"$tmp/complete"
+					;;
+				end) : >"$tmp/legs.done" ;;
+				esac
+			done
+	} &
+	wait $!
+	[ -e "$tmp/legs.done" ] || fail_now vm legs "ended before all tests had run"
+	rm -f "$tmp/legs.pid"
 }
 
 suite_fuzz() {
@@ -250,9 +285,11 @@ suite_bench() {
 	if sh tests/bench/bench.sh build "$VZRUN"; then note pass bench start; else fail_now bench start "see above"; fi
 }
 
+# A guest is known: there only skips that are expected of its leg by name.
 expected_skip() {
 	while IFS= read -r pat; do
 		case $pat in '' | \#*) continue ;; esac
+		case $1 in vm-*) case $pat in vm-*) ;; *) continue ;; esac ;; esac
 		# shellcheck disable=SC2254
 		case $1 in $pat) return 0 ;; esac
 	done <tests/expected-skips
@@ -262,7 +299,7 @@ expected_skip() {
 # File names among the arguments become one pseudo suite.
 run_one() {
 	case $1 in
-	unit | golden | integration | steps | conformance | engines | fuzz | bench | sanitize | valgrind | analyze)
+	unit | golden | integration | steps | conformance | engines | vm | fuzz | bench | sanitize | valgrind | analyze)
 		"suite_$1"
 		return
 		;;
@@ -286,6 +323,11 @@ run_one() {
 }
 
 [ $# -gt 0 ] || set -- $default
+if [ "$1" = vm ]; then
+	shift
+	vm_args=$*
+	set -- vm
+fi
 start=$(date +%s)
 for name in "$@"; do
 	t0=$(date +%s)
@@ -302,11 +344,25 @@ while IFS='|' read -r s suite name reason; do
 	fi
 	printf '%s|%s|%s|%s\n' "$s" "$suite" "$name" "$reason" >>"$tmp/final"
 done <"$results"
+# And so are those that a leg of which all files ran does not have any more.
+sort -u "$tmp/complete" 2>/dev/null | while read -r suite; do
+	while IFS= read -r pat; do
+		# shellcheck disable=SC2254
+		case $suite in ${pat%% *}) ;; *) continue ;; esac
+		case $pat in vm-*) ;; *) continue ;; esac
+		while IFS='|' read -r s leg name reason; do
+			[ "$s $leg" = "skip $suite" ] || continue
+			# shellcheck disable=SC2254
+			case "$leg $name # $reason" in $pat) continue 2 ;; esac
+		done <"$results"
+		printf 'fail|%s|tests/expected-skips|%s\n' "$suite" "nothing is skipped any more by: $pat" >>"$tmp/final"
+	done <tests/expected-skips
+done
 
 echo
-echo "suite            passed  failed skipped   ($(($(date +%s) - start)) s)"
+echo "suite                passed  failed skipped   ($(($(date +%s) - start)) s)"
 awk -F'|' '{ n[$2, $1]++; if (!($2 in o)) { o[$2] = ++k; name[k] = $2 } }
-	END { for (i = 1; i <= k; i++) printf "%-15s %7d %7d %7d\n", name[i], n[name[i], "pass"], n[name[i], "fail"], n[name[i], "skip"] }' "$tmp/final"
+	END { for (i = 1; i <= k; i++) printf "%-19s %7d %7d %7d\n", name[i], n[name[i], "pass"], n[name[i], "fail"], n[name[i], "skip"] }' "$tmp/final"
 if grep -q '^fail' "$tmp/final"; then
 	echo
 	awk -F'|' '$1 == "fail" { print "failed: " $2 ": " $3 ($4 ? "  (" $4 ")" : "") }' "$tmp/final"

@@ -11,11 +11,11 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 
 EXTRA_DIST += tests/steps/agents.py
 EXTRA_DIST += tests/engines/podman.bash
-EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/bundle.sh tests/lib/helpers.bash tests/lib/audit.sh
+EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/bundle.sh tests/lib/helpers.bash
 EXTRA_DIST += tests/lib/complete/ask.bash tests/lib/complete/ask.fish tests/lib/complete/ask.zsh
 EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/*/*.bats $(srcdir)/tests/bench/*.sh))
 
-EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/vm/*.py $(srcdir)/tests/vm/build $(srcdir)/tests/vm/run $(srcdir)/tests/vm/unpack-kernel $(srcdir)/tests/vm/guest/*))
+EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/vm/*.py $(srcdir)/tests/vm/build $(srcdir)/tests/vm/run $(srcdir)/tests/vm/legs $(srcdir)/tests/vm/run-test $(srcdir)/tests/vm/unpack-kernel $(srcdir)/tests/vm/guest/*))
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c with LLVMFuzzerTestOneInput, in a tree configured with CC=clang --enable-fuzzers.
 if FUZZERS
@@ -39,13 +39,13 @@ tests_bench_floor_LDADD =
 benches: tests/bench/start tests/bench/floor
 .PHONY: benches
 
-# Payloads of the tests: static, of no library of ours, never instrumented.
-tests/lib/probe: tests/lib/probe.c
+# Payloads of the tests and their leak audit: static, of no library of ours, never instrumented.
+tests/lib/probe tests/lib/audit: tests/lib/%: tests/lib/%.c
 	@$(MKDIR_P) tests/lib
 	$(AM_V_CCLD)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -static -o $@ $<
-check-programs: tests/lib/probe
-CLEANFILES += tests/lib/probe
-EXTRA_DIST += tests/lib/probe.c
+check-programs: tests/lib/probe tests/lib/audit
+CLEANFILES += tests/lib/probe tests/lib/audit
+EXTRA_DIST += tests/lib/probe.c tests/lib/audit.c
 
 # The payload of the conformance suite: like the probe, and it reads documents without our reader.
 inside_sources = inside.c inside_process.c inside_mounts.c inside_linux.c inside_cgroup.c inside_seccomp.c inside.h

@@ -99,6 +99,7 @@ load ../lib/helpers
 }
 
 @test "lifecycle: a cgroup path means the same place each time" {
+	cgroupfs_paths
 	config_set --arg p "/vz-$ID" '.linux.cgroupsPath = $p | .process.args = ["sleep", "1000"]'
 	for i in 1 2; do
 		ok create --bundle "$BUNDLE" "$ID"

@@ -181,6 +181,7 @@ cg_is() {
 }
 
 @test "cpuset: a parent that another made and has not filled yet" {
+	cgroupfs_paths
 	needs_v1
 	needs_controller cpuset
 	mkdir -p "/sys/fs/cgroup/cpuset/$ID-top/mid"

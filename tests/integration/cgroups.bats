@@ -25,6 +25,7 @@ cgroup_lines() { sed 's/^[0-9]*://' "/proc/$1/cgroup" | sort; }
 # ---- where ----
 
 @test "cgroupsPath: absolute is from the root of each hierarchy" {
+	cgroupfs_paths
 	config_set --arg p "/$ID-top/inner" '.linux.cgroupsPath = $p'
 	start_sleep
 	while IFS=: read -r _ path; do
@@ -36,6 +37,7 @@ cgroup_lines() { sed 's/^[0-9]*://' "/proc/$1/cgroup" | sort; }
 }
 
 @test "cgroupsPath: empty and relative are below the caller's cgroup of each hierarchy" {
+	cgroupfs_paths
 	local path
 
 	for path in "" "$ID-rel"; do
@@ -51,6 +53,7 @@ cgroup_lines() { sed 's/^[0-9]*://' "/proc/$1/cgroup" | sort; }
 }
 
 @test "cgroupsPath: .. never leaves the hierarchy, and the root is refused" {
+	cgroupfs_paths
 	config_set --arg p "/../../$ID" '.linux.cgroupsPath = $p'
 	run_vzrun create --bundle "$BUNDLE" "$ID"
 	[[ $status == 0 ]] || assert_match "$stderr" "*/linux/cgroupsPath*"
@@ -156,6 +159,7 @@ cgroup_lines() { sed 's/^[0-9]*://' "/proc/$1/cgroup" | sort; }
 }
 
 @test "a frozen one of cgroup v2 is refused as well" {
+	cgroupfs_paths
 	local dir
 
 	[[ $(cg_mode) == hybrid ]] || skip "needs a hybrid host"

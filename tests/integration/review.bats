@@ -53,12 +53,14 @@ hanging_hook() {
 }
 
 @test "create: a failure takes away the parents of the cgroup that were made for it" {
+	cgroupfs_paths
 	config_set --arg p "/$ID/mid/leaf" '.linux.cgroupsPath = $p | .process.args = ["/nonexistent"]'
 	fails 'exec: "/nonexistent"' create --bundle "$BUNDLE" "$ID"
 	assert_eq "$(find /sys/fs/cgroup -maxdepth 3 -name "$ID")" ""
 }
 
 @test "delete --force: a record of a create that cloned nothing does not kill in a cgroup that was there before" {
+	cgroupfs_paths
 	needs_controller pids
 	config_set --arg p "/$ID" '.linux.cgroupsPath = $p'
 	ok create --bundle "$BUNDLE" "$ID"

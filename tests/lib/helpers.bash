@@ -18,6 +18,7 @@
 #                  its root owns the root filesystem
 #   in_mount_ns S  vzrun runs from here on in a mount namespace of its own each time, after the script S in it
 #                  (VZ_UNSHARE=-n: in a network namespace as well)
+#   cgroupfs_paths       the test is about paths of groups as the cgroupfs driver reads them: with that driver everywhere
 #   run_args ARG...  `run` with ARGs as the payload      run_probe ARG...  the same with tests/lib/probe.c
 #   assert_fds S   payload_fds S: the payload may have the descriptors S ("0 1 2") and no other
 #
@@ -29,11 +30,14 @@ TOP=$(cd "$HERE/../.." && pwd)
 VZRUN=${VZRUN:-$TOP/build/vzrun}
 PROBE=${PROBE:-${VZRUN%/*}/tests/lib/probe}
 
-audit() { sh "$HERE/audit.sh" "$@"; }
+AUDIT=${PROBE%/*}/audit
+[[ -x $AUDIT ]] || AUDIT=$TOP/build/tests/lib/audit
+
+audit() { "$AUDIT" "$@"; }
 
 vz_setup() {
 	set +m
-	[[ -x $VZRUN ]] || { echo "no $VZRUN: build first" >&2; return 1; }
+	[[ -x $VZRUN && -x $AUDIT ]] || { echo "no $VZRUN or no $AUDIT: build first, with check-programs" >&2; return 1; }
 	T=$(mktemp -d "${BATS_RUN_TMPDIR:-/tmp}/t.XXXXXX")
 	chmod 755 "$T"
 	ROOT=$T/root BUNDLE=$T/bundle CONFIG=$T/bundle/config.json
@@ -95,8 +99,11 @@ config_set() {
 }
 
 run_vzrun() {
+	local manager=${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER}
+
 	status=0
-	timeout --foreground -k 5 "${VZ_TIMEOUT:-60}" "$VZRUN" --root "$ROOT" "$@" \
+	case " $* " in *" --cgroup-manager"* | *" --systemd-cgroup "*) manager= ;; esac
+	timeout --foreground -k 5 "${VZ_TIMEOUT:-60}" "$VZRUN" ${manager:+"$manager"} --root "$ROOT" "$@" \
 		>"$T/stdout" 2>"$T/stderr" <"${VZ_STDIN:-/dev/null}" 3>&- 4>&- || status=$?
 	output=$(tr -d '\0' <"$T/stdout")
 	stderr=$(tr -d '\0' <"$T/stderr")
@@ -126,6 +133,9 @@ fails() {
 	printf 'vzrun %s says:\n%s\nexpected: %s\n' "$*" "$stderr" "$text"
 	return 1
 }
+
+# VZ_MANAGER, from the environment: the driver that the tests use where they do not name one themselves.
+cgroupfs_paths() { [[ -z ${VZ_MANAGER:-} ]] || VZ_MANAGER=cgroupfs; }
 
 run_sh() {
 	local script=$1

@@ -341,8 +341,10 @@ class Guest:
     def run(self, script, sink, seconds):
         """Runs a bash script in /share; its output goes to sink(bytes); the status."""
         limit = time.monotonic() + seconds
-        with open(f'{self.work}/job/job', 'w', encoding='utf-8') as f:
+        # A new file each time: the guest may have kept pages of the old one.
+        with open(f'{self.work}/job/new', 'w', encoding='utf-8') as f:
             f.write(script)
+        os.rename(f'{self.work}/job/new', f'{self.work}/job/job')
         token = os.urandom(8).hex()
         self.talk(f'run {token} {time.time():.0f}')
         end, seen = f'\n@@{token}:'.encode(), b''
