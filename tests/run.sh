@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration steps
 # conformance engines vm.  Only by name: fuzz bench sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
-# run.sh vm [--list | --full | LEG...]: the same tests in guests; a leg is a guest and how the tests run in it (tests/vm/legs).
+# run.sh vm [--list | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
+# (tests/vm/legs); WORD: a part of the file's name.
 # By default one leg runs everything and the others a part; --full: everything everywhere.
 # The table at the end names each failure and the reason of each skip; the last line is `N passed, N failed, N skipped`.
 # Exit status 0: none failed, at least one passed.
