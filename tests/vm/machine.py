@@ -38,12 +38,31 @@ class TimeLimit(GuestError):
     pass
 
 
+BUILDERS = set()
+
+
 def image(name):
     """The directory of a guest or of qemu, which is made when it is not there."""
-    made = subprocess.run([os.path.join(HERE, 'build'), name], stdout=subprocess.PIPE, text=True, check=False)
-    if made.returncode:
+    # A group of its own: who is told to end while it is built ends all of it.
+    build = subprocess.Popen([os.path.join(HERE, 'build'), name], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    BUILDERS.add(build)
+    try:
+        out = build.communicate()[0]
+    except BaseException:
+        end_builders()
+        build.wait()
+        raise
+    finally:
+        BUILDERS.discard(build)
+    if build.returncode:
         raise GuestError(f'no image of {name}')
-    return made.stdout.strip()
+    return out.strip()
+
+
+def end_builders():
+    for build in list(BUILDERS):
+        if build.returncode is None:
+            os.killpg(build.pid, signal.SIGTERM)
 
 
 def lock(path, kind=fcntl.LOCK_EX):
@@ -149,7 +168,7 @@ class Guest:
         self.disks, self.extra, self.net, self.iommu, self.verbose = list(disks), shlex.split(extra), net, iommu, verbose
         self.began = time.monotonic()
         self.process = self.port = None
-        self.ready = False
+        self.ready = self.stopped = False
         self.work = tempfile.mkdtemp(prefix='vzrun-vm.')
         os.mkdir(f'{self.work}/job')
         self.held = []
@@ -164,9 +183,15 @@ class Guest:
         if self.verbose:
             os.write(2, f'[{time.monotonic() - self.began:.2f}] {text}\n'.encode())
 
-    def stop(self):
+    def kill(self):
+        """Ends QEMU, from any thread; the guest's own thread hears it and cleans up by stop()."""
+        self.stopped = True
         if self.process:
             self.process.kill()
+
+    def stop(self):
+        self.kill()
+        if self.process:
             self.process.wait()
         for fd in self.held:
             os.close(fd)
@@ -274,6 +299,8 @@ class Guest:
         self.say('resumed')
 
     def launch(self, command):
+        if self.stopped:
+            raise GuestError('stopped')
         # Whatever QEMU puts into temporary files, the throw-away disk for one, goes with this guest.
         env = dict(os.environ, TMPDIR=self.work)
         with open(f'{self.work}/errors', 'wb') as errors:
