@@ -23,6 +23,7 @@ group() {
 			crun runc containerd containernetworking-plugins conmon catatonit podman buildah skopeo python3-grpcio \
 			apparmor checkpolicy ;; # no SELinux policy: the tests load one of their own, and only where there is none
 	vm-trixie | vm-bookworm) group vm-guest ;;
+	package)  echo dpkg-dev debhelper lintian rpm cpio ;;
 	fuzz)     echo clang llvm ;;
 	sanitize) echo libasan8 libubsan1 ;;
 	valgrind) echo valgrind ;;

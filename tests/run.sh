@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration steps
-# conformance engines vm.  Only by name: fuzz bench sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
+# conformance engines vm.  Only by name: package fuzz bench sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
 # run.sh vm [--list | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
 # (tests/vm/legs); WORD: a part of the file's name.
 # By default one leg runs everything and the others a part; --full: everything everywhere.
@@ -179,6 +179,11 @@ suite_vm() {
 	rm -f "$tmp/legs.pid"
 }
 
+suite_package() {
+	packages build runtime bundle test package || { fail_now package packages "cannot install"; return; }
+	bats_files package 1800 tests/package/*.bats
+}
+
 suite_fuzz() {
 	packages build bundle fuzz || { fail_now fuzz packages "cannot install"; return; }
 	CC=clang build fuzz build-fuzz -t fuzzers --enable-fuzzers --enable-sanitizers --disable-hardening || return
@@ -300,7 +305,7 @@ expected_skip() {
 # File names among the arguments become one pseudo suite.
 run_one() {
 	case $1 in
-	unit | golden | integration | steps | conformance | engines | vm | fuzz | bench | sanitize | valgrind | analyze)
+	unit | golden | integration | steps | conformance | engines | vm | package | fuzz | bench | sanitize | valgrind | analyze)
 		"suite_$1"
 		return
 		;;
