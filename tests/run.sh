@@ -195,7 +195,7 @@ suite_fuzz() {
 		mkdir -p "build-fuzz/corpus/$name"
 		set -- "build-fuzz/corpus/$name"
 		for c in "tests/fuzz/corpus/$name" tests/golden; do [ ! -d "$c" ] || set -- "$@" "$c"; done
-		if timeout -k 10 600 "$p" -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=1024 -max_len=65536 \
+		if timeout -k 10 $((${FUZZ_SECONDS:-60} + 540)) "$p" -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=1024 -max_len=65536 \
 			-artifact_prefix=build-fuzz/ "$@" >"$tmp/out" 2>&1; then
 			note pass fuzz "$name"
 			echo "  $name: $(grep -a '^Done' "$tmp/out")"
