@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration steps
-# conformance engines vm.  Only by name: package fuzz bench sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
+# conformance engines vm.  Only by name: package fuzz bench bench-vm sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
 # run.sh vm [--list | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
 # (tests/vm/legs); WORD: a part of the file's name.
 # By default one leg runs everything and the others a part; --full: everything everywhere.
@@ -291,6 +291,17 @@ suite_bench() {
 	if sh tests/bench/bench.sh build "$VZRUN"; then note pass bench start; else fail_now bench start "see above"; fi
 }
 
+# Beside trixie's crun and runc, with both drivers, where nothing but the guest's own noise disturbs.
+suite_bench_vm() {
+	main_build bench-vm || return
+	build bench-vm build -t benches || return
+	if tests/vm/run --timeout 600 "DRIVERS='cgroupfs systemd' ROUNDS=${ROUNDS:-30} sh tests/bench/bench.sh build build/vzrun"; then
+		note pass bench-vm start
+	else
+		fail_now bench-vm start "see above"
+	fi
+}
+
 # A guest is known: there only skips that are expected of its leg by name.
 expected_skip() {
 	while IFS= read -r pat; do
@@ -307,6 +318,10 @@ run_one() {
 	case $1 in
 	unit | golden | integration | steps | conformance | engines | vm | package | fuzz | bench | sanitize | valgrind | analyze)
 		"suite_$1"
+		return
+		;;
+	bench-vm)
+		suite_bench_vm
 		return
 		;;
 	esac

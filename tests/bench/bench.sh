@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # bench.sh BUILD-DIR VZRUN: `run` of /bin/true in the default bundle by vzrun, runc, crun and the floor; then the
-# system calls of one `run` of vzrun.  ROUNDS=N: how many (default 200).
+# system calls of one `run` of vzrun.  ROUNDS=N: how many (default 200).  DRIVERS: who makes the cgroups, "cgroupfs",
+# "systemd" or both (default: cgroupfs).
 set -eu
 build=$1
 vzrun=$2
@@ -17,20 +18,31 @@ if [ -x "$vzrun" ] && strip -o "$tmp/vzrun" "$vzrun" 2>/dev/null; then vzrun=$tm
 # Controllers that are mounted, as NAME:DIR, one per hierarchy.
 hiers=$(awk '$3 == "cgroup" { n = split($2, p, "/"); split(p[n], c, ","); print c[1] ":" $2 }
 	$3 == "cgroup2" { print "unified:" $2 }' /proc/mounts | tr '\n' ' ')
-set --
-# shellcheck disable=SC2086
-if "$build/tests/bench/floor" "$tmp/bundle/rootfs" $hiers -- /bin/true; then
-	set -- "$@" "floor=$build/tests/bench/floor $tmp/bundle/rootfs $hiers-- /bin/true"
-fi
-[ ! -x "$vzrun" ] || set -- "$@" "vzrun=$vzrun --root $state/vzrun run --bundle $tmp/bundle vzb%d"
-for r in crun runc; do
-	p=$(command -v $r) || continue
-	mark=
-	# crun refuses a hybrid host; without the cgroup2 mount it takes it for v1.
-	if [ $r = crun ] && [ -e /sys/fs/cgroup/unified/cgroup.controllers ]; then mark=!; fi
-	set -- "$@" "$r$mark=$p --root $state/$r run --bundle $tmp/bundle ${r}b%d"
+
+# bench DRIVER: the ratios are to the floor and to crun with the same driver.
+bench() {
+	driver=
+	[ "$1" = cgroupfs ] || driver=--systemd-cgroup
+	set --
+	# shellcheck disable=SC2086
+	if "$build/tests/bench/floor" "$tmp/bundle/rootfs" $hiers -- /bin/true; then
+		set -- "$@" "floor=$build/tests/bench/floor $tmp/bundle/rootfs $hiers-- /bin/true"
+	fi
+	[ ! -x "$vzrun" ] || set -- "$@" "vzrun=$vzrun --root $state/vzrun $driver run --bundle $tmp/bundle vzb%d"
+	for r in crun runc; do
+		p=$(command -v $r) || continue
+		mark=
+		# crun refuses a hybrid host; without the cgroup2 mount it takes it for v1.
+		if [ $r = crun ] && [ -e /sys/fs/cgroup/unified/cgroup.controllers ]; then mark=!; fi
+		set -- "$@" "$r$mark=$p --root $state/$r $driver run --bundle $tmp/bundle ${r}b%d"
+	done
+	"$build/tests/bench/start" "${ROUNDS:-200}" "$@"
+}
+
+for d in ${DRIVERS:-cgroupfs}; do
+	echo "== $d"
+	bench "$d"
 done
-"$build/tests/bench/start" "${ROUNDS:-200}" "$@"
 
 if [ -x "$vzrun" ] && command -v strace >/dev/null; then
 	echo
