@@ -329,33 +329,43 @@ devices_work() {
 	[[ ! -e $ROOT/$ID ]]
 }
 
-@test "systemd: 50 containers at once, and the bus answers meanwhile" {
+# ping: how long the bus takes to answer, in ms
+ping() {
+	local began=${EPOCHREALTIME/[.,]/}
+
+	timeout 60 busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.DBus.Peer Ping >/dev/null || return
+	echo $(((${EPOCHREALTIME/[.,]/} - began) / 1000))
+}
+
+# The bound is a second, and what the scheduler may make of an idle bus's answer when all others want the processor as well.
+# On real machines that is little; in an emulated guest busctl alone takes half a second.
+@test "systemd: 50 containers at once: none fails, and the bus answers meanwhile" {
 	needs_systemd
-	local i pids=() rc=0 began slow=0 now n=${VZ_MANY:-50}
+	local i pids=() rc=0 slow=0 now idle n=50
 
 	config_set '.process.args = ["sleep", "1000"]'
+	idle=$(ping)
 	for ((i = 0; i < n; i++)); do
 		"$VZRUN" --root "$ROOT" --systemd-cgroup create --bundle "$BUNDLE" "$ID-$i" >>"$T/many" 2>&1 </dev/null 3>&- 4>&- &
 		pids+=($!)
 	done
-	while kill -0 "${pids[@]}" 2>/dev/null; do
-		began=${EPOCHREALTIME/[.,]/}
-		timeout 30 busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.DBus.Peer Ping >/dev/null || rc=1
-		now=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
+	while [[ -n $(jobs -r) ]]; do
+		now=$(ping) || rc=1
 		((now <= slow)) || slow=$now
-		sleep 0.2
-	done 2>/dev/null
+		sleep 0.1
+	done
 	for i in "${pids[@]}"; do
 		wait "$i" || rc=1
 	done
-	echo "# slowest answer of the bus: $slow ms" >&3
+	echo "# the bus answers within $idle ms when idle, within $slow ms under load" >&3
 	cat "$T/many"
 	[[ $rc == 0 ]]
-	((slow < ${VZ_BUS_MS:-1000}))
+	((slow < 1000 + n * idle))
 	for ((i = 0; i < n; i++)); do
-		"$VZRUN" --root "$ROOT" delete --force "$ID-$i" </dev/null 3>&- 4>&- &
+		"$VZRUN" --root "$ROOT" delete --force "$ID-$i" </dev/null >>"$T/many" 2>&1 3>&- 4>&- &
 	done
 	wait
+	cat "$T/many"
 	[[ -z $(systemctl list-units --all --plain --no-legend "vzrun-$ID-*.scope") ]]
 }
 
