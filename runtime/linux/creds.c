@@ -105,7 +105,9 @@ static bool setgroups_denied(int procfs)
 {
 	struct err ignored;
 	char word[8] = "";
-	cleanup_fd int fd = procfs_open_file(procfs, "self/setgroups", O_RDONLY, &ignored);
+	/* vzrun itself may run in such a namespace: then nobody has opened one before. */
+	cleanup_fd int own = procfs < 0 ? procfs_open(&ignored) : -1;
+	cleanup_fd int fd = procfs_open_file(own < 0 ? procfs : own, "self/setgroups", O_RDONLY, &ignored);
 
 	return fd >= 0 && read(fd, word, sizeof word - 1) > 0 && str_starts(word, "deny");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/linux/creds.h"
 #include "runtime/linux/ns.h"
 #include "runtime/linux/procfs.h"
 
@@ -141,6 +143,9 @@ static int check_here(const struct map_kind *k, const struct oci_idmaps *maps, s
 			return err_set(e, ERR_KERNEL, EPERM, "%s/%zu: host ids %u to %u are not (all) mapped in the user "
 				       "namespace that vzrun runs in: /proc/self/%s tells which are", k->field, i, m->host_id,
 				       m->host_id + (m->size - 1), k->file);
+		/* Linux 5.12: capabilities of files that root there writes would be valid here. */
+		if (m->host_id == 0 && !k->group && !creds_capable(CAP_SETFCAP))
+			return err_set(e, ERR_KERNEL, EPERM, "%s/%zu: host id 0 can be mapped only with CAP_SETFCAP", k->field, i);
 	}
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/linux/mount_api.h"
@@ -152,6 +153,11 @@ static bool has_key(const char *data, const char *key)
 	return false;
 }
 
+static bool hides_ids(const struct mount_context *c)
+{
+	return c->in_userns || proc_in_userns();
+}
+
 /* What a tmpfs takes from the directory that it covers.  Ids that our user namespace does not map read as the
  * overflow id, which may be anybody's inside: they are not taken. */
 static int take_cover(int fs, const struct mount_context *c, const struct mount_wish *w, int over, struct err *e)
@@ -170,8 +176,8 @@ static int take_cover(int fs, const struct mount_context *c, const struct mount_
 		bool known;
 	} covers[] = {
 		{ "mode", mode, true },
-		{ "uid", uid, st.st_uid != 0 && !(c->in_userns && st.st_uid == OVERFLOW_ID) },
-		{ "gid", gid, st.st_gid != 0 && !(c->in_userns && st.st_gid == OVERFLOW_ID) },
+		{ "uid", uid, st.st_uid != 0 && !(st.st_uid == OVERFLOW_ID && hides_ids(c)) },
+		{ "gid", gid, st.st_gid != 0 && !(st.st_gid == OVERFLOW_ID && hides_ids(c)) },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(covers); i++) {
