@@ -13,7 +13,7 @@ EXTRA_DIST += tests/steps/agents.py
 EXTRA_DIST += tests/engines/podman.bash
 EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/helpers.bash
 EXTRA_DIST += tests/lib/complete/ask.bash tests/lib/complete/ask.fish tests/lib/complete/ask.zsh
-EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/*/*.bats $(srcdir)/tests/bench/*.sh))
+EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/*/*.bats $(srcdir)/tests/bench/*.sh $(srcdir)/tests/engines/*/*.py))
 
 EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/vm/*.py $(srcdir)/tests/vm/build $(srcdir)/tests/vm/run $(srcdir)/tests/vm/legs $(srcdir)/tests/vm/run-test $(srcdir)/tests/vm/unpack-kernel $(srcdir)/tests/vm/guest/*))
 
