@@ -19,8 +19,8 @@ monitor() {
 	local systemd=
 
 	[[ ${VZ_MANAGER:-} != systemd ]] || systemd=-s
-	(cd "$T" && _OCI_SYNCPIPE=5 timeout -k 5 60 conmon $systemd -c "$ID" -n name -u "$ID" -r "$VZRUN" -l "$T/log" --socket-dir-path "$T/sockets" \
-		--runtime-arg "--root=$ROOT" --log-level warning "$@" 5>"$T/sync" >/dev/null 2>"$T/conmon.err" </dev/null 3>&- 4>&-)
+	(cd "$T" && _OCI_SYNCPIPE=5 timeout -k 5 60 conmon $systemd -c "$ID" -n name -u "$ID" -r "$VZRUN" -l "$T/log" \
+		--socket-dir-path "$T/sockets" --runtime-arg "--root=$ROOT" --log-level warning "$@" 5>"$T/sync" >/dev/null 2>"$T/conmon.err" </dev/null 3>&- 4>&-)
 }
 
 # create [ARGS...]: the container of $CONFIG by conmon.
@@ -42,7 +42,8 @@ ended() {
 
 # process ARGS...: a process document for exec.
 process() {
-	jq '.process | .args = $ARGS.positional | .terminal = ($tty == "yes")' --arg tty "${TTY:-no}" "$CONFIG" --args -- "$@" >"$T/process.json"
+	jq --arg tty "${TTY:-no}" '.process | .args = $ARGS.positional | .terminal = ($tty == "yes")' "$CONFIG" --args -- "$@" \
+		>"$T/process.json"
 }
 
 exec_direct() { rt exec --process "$T/process.json" "$ID" </dev/null; }
@@ -112,7 +113,8 @@ payload() { config_set --arg s "$1" '.process.args = ["sh", "-c", $s]'; }
 	rt start "$ID"
 	TTY=yes process sh -c 'tty; stty size; read -r line; echo "got $line"; stty size; exit 6'
 	status=0
-	output=$(timeout 60 python3 "$HERE/../engines/cri/terminal.py" "$VZRUN" "--root=$ROOT" exec --process "$T/process.json" "$ID" 3>&- 4>&-) || status=$?
+	output=$(timeout 60 python3 "$HERE/../engines/cri/terminal.py" "$VZRUN" "--root=$ROOT" exec --process "$T/process.json" \
+		"$ID" 3>&- 4>&-) || status=$?
 	assert_match "$output" $'/dev/pts/*10 20*got word*30 40*'
 	assert_eq "$status" 6
 }
