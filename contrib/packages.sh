@@ -10,7 +10,7 @@ group() {
 	runtime)  echo libseccomp2 libmnl0 ;; # opened when needed
 	bundle)   echo busybox-static ;;
 	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils zsh fish ;;
-	engines)  echo podman containerd containernetworking-plugins runc conmon catatonit iptables python3-grpcio ;;
+	engines)  echo buildah podman containerd containernetworking-plugins runc conmon catatonit iptables python3-grpcio ;;
 	bench)    echo runc crun strace ;;
 	vm)       echo mmdebstrap debian-archive-keyring e2fsprogs xz-utils zstd cpio python3 util-linux busybox-static ;;
 	# What the test guests are made of (tests/vm/build): never installed here.
