@@ -257,8 +257,8 @@ bool mount_data_next(const char **rest, struct mount_data *ret)
 	return true;
 }
 
-static int compile_options(const struct oci_mount *m, const char *pointer, struct mount_wish *w, struct str *data,
-			   size_t *ret_first_data, struct err *e)
+static int compile_options(const struct oci_mount *m, struct mount_wish *w, struct str *data, size_t *ret_first_data,
+			   struct err *e)
 {
 	for (size_t i = 0; i < m->options.n; i++) {
 		const char *name = m->options.v[i];
@@ -268,8 +268,8 @@ static int compile_options(const struct oci_mount *m, const char *pointer, struc
 			apply_option(w, o);
 			continue;
 		}
-		if (!*name)
-			return err_set(e, ERR_CONFIG, EINVAL, "%s/options/%zu: an empty option", pointer, i);
+		if (!*name) /* podman 5 writes them, for a container with systemd */
+			continue;
 		if (!data->len)
 			*ret_first_data = i;
 		add_data(data, name);
@@ -345,7 +345,7 @@ int mount_compile(const struct oci_mount *m, const char *pointer, struct mount_w
 	int r = compile_target(m, pointer, &w, a, e);
 
 	if (r >= 0)
-		r = compile_options(m, pointer, &w, &data, &first_data, e);
+		r = compile_options(m, &w, &data, &first_data, e);
 	if (r >= 0)
 		r = compile_kind(m, pointer, &w, str_cstr(&data), first_data, e);
 	if (r >= 0)

@@ -22,10 +22,9 @@ ns() {
 
 	needs_command catatonit
 	gives 0 pod create --name p1 --network none --cgroup-parent "$PARENT" --share pid,ipc,net,uts --memory 64m
-	pod run -d --pod p1 --name c1 "${ULIMITS[@]}" --env "VZRUN_TEST_ID=$VZRUN_TEST_ID" $IMAGE sleep 1000
-	assert_eq "$status" 0
-	pod run -d --pod p1 --name c2 "${ULIMITS[@]}" --env "VZRUN_TEST_ID=$VZRUN_TEST_ID" $IMAGE sh -c 'ps -o args >/seen; exec sleep 2000'
-	assert_eq "$status" 0
+	RUN=(--pod p1 --env "VZRUN_TEST_ID=$VZRUN_TEST_ID")
+	starts c1 $IMAGE sleep 1000
+	starts c2 $IMAGE sh -c 'ps -o args >/seen; exec sleep 2000'
 	gives 0 inspect --format '{{.State.Pid}}' p1-infra c1 c2 2>/dev/null ||
 		gives 0 inspect --format '{{.State.Pid}}' "$(raw pod inspect p1 --format '{{.InfraContainerID}}')" c1 c2
 	read -r -d '' infra one two <<<"$output" || true
