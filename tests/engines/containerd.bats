@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # containerd calls vzrun through its shim for runc: a daemon of the test's own, an image made here, no registry.
+# VZ_MANAGER=systemd: with units of systemd.
 
 load ../lib/helpers
 
@@ -45,7 +46,7 @@ make_image() {
 }
 
 ctr_raw() {
-	timeout -k 5 60 ctr -a "$BATS_FILE_TMPDIR/c.sock" -n "$NAMESPACE" "$@" </dev/null 3>&- 4>&-
+	timeout -k 5 60 ctr -a "$BATS_FILE_TMPDIR/c.sock" -n "$NAMESPACE" "$@" <"${IN:-/dev/null}" 3>&- 4>&-
 }
 
 teardown_file() {
@@ -99,10 +100,17 @@ gives() {
 
 # box WANT OPTIONS... IMAGE ID ARGS...: ctr run.
 box() {
-	local want=$1
+	local want=$1 i
+	local -a cgroup=()
 
 	shift
-	gives "$want" run --snapshotter native --runc-binary "$VZRUN" --env "VZRUN_TEST_ID=$VZRUN_TEST_ID" "$@"
+	for ((i = 1; i < $#; i++)); do
+		[[ ${VZ_MANAGER:-} != systemd || ${!i} != "$IMAGE" ]] && continue
+		((i++))
+		cgroup=(--runc-systemd-cgroup --cgroup "system.slice:$NAMESPACE:${!i}")
+		break
+	done
+	gives "$want" run --snapshotter native --runc-binary "$VZRUN" "${cgroup[@]}" --env "VZRUN_TEST_ID=$VZRUN_TEST_ID" "$@"
 }
 IMAGE=localhost/vzrun-test:1
 
@@ -132,6 +140,9 @@ task_pid() { ctr_raw task ls | awk -v id="$1" '$1 == id { print $2 }'; }
 	box 7 --rm $IMAGE c1 sh -c 'exit 7'
 	gives 0 container ls -q
 	assert_eq "$output" ""
+	echo typed >"$T/in"
+	IN=$T/in box 0 --rm $IMAGE c1 head -n 1 # ctr does not hand the end of its input on
+	assert_eq "$output" typed
 }
 
 @test "containerd: a missing program is an error that names it" {
@@ -151,6 +162,8 @@ task_pid() { ctr_raw task ls | awk -v id="$1" '$1 == id { print $2 }'; }
 	assert_eq "$output" $'/tmp\n1000'
 	gives 1 task exec --exec-id e3 c1 /nonexistent
 	assert_match "$stderr" '*OCI runtime exec failed: *exec: "/nonexistent"*'
+	gives 0 task exec -d --exec-id e4 c1 sh -c 'touch /detached; exec sleep 1000'
+	wait_until test -e "/proc/$(task_pid c1)/root/detached"
 	gives 0 task ps c1
 	assert_match "$output" "*$(task_pid c1)*"
 	gives 0 task metrics c1
@@ -190,21 +203,33 @@ task_pid() { ctr_raw task ls | awk -v id="$1" '$1 == id { print $2 }'; }
 	gives 0 task exec --exec-id e1 c1 true
 }
 
-@test "containerd: limits, read-only root, mounts, environment, user namespace" {
-	needs_v1
+@test "containerd: limits; namespaces of another container" {
+	local pid
+
+	box 0 -d --memory-limit 67108864 --cpu-quota 50000 --cpu-period 100000 $IMAGE c1 sleep 1000
+	pid=$(task_pid c1)
+	if [[ $(cg_mode) == v2 ]]; then
+		assert_eq "$(cat "$(cg_dir "$pid" memory)"/{memory,cpu}.max)" $'67108864\n50000 100000'
+	else
+		assert_eq "$(cat "$(cg_dir "$pid" memory)/memory.limit_in_bytes" "$(cg_dir "$pid" cpu)/cpu.cfs_quota_us")" $'67108864\n50000'
+	fi
+	[[ ${VZ_MANAGER:-} != systemd || $(cat "/proc/$pid/cgroup") == *"/system.slice/$NAMESPACE-c1.scope"* ]]
+	box 0 --rm --with-ns "ipc:/proc/$pid/ns/ipc" $IMAGE c2 readlink /proc/self/ns/ipc
+	assert_eq "$output" "$(readlink "/proc/$pid/ns/ipc")"
+}
+
+# What ctr has words for, in one container.
+@test "containerd: root, mounts, environment, directory, capabilities, devices, seccomp" {
 	mkdir "$T/vol"
 	echo content >"$T/vol/file"
-	box 0 -d --memory-limit 67108864 $IMAGE c1 sleep 1000
-	assert_eq "$(cat "$(cg_dir "$(task_pid c1)" memory)/memory.limit_in_bytes")" 67108864
-	box 1 --rm --read-only $IMAGE c2 touch /x
-	box 0 --rm --mount "type=bind,src=$T/vol,dst=/vol,options=rbind:ro" $IMAGE c2 cat /vol/file
-	assert_eq "$output" content
-	box 0 --rm --env A=b $IMAGE c2 sh -c 'echo $A'
-	assert_eq "$output" b
-	box 0 --rm --seccomp $IMAGE c2 awk '/Seccomp:/ { print $2 }' /proc/self/status
-	assert_eq "$output" 2
-	box 0 --rm --with-ns "ipc:/proc/$(task_pid c1)/ns/ipc" $IMAGE c2 readlink /proc/self/ns/ipc
-	assert_eq "$output" "$(readlink "/proc/$(task_pid c1)/ns/ipc")"
+	box 0 --rm --read-only --mount "type=bind,src=$T/vol,dst=/vol,options=rbind:ro" --env A=b --cwd /home --seccomp \
+		--cap-drop CAP_CHOWN --device /dev/kmsg $IMAGE c2 sh -c 'cat /vol/file; echo $A; pwd
+			touch /vol/x; touch /x; chown 1 /vol/file
+			awk "/Seccomp:/ { print \$2 } /CapEff/ { print \$2 }" /proc/self/status; stat -c %t:%T /dev/kmsg'
+	assert_eq "$output" $'content\nb\n/home\n00000000a80425fa\n2\n1:b'
+	assert_match "$stderr" '*/vol/x: Read-only*/x: Read-only*/vol/file: *'
+	box 0 --rm --privileged $IMAGE c2 awk '/CapEff/ { print $2 }' /proc/self/status
+	assert_match "$output" '000001ff[ef]*ff'
 }
 
 @test "containerd: a daemon that was restarted finds its containers" {
@@ -237,8 +262,17 @@ task_pid() { ctr_raw task ls | awk -v id="$1" '$1 == id { print $2 }'; }
 	done
 }
 
-@test "containerd: the configuration in contrib is understood" {
-	timeout 20 containerd --config "$TOP/contrib/engines/containerd.toml" config dump >"$T/dump"
-	grep -A 30 'runtimes.vzrun\]' "$T/dump" | grep -q 'runtime_type = "io.containerd.runc.v2"'
-	grep -q 'BinaryName = "/.*/vzrun"' "$T/dump"
+@test "containerd: the configurations in contrib are understood" {
+	local version file=containerd.toml
+
+	version=$(containerd --version | awk '{ print $3 }')
+	for file in containerd.toml containerd-2.toml; do
+		[[ $version != 1.* || $file == containerd.toml ]] || continue
+		timeout 20 containerd --config "$TOP/contrib/engines/$file" config dump >"$T/dump"
+		grep -A 30 'runtimes.vzrun\]' "$T/dump" >"$T/ours"
+		grep -q "runtime_type = [\"']io.containerd.runc.v2[\"']" "$T/ours"
+		grep -q "BinaryName = [\"']/.*/vzrun[\"']" "$T/ours"
+		grep -q "pod_annotations = \[[\"']org.openvz" "$T/ours"
+		grep -q "runtimes.runc\]" "$T/dump"
+	done
 }
