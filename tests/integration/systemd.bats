@@ -57,6 +57,31 @@ gone() { [[ $(systemctl show --value -p LoadState "$1") == not-found ]]; }
 	gone "$(scope)"
 }
 
+@test "systemd: the unit of a container that joins a pid namespace, or has ids of its own, holds its process" {
+	local first i
+
+	needs_systemd
+	create_sleep
+	first=$(pid_of "$ID")
+	new_bundle "$T/b2"
+	config_set --file "$T/b2/config.json" --arg p "/proc/$first/ns/pid" '.process.args = ["sleep", "1000"] |
+		.linux.namespaces |= map(if .type == "pid" then .path = $p else . end)'
+	for i in 2 3 4; do
+		sd create --bundle "$T/b2" "$ID-$i"
+		ok start "$ID-$i"
+		prop_is ActiveState active "$(scope "$ID-$i")"
+		[[ $(<"/proc/$(pid_of "$ID-$i")/cgroup") == *"/$(scope "$ID-$i")"* ]]
+	done
+	new_bundle "$T/b3"
+	BUNDLE=$T/b3 CONFIG=$T/b3/config.json
+	new_userns
+	config_set '.process.args = ["sleep", "1000"]'
+	sd create --bundle "$BUNDLE" "$ID-5"
+	ok start "$ID-5"
+	prop_is ActiveState active "$(scope "$ID-5")"
+	[[ $(<"/proc/$(pid_of "$ID-5")/cgroup") == *"/$(scope "$ID-5")"* ]]
+}
+
 @test "systemd: run in the foreground leaves no unit, whatever the exit status is" {
 	needs_systemd
 	config_set '.process.args = ["sh", "-c", "exit 3"]'
