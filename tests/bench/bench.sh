@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # bench.sh BUILD-DIR VZRUN: `run` of /bin/true in the default bundle by vzrun, runc, crun and the floor; then the
 # system calls of one `run` of vzrun.  ROUNDS=N: how many (default 200).  DRIVERS: who makes the cgroups, "cgroupfs",
-# "systemd" or both (default: cgroupfs).
+# "systemd" or both (default: cgroupfs).  PEERS: the others (default: crun runc).
 set -eu
 build=$1
 vzrun=$2
@@ -29,7 +29,7 @@ bench() {
 		set -- "$@" "floor=$build/tests/bench/floor $tmp/bundle/rootfs $hiers-- /bin/true"
 	fi
 	[ ! -x "$vzrun" ] || set -- "$@" "vzrun=$vzrun --root $state/vzrun $driver run --bundle $tmp/bundle vzb%d"
-	for r in crun runc; do
+	for r in ${PEERS-crun runc}; do
 		p=$(command -v $r) || continue
 		mark=
 		# crun refuses a hybrid host; without the cgroup2 mount it takes it for v1.
