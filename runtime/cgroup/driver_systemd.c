@@ -402,7 +402,7 @@ static bool ends_by_itself(struct cgroup *cg)
 
 	if (!dir || cg->unit->is_slice)
 		return false;
-	for (int pause = 1; faccessat(AT_FDCWD, dir, F_OK, 0) == 0; pause = pause < 64 ? pause * 2 : pause) {
+	for (int pause = 1; faccessat(AT_FDCWD, dir, F_OK, 0) == 0; pause = pause < 8 ? pause * 2 : pause) {
 		if (clock_ms() >= until)
 			return false;
 		poll(NULL, 0, pause);
