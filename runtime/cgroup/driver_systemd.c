@@ -372,9 +372,21 @@ int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, str
 
 /* ---- the driver ---- */
 
+/* systemd turns on the controllers that it knows, with the unit.  Others are left alone by it, for us to turn on. */
+static bool beyond_systemd(const struct oci_resources *r)
+{
+	static const char *const controllers[] = { "hugetlb.", "rdma.", "misc." };
+
+	for (size_t i = 0; r && i < r->unified.n; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(controllers); k++)
+			if (strncmp(r->unified.v[i].key, controllers[k], strlen(controllers[k])) == 0)
+				return true;
+	return r && (r->hugepage_limits.n > 0 || r->rdma.n > 0);
+}
+
 static int systemd_make(struct cgroup *cg, struct err *e)
 {
-	return cg_make_dirs(cg, false, e);
+	return cg_make_dirs(cg, beyond_systemd(cg->resources), e);
 }
 
 /* In the child.  A user's manager moves what may not move itself (row unit-enter waits for it). */

@@ -191,7 +191,7 @@ with_loop() {
 
 	resources '{devices: [{allow: false, access: "rwm"}, {allow: true, type: "c", major: 240, minor: 7, access: "rm"}]}'
 	start_sleep
-	run_vzrun exec "$ID" sh -c "$nodes; (: </tmp/zero) && echo zero; (: </tmp/odd) 2>&1; (: >/tmp/odd) 2>&1; mknod /tmp/other c 240 8 2>&1"
+	run_vzrun exec "$ID" sh -c "$nodes; (: </tmp/zero) && echo zero; (: </tmp/odd) 2>&1; (: >/tmp/odd) 2>&1; mknod /tmp/other c 240 8; (: </tmp/other) 2>&1"
 	assert_match "$output" "zero*No such device*Operation not permitted*Operation not permitted*"
 }
 
@@ -265,7 +265,9 @@ with_loop() {
 	files_are "memory.max 50331648" "memory.low 20971520" "memory.swap.max 50331648"
 	ok update --cpu-burst 10000 "$ID"
 	ok update --cpu-quota -1 --cpu-burst 0 --pids-limit -1 "$ID"
-	files_are "cpu.max max 200000" "pids.max max"
+	files_are "pids.max max"
+	# systemd forgets the period of no quota.
+	assert_match "$(<"$(group)/cpu.max")" "max *00000"
 	ok update --memory -1 --memory-swap -1 "$ID"
 	files_are "memory.max max" "memory.swap.max max"
 	ok update --cpu-idle 1 "$ID"
@@ -300,7 +302,7 @@ with_loop() {
 
 @test "v2 mount: the container sees its own group as the root, read-only" {
 	resources '{pids: {limit: 64}}'
-	run_sh 'cat /proc/self/mountinfo; cat /sys/fs/cgroup/pids.max; cat /proc/self/cgroup; mkdir /sys/fs/cgroup/x 2>&1'
+	run_sh 'cat /proc/self/mountinfo; cat /sys/fs/cgroup/pids.max; cat /proc/self/cgroup; mkdir /sys/fs/cgroup/x 2>&1 || true'
 	assert_eq "$(mount_fs /sys/fs/cgroup)" cgroup2
 	assert_match "$output" $'*\n64\n0::/\n*Read-only file system'
 }
