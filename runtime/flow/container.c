@@ -96,9 +96,60 @@ static int not_running(struct err *e)
 	return err_set(e, ERR_STATE, 0, "container not running");
 }
 
+static int compare_pids(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Without a cgroup the pid namespace holds them together. */
+static int namespace_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e)
+{
+	pid_t *found = NULL;
+	ssize_t n;
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (c->status == OCI_STOPPED)
+		return 0;
+	n = proc_list_namespace((pid_t)c->state.pid, &found, e);
+	if (n < 0)
+		return (int)n;
+	if (n > 0) {
+		qsort(found, (size_t)n, sizeof *found, compare_pids);
+		*ret = arena_alloc_n(a, (size_t)n, sizeof **ret);
+	}
+	if (*ret)
+		memcpy(*ret, found, (size_t)n * sizeof *found);
+	*ret_n = *ret ? (size_t)n : 0;
+	free(found);
+	return n > 0 && !*ret ? err_oom(e) : 0;
+}
+
+/* Without a cgroup: all that the pid namespace holds, which dies with its first process; else that one alone. */
+static int kill_without_cgroup(struct container *c, int sig, struct err *e)
+{
+	pid_t *pids;
+	size_t n;
+
+	if (c->pidfd < 0)
+		return 0;
+	if (sig == SIGKILL || !c->state.private_pid_ns)
+		return sys_pidfd_send_signal(c->pidfd, sig, NULL, 0) < 0 && errno != ESRCH ? err_sys(e, "kill") : 0;
+	if (namespace_pids(c, &pids, &n, &c->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < n; i++)
+		if (kill(pids[i], sig) < 0 && errno != ESRCH)
+			return err_sys(e, "kill %d", (int)pids[i]);
+	return 0;
+}
+
 static int kill_all(struct container *c, int sig, struct err *e)
 {
-	return c->cg && cgroup_exists(c->cg) ? cgroup_kill(c->cg, sig, e) : 0;
+	if (!c->cg)
+		return kill_without_cgroup(c, sig, e);
+	return cgroup_exists(c->cg) ? cgroup_kill(c->cg, sig, e) : 0;
 }
 
 int container_kill(struct container *c, int sig, bool all, struct err *e)
@@ -266,37 +317,6 @@ int container_resume(struct container *c, struct err *e)
 	if (c->status != OCI_PAUSED)
 		return err_set(e, ERR_STATE, 0, "container not paused");
 	return cgroup_freeze(c->cg, false, e);
-}
-
-static int compare_pids(const void *a, const void *b)
-{
-	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Without a cgroup the pid namespace holds them together. */
-static int namespace_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e)
-{
-	pid_t *found = NULL;
-	ssize_t n;
-
-	*ret = NULL;
-	*ret_n = 0;
-	if (c->status == OCI_STOPPED)
-		return 0;
-	n = proc_list_namespace((pid_t)c->state.pid, &found, e);
-	if (n < 0)
-		return (int)n;
-	if (n > 0) {
-		qsort(found, (size_t)n, sizeof *found, compare_pids);
-		*ret = arena_alloc_n(a, (size_t)n, sizeof **ret);
-	}
-	if (*ret)
-		memcpy(*ret, found, (size_t)n * sizeof *found);
-	*ret_n = *ret ? (size_t)n : 0;
-	free(found);
-	return n > 0 && !*ret ? err_oom(e) : 0;
 }
 
 int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e)

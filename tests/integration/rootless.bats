@@ -8,9 +8,9 @@ load ../lib/helpers
 PLAIN=54321
 
 setup() {
+	unset VZ_MANAGER # of the leg: the plain user has no session
 	vz_setup
 	[[ $EUID == 0 ]] || PLAIN=$EUID
-	[[ -z ${VZ_AS:-} || $VZ_AS == root ]] || skip "becomes the plain user itself"
 	$VZRUN spec --rootless --bundle "$T" >/dev/null
 	jq --arg m "$VZRUN_TEST_ID" --argjson u "$PLAIN" --slurpfile old "$CONFIG" '.process.terminal = false |
 		.process.env = $old[0].process.env | .process.args = ["true"] | .root.readonly = false |
@@ -41,6 +41,15 @@ become() {
 		done
 	fi
 	[[ $1 == plain ]] || config_set '.linux.uidMappings[0].hostID = 0 | .linux.gidMappings[0].hostID = 0'
+}
+
+# For tests about what is refused.
+no_cgroups() {
+	local own
+
+	[[ $EUID == 0 ]] && return 0
+	own=$(sed -n 's/^0:://p' /proc/self/cgroup)
+	[[ ! -w /sys/fs/cgroup${own%/*} ]] || skip "cgroups are delegated here"
 }
 
 ranges() { config_set '.linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]'; }
@@ -101,6 +110,7 @@ character special file 5:0
 }
 
 @test "plain user: /sys is the host's, read-only, and no cgroup of the caller shows (CVE-2023-25809)" {
+	no_cgroups
 	run_sh 'touch /sys/x 2>&1; ls -A /sys/fs/cgroup | grep -c . ; mkdir /sys/fs/cgroup/x 2>&1; grep " /sys/fs/cgroup " /proc/self/mountinfo | tail -1'
 	assert_match "$output" "*/sys/x: Read-only file system*"
 	[[ $output == *"/sys/fs/cgroup/x"*"Read-only file system"* ]]
@@ -233,6 +243,7 @@ character special file 5:0
 }
 
 @test "plain user: limits need a cgroup; without them none is needed" {
+	no_cgroups
 	config_set '.linux.resources = {memory: {limit: 67108864}}'
 	fails "/linux/resources/memory/limit: limits need a cgroup" run --bundle "$BUNDLE" "$ID"
 	[[ $stderr == *delegated* || $stderr == *Delegate=yes* ]]
@@ -247,19 +258,34 @@ character special file 5:0
 }
 
 @test "--rootless: false does without nothing, true is for root as well" {
+	no_cgroups
 	fails "make cgroup *Permission denied" --rootless=false run --bundle "$BUNDLE" "$ID"
 	ok --rootless=true run --bundle "$BUNDLE" "$ID"
 	ok --rootless=auto run --bundle "$BUNDLE" "$ID"
 }
 
 @test "plain user: what needs a cgroup says that there is none" {
+	no_cgroups
 	start_sleep
 	fails "the container has no cgroup" pause "$ID"
 	fails "the container has no cgroup" update --pids-limit 50 "$ID"
 	fails "the container has no cgroup" events --stats "$ID"
 	fails "container not paused" resume "$ID"
 	ok kill --all "$ID" KILL
-	ok delete --force "$ID"
+	wait_state "$ID" stopped
+	ok kill --all "$ID" KILL
+	ok delete "$ID"
+}
+
+@test "plain user: without a cgroup kill --all reaches what the pid namespace holds" {
+	config_set '.process.args = ["sh", "-c", "trap \"echo first; wait\" USR1; (trap \"echo second; exit\" USR1; touch /tmp/up
+		while :; do sleep 0.1; done) & wait"]'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_until test -e "$BUNDLE/rootfs/tmp/up"
+	ok ps --format json "$ID"
+	[[ $(jq length <<<"$output") -ge 2 ]]
+	ok kill --all "$ID" USR1
+	wait_state "$ID" stopped
 }
 
 @test "plain user: oomScoreAdj is raised, and left alone where lowering is not allowed" {

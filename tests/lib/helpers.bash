@@ -37,6 +37,7 @@ audit() { "$AUDIT" "$@"; }
 
 vz_setup() {
 	set +m
+	[[ ${VZ_AS:-root} == root ]] || rootless_skip
 	[[ -x $VZRUN && -x $AUDIT ]] || { echo "no $VZRUN or no $AUDIT: build first, with check-programs" >&2; return 1; }
 	T=$(mktemp -d "${BATS_RUN_TMPDIR:-/tmp}/t.XXXXXX")
 	chmod 755 "$T"
@@ -53,7 +54,7 @@ vz_setup() {
 vz_teardown() {
 	local rc=0 c
 
-	[[ -n ${T:-} ]] || return 0
+	[[ -n ${T:-} ]] || return 0 # skipped before anything was made
 	VZRUN=${VZRUN_REAL:-$VZRUN}
 	for c in "$ROOT"/*/; do
 		[[ -d $c ]] || continue
@@ -82,10 +83,40 @@ new_bundle() {
 	local template=${BATS_RUN_TMPDIR:-/tmp}/template
 
 	if [[ ! -e $template/done ]]; then
-		sh "$TOP/contrib/bundle.sh" "$template" true || return
+		sh "$TOP/contrib/bundle.sh" "$template" true && rootless_template "$template/config.json" || return
 		touch "$template/done"
 	fi
 	copy_bundle "$1" "$template"
+}
+
+# VZ_AS says who runs these tests when it is not root: `user` (a plain user), `session` (with a systemd of its own and a
+# delegated cgroup), `unshare` (root of a user namespace with one id).  Their default bundle is made accordingly; tests
+# that need root all the same stand in tests/lib/rootless-skips.
+rootless_template() {
+	local first='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: $u, size: 1}] |
+		.linux.gidMappings = [{containerID: 0, hostID: $g, size: 1}]'
+
+	[[ ${VZ_AS:-root} != root ]] || return 0
+	config_set --file "$1" --argjson u "$EUID" --argjson g "$(id -g)" "$first" || return
+	if [[ $VZ_AS == unshare ]]; then
+		config_set --file "$1" '.mounts |= map(if .type == "devpts" then .options -= ["gid=5"] else . end)'
+	else
+		config_set --file "$1" --argjson s "$(subids)" '.linux.uidMappings += [{containerID: 1, hostID: $s, size: 65535}] |
+			.linux.gidMappings += [{containerID: 1, hostID: $s, size: 65535}]'
+	fi && case $VZ_AS in session) ;; *) config_set --file "$1" 'del(.linux.resources)' ;; esac
+}
+
+# The first of the user's subordinate ids.
+subids() { awk -F: -v u="$(id -un)" -v n="$EUID" '$1 == u || $1 == n { print $2; exit }' /etc/subuid; }
+
+rootless_skip() {
+	local modes file pattern reason
+
+	while IFS='|' read -r modes file pattern reason; do
+		# shellcheck disable=SC2053
+		[[ $modes == \#* || ,$modes, != *,$VZ_AS,* || ${BATS_TEST_FILENAME##*/} != $file.bats ||
+			$BATS_TEST_DESCRIPTION != $pattern ]] || skip "needs root: $reason"
+	done <"$HERE/rootless-skips"
 }
 
 # copy_bundle DIR TEMPLATE: with the marker of the leak audit in the environment of the process.  bin/ is hard links (the copy is a
@@ -329,7 +360,7 @@ cg_mode() {
 	fi
 }
 
-needs_root() { [[ $EUID == 0 ]] || skip "needs root"; }
+needs_root() { [[ $EUID == 0 && ${VZ_AS:-root} == root ]] || skip "needs root"; }
 needs_v1() { [[ $(cg_mode) != v2 ]] || skip "needs cgroup v1"; }
 needs_v2() { [[ $(cg_mode) == v2 ]] || skip "needs cgroup v2"; }
 needs_controller() {
