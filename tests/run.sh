@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration steps
+# run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration v1 steps
 # conformance engines vm.  Only by name: package fuzz bench bench-vm sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
 # run.sh vm [--list | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
 # (tests/vm/legs); WORD: a part of the file's name.
 # By default one leg runs everything and the others a part; --full: everything everywhere.
+# run.sh v1 [--full]: integration tests on a host with cgroup v1 alone (tests/lib/pure-v1.sh), those about cgroups or all.
 # The table at the end names each failure and the reason of each skip; the last line is `N passed, N failed, N skipped`.
 # Exit status 0: none failed, at least one passed.
 set -u
@@ -13,7 +14,7 @@ top=$PWD
 exec </dev/null
 export LC_ALL=C srcdir="$top" top_srcdir="$top"
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
-default='unit golden integration steps conformance engines vm'
+default='unit golden integration v1 steps conformance engines vm'
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/vzrun-tests.XXXXXX") || exit 1
 chmod 755 "$tmp"
@@ -93,7 +94,8 @@ programs() {
 }
 
 # bats_files SUITE SECONDS FILE...: each file with a time limit.  As root in a mount namespace of their own, shared within as
-# on any host: what others mount meanwhile is not seen as a leak, and a leaked mount dies with it.
+# on any host: what others mount meanwhile is not seen as a leak, and a leaked mount dies with it.  $world: a script that
+# makes another host of it first.
 bats_files() {
 	suite=$1 limit=$2
 	shift 2
@@ -103,7 +105,7 @@ bats_files() {
 	fi
 	for f in "$@"; do
 		set -- timeout -k 10 "$limit" bats --tap "$f"
-		[ "$(id -u)" != 0 ] || set -- unshare -m sh -c 'mount --make-rshared / && exec "$@"' sh "$@"
+		[ "$(id -u)" != 0 ] || set -- unshare -m ${world:+sh "$world"} sh -c 'mount --make-rshared / && exec "$@"' sh "$@"
 		"$@" >"$tmp/out" 2>"$tmp/err" 3>&- 9>&-
 		st=$?
 		tap "$suite" "${f#tests/}" "$tmp/out" $st "$tmp/err"
@@ -130,6 +132,28 @@ fault_build() {
 suite_unit() { main_build unit && programs unit build tests/unit 120; }
 suite_golden() { main_build golden && programs golden build tests/golden 300; }
 suite_integration() { main_build integration && fault_build integration && bats_files integration 300 tests/integration/*.bats; }
+
+# The host's cgroup2 mounts left out: the mode that a hybrid host else hides.
+suite_v1() {
+	world=tests/lib/pure-v1.sh
+	if [ "$(id -u)" != 0 ]; then
+		note skip v1 v1 "needs root"
+	elif ! unshare -m sh $world true 2>"$tmp/err"; then
+		note skip v1 v1 "$(head -n 1 "$tmp/err")"
+	elif main_build v1 && fault_build v1; then
+		if [ "${v1_args:-}" = --full ]; then
+			set -- tests/integration/*.bats
+		else
+			set --
+			for f in cgroups cgroup_limits cgroup_mount devices update run exec kill state audit; do
+				set -- "$@" "tests/integration/$f.bats"
+			done
+		fi
+		bats_files v1 600 "$@"
+	fi
+	world=
+}
+
 suite_steps() { main_build steps && fault_build steps && bats_files steps 600 tests/steps/*.bats; }
 suite_conformance() {
 	main_build conformance || return
@@ -316,7 +340,7 @@ expected_skip() {
 # File names among the arguments become one pseudo suite.
 run_one() {
 	case $1 in
-	unit | golden | integration | steps | conformance | engines | vm | package | fuzz | bench | sanitize | valgrind | analyze)
+	unit | golden | integration | v1 | steps | conformance | engines | vm | package | fuzz | bench | sanitize | valgrind | analyze)
 		"suite_$1"
 		return
 		;;
@@ -348,6 +372,9 @@ if [ "$1" = vm ]; then
 	shift
 	vm_args=$*
 	set -- vm
+elif [ "$*" = "v1 --full" ]; then
+	v1_args=--full
+	set -- v1
 fi
 start=$(date +%s)
 for name in "$@"; do
