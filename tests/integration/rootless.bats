@@ -55,8 +55,8 @@ no_cgroups() {
 ranges() { config_set '.linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]'; }
 
 @test "plain user: run, with the exit status of the program" {
-	run_sh 'id -u; cat /proc/self/uid_map; touch /tmp/x; ls -ln /tmp/x | cut -c1-10; hostname'
-	assert_match "$output" $'0\n*0*'"$PLAIN"$'*1\n-rw-r--r--\nvzrun'
+	run_sh 'id -u; cat /proc/self/uid_map; touch /tmp/x; hostname'
+	assert_match "$output" $'0\n*0*'"$PLAIN"$'*1\nvzrun'
 	config_set '.process.args = ["sh", "-c", "exit 7"]'
 	run_vzrun run --bundle "$BUNDLE" "$ID"
 	assert_eq "$status" 7
