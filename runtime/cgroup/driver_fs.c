@@ -136,10 +136,10 @@ static int make_one(struct cgroup *cg, struct cg_dir *d, struct err *e)
 {
 	int r = mkdir(d->dir, 0755);
 
-	if (r < 0 && errno == ENOENT) {
-		r = make_parents(cg, d, e);
-		if (r < 0)
-			return r;
+	/* Again and again: the end of another container may take empty parents away. */
+	for (int i = 0; r < 0 && errno == ENOENT && i < 10; i++) {
+		if (make_parents(cg, d, e) < 0 && e->num != ENOENT)
+			return err_ret(e);
 		r = mkdir(d->dir, 0755);
 	}
 	if (r < 0 && errno == EEXIST) {

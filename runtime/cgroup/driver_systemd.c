@@ -2,6 +2,7 @@
 #include "runtime/cgroup/systemd.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -442,12 +443,36 @@ static int stop(struct cg_unit *u, struct err *e)
 	return m.kind == BUS_ERROR ? bus_error(&u->bus, &m, e) : reset_failed(u, e);
 }
 
+static bool systemd_manages(const struct cg_dir *d)
+{
+	static const char *const names[] = { "name=systemd", "cpu", "cpuacct", "memory", "blkio", "devices", "pids" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (cg_list_has(d->controllers, names[i]))
+			return true;
+	return d->v2;
+}
+
+/* In hierarchies that systemd does not look after, its slices are directories of ours. */
+static void remove_slices(const struct cg_dir *d)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s", d->dir);
+	for (char *slash = strrchr(path, '/'); slash && (size_t)(slash - path) > strlen(d->mount); slash = strrchr(path, '/')) {
+		*slash = '\0';
+		if (rmdir(path) < 0)
+			return; /* another container lives there */
+	}
+}
+
 static int systemd_remove(struct cgroup *cg, struct err *e)
 {
 	struct cg_unit *u = cg->unit;
 	struct cg_dir *d = cg_find_v2(cg);
-	struct err err;
 	char text[ERR_TEXT_MAX];
+	struct err err;
+	int r;
 
 	if (!u->started && !u->foreign)
 		return cg_driver_fs.remove(cg, e);
@@ -460,7 +485,11 @@ static int systemd_remove(struct cgroup *cg, struct err *e)
 		log_warn("unit %s is left to systemd: %s", u->name, err_format(&err, text, sizeof text));
 	for (size_t i = 0; i < cg->n; i++)
 		cg->dirs[i].made_top = NULL; /* slices are systemd's by now */
-	return cg_driver_fs.remove(cg, e);
+	r = cg_driver_fs.remove(cg, e);
+	for (size_t i = 0; i < cg->n; i++)
+		if (!systemd_manages(&cg->dirs[i]))
+			remove_slices(&cg->dirs[i]);
+	return r;
 }
 
 const struct cg_driver cg_driver_systemd = { "systemd", systemd_make, systemd_enter, cg_set_files, systemd_remove };

@@ -19,6 +19,7 @@ void undo_cgroup(struct flow *f);
 int step_cgroup_limits(struct flow *f, struct err *e);
 bool when_unit_start(const struct flow *f);
 int step_unit_start(struct flow *f, struct err *e);
+bool when_unit_start_inner(const struct flow *f);
 bool when_unit_enter(const struct flow *f);
 int step_unit_enter(struct flow *f, struct err *e);
 bool when_unit_limits(const struct flow *f);

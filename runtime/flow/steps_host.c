@@ -120,9 +120,7 @@ bool when_unit_enter(const struct flow *f)
 	return has_unit(f) && f->state.systemd_user && !f->cloned_into_cgroup;
 }
 
-/* The middle process may have ended before systemd has read of it, and a unit of no process is refused: the inner one is
- * named instead, once it is known. */
-static bool unit_starts_with_inner(const struct flow *f)
+bool when_unit_start_inner(const struct flow *f)
 {
 	return f->inner_fork && has_unit(f) && !when_unit_enter(f) && f->command != FLOW_EXEC;
 }
@@ -131,7 +129,7 @@ bool when_unit_start(const struct flow *f)
 {
 	if (f->command == FLOW_EXEC)
 		return when_unit_enter(f);
-	return has_unit(f) && !unit_starts_with_inner(f);
+	return has_unit(f) && !when_unit_start_inner(f);
 }
 
 bool when_unit_limits(const struct flow *f)
@@ -464,11 +462,7 @@ int step_adopt(struct flow *f, struct err *e)
 		return err_sys(e, "pidfd_open %d", (int)f->pid);
 	reap(f->middle);
 	f->middle = 0;
-	if (f->command == FLOW_EXEC)
-		return 0;
-	if (record_pid(f, e) < 0)
-		return -1;
-	return unit_starts_with_inner(f) ? cgroup_unit_start(f->cg, f->pid, e) : 0;
+	return f->command == FLOW_EXEC ? 0 : record_pid(f, e);
 }
 
 static int take_tty(struct flow *f, int fd, struct err *e)

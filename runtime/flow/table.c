@@ -65,6 +65,8 @@ const struct step flow_table[] = {
 	  "a pid or time namespace is entered by a child; the middle process names it and ends" },
 	{ "adopt", H, C | R | X | SYNC, NULL, when_inner_fork, step_adopt, NULL,
 	  "the record names the inner process before it goes on, and what it says cannot overtake the middle one" },
+	{ "unit-start-inner", H, C | R, "cgroup", when_unit_start_inner, step_unit_start, NULL,
+	  "the middle process may have ended before systemd has read of it, and a unit of no process is refused" },
 	{ "session", I, C | R | X, NULL, NULL, step_session, NULL, "before a terminal can become the controlling one" },
 	{ "cgroup-ns", I, C | R, "namespaces", when_cgroup_ns, step_cgroup_ns, NULL,
 	  "after cgroup-enter: the namespace's root is where the process stands" },

@@ -394,6 +394,20 @@ ping() {
 	[[ -z $(systemctl list-units --all --plain --no-legend "vzrun-$ID-*.scope") ]]
 }
 
+@test "systemd: through the message bus where its own socket is closed" {
+	needs_systemd
+	[[ -S /run/dbus/system_bus_socket ]] || skip "no message bus"
+	in_mount_ns 'mount --bind /dev/null /run/systemd/private'
+	config_set '.linux.resources.pids = {limit: 77}'
+	create_sleep
+	prop_is TasksMax 77
+	[[ $(<"/proc/$(pid_of "$ID")/cgroup") == *"/system.slice/$(scope)"* ]]
+	ok update --pids-limit 66 "$ID"
+	prop_is TasksMax 66
+	ok delete --force "$ID"
+	gone "$(scope)"
+}
+
 # ---- without a manager ----
 
 @test "systemd: no systemd at all is an error that says what is missing, and nothing is made" {
