@@ -16,6 +16,8 @@ setup_file() {
 
 	client_works || return 0
 	mkdir "$dir/cni" "$dir/logs"
+	# Root of a user namespace finds its way to the root filesystem too, as it does below /run/containerd.
+	chmod a+x "$dir" "${dir%/*}" "$BATS_RUN_TMPDIR"
 	export PARENT=/vzcri$$
 	[[ ${VZ_MANAGER:-} != systemd ]] || PARENT=/vzcri$$.slice
 	write_config "$dir" >"$dir/config.toml"
@@ -510,11 +512,26 @@ network_is() { gives Status '{"verbose": true}' && get '.info.cniconfig' | grep 
 
 log_beyond() { [[ $(log c1 | tail -n 1) -gt $1 ]]; }
 
-@test "cri: a pod in a user namespace" {
-	gives Version
-	[[ $(get .runtime_version) != 1.6.* ]] || skip "this containerd has no user namespaces for pods"
-	local ids='[{ "host_id": 100000, "container_id": 0, "length": 65536 }]'
+# userns_pod VERSIONS WHAT: the versions of containerd that VERSIONS matches are too old.
+userns_pod() {
+	ids='[{ "host_id": 100000, "container_id": 0, "length": 65536 }]'
 
-	run_pod p1 ".linux.security_context.namespace_options.userns_options = { mode: \"POD\", uids: $ids, gids: $ids } | $own_network"
+	gives Version
+	# shellcheck disable=SC2053
+	[[ $(get .runtime_version) != $1 ]] || skip "this containerd has no user namespaces for $2"
+	run_pod p1 "$own_network | .linux.security_context.namespace_options.userns_options = {
+		mode: \"POD\", uids: $ids, gids: $ids }"
+}
+
+@test "cri: a pod in a user namespace" {
+	userns_pod '1.6.*' pods
 	prints '0 100000 65536 0 0' 'echo $(awk "{ print \$1, \$2, \$3 }" /proc/self/uid_map) $(stat -c "%u %g" /etc/passwd)'
+}
+
+@test "cri: a volume in a user namespace keeps its owners" {
+	userns_pod '1.*' volumes
+	mkdir "$T/vol"
+	prints '0 0' 'touch /vol/file && stat -c "%u %g" /vol/file' ".mounts = [{ container_path: \"/vol\", host_path: \"$T/vol\",
+		uidMappings: $ids, gidMappings: $ids }]"
+	assert_eq "$(stat -c '%u %g' "$T/vol/file")" '0 0'
 }
