@@ -391,11 +391,11 @@ limits_are() {
 @test "cri: limits, and update of them while it runs" {
 	container c1 'sleep 1000' '.linux.resources = { cpu_period: 100000, cpu_quota: 50000, cpu_shares: 512,
 		memory_limit_in_bytes: 67108864, oom_score_adj: 500 }'
-	limits_are 67108864 50000 100000 512 20
+	limits_are 67108864 50000 100000 512 59
 	assert_eq "$(cat "/proc/$(pid_in)/oom_score_adj")" 500
 	gives UpdateContainerResources "{\"container_id\": \"$C\", \"linux\": { \"cpu_period\": 100000, \"cpu_quota\": 25000,
 		\"cpu_shares\": 1024, \"memory_limit_in_bytes\": 100663296 }}"
-	limits_are 100663296 25000 100000 1024 39
+	limits_are 100663296 25000 100000 1024 100
 	exec_sync 0 true
 	status_of "$C"
 	assert_eq "$(get .status.resources.linux.memory_limit_in_bytes)" 100663296
@@ -499,7 +499,9 @@ network_is() { gives Status '{"verbose": true}' && get '.info.cniconfig' | grep 
 	touch "$T/now"
 	sleep 1
 	start_engine
-	ends 9
+	# containerd 1.7 no longer knows the status of one that ended meanwhile, whatever the runtime, and says 255.
+	wait_until state_of_is "$C" EXITED
+	assert_match "$(get .status.exit_code)" '@(9|255)'
 	C=$first
 	state_of_is "$C" RUNNING
 	exec_sync 0 'echo there'
