@@ -261,6 +261,26 @@ static void load(struct lines *l, const char *file)
 	sort(l);
 }
 
+/* systemd makes cgroups for its own units when it likes; a controller that one unit asks for, for one, the others of its slice
+ * get on v1 as well.  Hierarchies that it does not look after are ours alone. */
+static bool is_of_systemd(const char *line)
+{
+	static const char *const hierarchies[] = { "cpu/", "cpu,cpuacct/", "memory/", "blkio/", "devices/", "pids/", "systemd/",
+						   "unified/" };
+	static const char *const kinds[] = { ".service", ".slice", ".mount", ".socket", ".swap", "/init.scope" };
+	static const char prefix[] = "cgroup /sys/fs/cgroup/";
+	bool managed = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0, unit = false;
+	size_t len = strlen(line);
+
+	if (strncmp(line, prefix, sizeof prefix - 1) != 0 || access("/run/systemd/private", F_OK) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof hierarchies / sizeof *hierarchies; i++)
+		managed |= strncmp(line + sizeof prefix - 1, hierarchies[i], strlen(hierarchies[i])) == 0;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		unit |= len > strlen(kinds[i]) && strcmp(line + len - strlen(kinds[i]), kinds[i]) == 0;
+	return managed && unit;
+}
+
 /* What is new since the snapshot.  Other runs of these tests at the same time have markers of the same form in the names of
  * their cgroups and keyrings: they are not ours. */
 static void list_new(struct lines *l, const struct lines *before, const char *marker)
@@ -272,7 +292,8 @@ static void list_new(struct lines *l, const struct lines *before, const char *ma
 		die("regcomp");
 	list(&now);
 	for (size_t i = 0; i < now.n; i++)
-		if (!has(before, now.v[i]) && (strstr(now.v[i], marker) || regexec(&other, now.v[i], 0, NULL, 0)))
+		if (!has(before, now.v[i]) && (strstr(now.v[i], marker) || !is_of_systemd(now.v[i])) &&
+		    (strstr(now.v[i], marker) || regexec(&other, now.v[i], 0, NULL, 0)))
 			add(l, "%s", now.v[i]);
 	clear(&now);
 	regfree(&other);
