@@ -50,7 +50,7 @@ hierarchies() {
 	needs_v1
 	no_cgroupns
 	run_sh 'cat /proc/self/mountinfo; cat /sys/fs/cgroup/pids/pids.max; ls /sys/fs/cgroup'
-	assert_match "$(mount_line /sys/fs/cgroup/pids)" "*$ID /sys/fs/cgroup/pids ro,*"
+	assert_match "$(mount_line /sys/fs/cgroup/pids)" "*$ID?(.scope) /sys/fs/cgroup/pids ro,*"
 	assert_match "$output" "*
 64
 *"
