@@ -94,16 +94,21 @@ static int set_flag(int fs, const struct mount_wish *w, const char *name, struct
 	return sys_fsconfig(fs, FSCONFIG_SET_FLAG, name, NULL, 0) < 0 ? fs_fail(fs, w, name, e) : 0;
 }
 
+/* After EINVAL: an id that has no name in the user namespace is the likely reason. */
+static bool id_hint(const char *key, const char *value, struct err *e)
+{
+	if (e->num != EINVAL || (strcmp(key, "gid") != 0 && strcmp(key, "uid") != 0))
+		return false;
+	err_hint(e, "is %s %s mapped in this user namespace? If not, leave %s= out", key, value, key);
+	return true;
+}
+
 static int set_string(int fs, const struct mount_wish *w, const char *key, const char *value, struct err *e)
 {
-	int num;
-
 	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) == 0)
 		return 0;
-	num = errno;
 	fs_fail(fs, w, key, e);
-	if (num == EINVAL && (strcmp(key, "gid") == 0 || strcmp(key, "uid") == 0))
-		return err_hint(e, "is %s %s mapped in this user namespace? If not, leave %s= out", key, value, key);
+	id_hint(key, value, e);
 	return err_ret(e);
 }
 
@@ -118,6 +123,24 @@ static int set_sb_flags(int fs, const struct mount_wish *w, bool again, struct e
 			r = set_flag(fs, w, sb_flags[i].off, e);
 	}
 	return r;
+}
+
+/* Filesystems that have not learnt the newer interface (devpts before Linux 6.14) read their options only now. */
+static int create_refused(int fs, const struct mount_wish *w, struct err *e)
+{
+	const char *rest = w->data;
+	struct mount_data d;
+
+	fs_fail(fs, w, "make the filesystem", e);
+	while (mount_data_next(&rest, &d)) {
+		char key[VALUE_MAX], value[VALUE_MAX];
+
+		snprintf(key, sizeof key, "%.*s", (int)d.key_len, d.key);
+		snprintf(value, sizeof value, "%.*s", d.value ? (int)d.value_len : 0, d.value ? d.value : "");
+		if (id_hint(key, value, e))
+			break;
+	}
+	return err_ret(e);
 }
 
 static int set_data(int fs, const struct mount_wish *w, struct err *e)
@@ -299,7 +322,7 @@ int mount_fs_new(const struct mount_context *c, const struct mount_wish *w, int 
 	if (r < 0)
 		return r;
 	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fs_fail(fs, w, "make the filesystem", e);
+		return create_refused(fs, w, e);
 	tree = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)set);
 	if (tree < 0)
 		return mount_refused(fs, w, e);
