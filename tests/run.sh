@@ -190,6 +190,7 @@ suite_vm() {
 					tap "vm-$leg" "${a#tests/}" "$d" "$b"
 					rm -f "$d"
 					;;
+				skip) note skip "vm-$leg" "$leg" "$a $b $c $d" ;;
 				leg)
 					echo "   vm-$leg: $a s"
 					[ "$b" != 1 ] || echo "vm-$leg" >>"$tmp/complete"
