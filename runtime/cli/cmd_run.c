@@ -145,12 +145,12 @@ static int run_start(struct cli *c, struct err *e)
 
 /* ---- run ---- */
 
-static int end_run(struct cli *c, int status, struct err *e)
+static int end_run(struct cli *c, int status, bool oom_seen, struct err *e)
 {
 	int r;
 
 	if (c->keep)
-		r = container_save_exit(c->root, c->args.v[0], status, e);
+		r = container_save_exit(c->root, c->args.v[0], status, oom_seen, e);
 	else
 		r = container_delete(c->root, c->args.v[0], true, e);
 	return r < 0 ? r : exit_code(status);
@@ -162,17 +162,44 @@ static int pass_ready(void *flow, struct err *e)
 	return notify_socket_take(flow, getpid(), false, e);
 }
 
+/* systemd removes a scope's cgroup with its last process, and with it the count of what the kernel killed. */
+struct oom_watch {
+	const struct cgroup *cg;
+	int fd;
+	bool seen;
+};
+
+static int note_oom(void *arg, struct err *e)
+{
+	struct oom_watch *w = arg;
+	char event[256];
+
+	(void)e;
+	while (read(w->fd, event, sizeof event) > 0)
+		;
+	w->seen = cgroup_oom_kills(w->cg) > 0;
+	return w->seen;
+}
+
 static int follow(struct cli *c, struct flow *f, struct foreground *fg, struct err *e)
 {
-	struct foreground_watch watch = { .fd = f->notify_fd, .take = pass_ready, .arg = f };
+	struct oom_watch oom = { .cg = f->cg, .fd = -1 };
+	struct err ignored;
 	int status = 0, r;
 
 	store_close(&f->dir); /* the lock is for the setup only: exec and delete must not wait for the payload */
 	fd_close(&f->netns); /* it ends with the payload */
 	if (c->detach)
 		return f->notify_fd >= 0 ? notify_socket_forward(f, f->pidfd, f->pid, e) : 0;
-	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, &watch, &status, e);
-	return r < 0 ? r : end_run(c, status, e);
+	if (c->keep && f->cg && f->o->driver == CG_DRIVER_SYSTEMD)
+		oom.fd = cgroup_oom_watch(f->cg, &ignored);
+	struct foreground_watch watches[] = {
+		{ .fd = f->notify_fd, .take = pass_ready, .arg = f },
+		{ .fd = oom.fd, .take = note_oom, .arg = &oom },
+	};
+	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, watches, ARRAY_SIZE(watches), &status, e);
+	fd_close(&oom.fd);
+	return r < 0 ? r : end_run(c, status, oom.seen, e);
 }
 
 static int run_run(struct cli *c, struct err *e)
@@ -335,7 +362,7 @@ static int follow_exec(struct cli *c, struct flow *f, struct foreground *fg, str
 	store_close(&f->dir); /* the lock is for the setup only */
 	if (c->detach)
 		return 0;
-	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, NULL, &status, e);
+	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, NULL, 0, &status, e);
 	return r < 0 ? r : exit_code(status);
 }
 

@@ -330,7 +330,7 @@ int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct
 
 /* ---- exit status ---- */
 
-int container_save_exit(const char *root, const char *id, int wait_status, struct err *e)
+int container_save_exit(const char *root, const char *id, int wait_status, bool oom_seen, struct err *e)
 {
 	cleanup_container struct container c = container_none;
 	int r;
@@ -339,6 +339,8 @@ int container_save_exit(const char *root, const char *id, int wait_status, struc
 	if (r < 0)
 		return r;
 	set_exit(&c, wait_status);
+	if (c.state.exit && oom_seen && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL)
+		c.state.exit->oom_killed = true;
 	c.state.status = OCI_STOPPED;
 	return store_save(&c.dir, &c.state, e);
 }

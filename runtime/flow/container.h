@@ -46,4 +46,4 @@ int container_update(struct container *c, const struct oci_resources *changes, c
 int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e);
 
 /* Keep how process 1 ended (foreground run --keep). */
-int container_save_exit(const char *root, const char *id, int wait_status, struct err *e);
+int container_save_exit(const char *root, const char *id, int wait_status, bool oom_seen, struct err *e);

@@ -179,6 +179,8 @@ static void pump(struct terminal *t, const struct pollfd *fds)
 		hang_up(t);
 }
 
+#define OWN_FDS 5
+
 static void fill_poll(const struct foreground *fg, const struct terminal *t, struct pollfd *fds)
 {
 	fds[0] = (struct pollfd){ .fd = fg->signals, .events = POLLIN };
@@ -214,11 +216,10 @@ static void take_watched(struct foreground_watch *w)
 		w->fd = -1;
 }
 
-int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, const struct foreground_watch *watch,
+int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, struct foreground_watch *watches, size_t n,
 		    int *ret_status, struct err *e)
 {
 	__attribute__((cleanup(terminal_done))) struct terminal t = { 0 };
-	struct foreground_watch w = watch ? *watch : (struct foreground_watch){ .fd = -1 };
 	int r;
 
 	r = terminal_begin(&t, tty, e);
@@ -226,17 +227,19 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, const 
 		return r;
 	/* A child that ended before SIGCHLD was blocked shows here; later ones wake the poll. */
 	while (!reap(pid, ret_status)) {
-		struct pollfd fds[6];
+		struct pollfd fds[OWN_FDS + FOREGROUND_WATCHES];
 
 		fill_poll(fg, &t, fds);
-		fds[5] = (struct pollfd){ .fd = w.fd, .events = POLLIN };
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+		for (size_t i = 0; i < n; i++)
+			fds[OWN_FDS + i] = (struct pollfd){ .fd = watches[i].fd, .events = POLLIN };
+		if (poll(fds, OWN_FDS + n, -1) < 0 && errno != EINTR)
 			return err_sys(e, "poll");
 		pump(&t, fds);
 		if (fds[0].revents)
 			forward(fg, pidfd, &t);
-		if (w.fd >= 0 && fds[5].revents)
-			take_watched(&w);
+		for (size_t i = 0; i < n; i++)
+			if (watches[i].fd >= 0 && fds[OWN_FDS + i].revents)
+				take_watched(&watches[i]);
 	}
 	drain(&t);
 	return 0;

@@ -29,6 +29,9 @@ struct foreground_watch {
 	void *arg;
 };
 
-/* Until `pid` ends.  `tty`: the master, or -1; `watch` may be NULL.  *ret_status is its wait status. */
-int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, const struct foreground_watch *watch,
+#define FOREGROUND_WATCHES 2
+
+/* Until `pid` ends.  `tty`: the master, or -1; at most FOREGROUND_WATCHES watches, which it sets to -1 when they are
+ * done.  *ret_status is its wait status. */
+int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int tty, struct foreground_watch *watches, size_t n,
 		    int *ret_status, struct err *e);
