@@ -47,10 +47,9 @@ static int parse_duration(const char *text, int *ret_ms, struct err *e)
 	return 0;
 }
 
-static int print_stats(const struct container *box, struct err *e)
+static int stats_line(const struct container *box, struct str *text, struct err *e)
 {
-	cleanup_str struct str text = { 0 };
-	struct emit out = { .out = &text };
+	struct emit out = { .out = text };
 	int r;
 
 	emit_object(&out, NULL);
@@ -62,8 +61,32 @@ static int print_stats(const struct container *box, struct err *e)
 		r = netstats_emit((pid_t)box->state.pid, &out, e);
 	emit_object_end(&out);
 	emit_object_end(&out);
-	str_addc(&text, '\n');
-	return r < 0 ? r : cli_print(&text, e);
+	str_addc(text, '\n');
+	return r;
+}
+
+static int print_stats(const struct container *box, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	return stats_line(box, &text, e) < 0 ? err_ret(e) : cli_print(&text, e);
+}
+
+static bool has_ended(const struct container *box)
+{
+	struct pollfd end = { .fd = box->pidfd, .events = POLLIN };
+
+	return poll(&end, 1, 0) == 1;
+}
+
+/* A container that ends meanwhile has no statistics any more, which is no error of whoever waits for its end. */
+static int print_next_stats(const struct container *box, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	if (stats_line(box, &text, e) < 0)
+		return has_ended(box) ? 0 : err_ret(e);
+	return cli_print(&text, e);
 }
 
 static int print_oom(const struct container *box, struct err *e)
@@ -105,7 +128,7 @@ static int follow(const struct container *box, int interval, struct err *e)
 {
 	cleanup_fd int oom = cgroup_oom_watch(box->cg, e);
 	int64_t kills = cgroup_oom_kills(box->cg);
-	int r = print_stats(box, e), looks = 0;
+	int r = print_next_stats(box, e), looks = 0;
 
 	while (r == 0) {
 		struct pollfd fds[] = { { .fd = box->pidfd, .events = POLLIN }, { .fd = oom, .events = POLLIN } };
@@ -117,7 +140,7 @@ static int follow(const struct container *box, int interval, struct err *e)
 			drain(oom);
 			looks = LOOKS;
 		} else if (n == 0 && looks == 0) {
-			r = print_stats(box, e);
+			r = print_next_stats(box, e);
 		}
 		if (r == 0 && looks > 0) {
 			looks--;

@@ -219,6 +219,20 @@ setup() {
 	assert_eq "$(jq -r .type "$T/ev" | sort -u)" stats
 }
 
+@test "events: a container that ends while its statistics are taken is no error" {
+	needs_plain_build
+	needs_command strace
+	timeout 30 strace -qq -o "$T/trace" -P "/proc/$(pid_of "$ID")/net/dev" -e inject=openat:delay_enter=3000000:when=1 \
+		"$VZRUN" --root "$ROOT" events --interval 50ms "$ID" >"$T/ev" 2>"$T/ev.err" </dev/null 3>&- 4>&- &
+	bg=$!
+	wait_until grep -q net/dev "$T/trace"
+	ok kill "$ID" KILL
+	wait_state "$ID" stopped
+	[[ ! -s $T/ev ]] # not late: the statistics were still to come
+	wait $bg || { cat "$T/ev.err"; return 1; }
+	assert_eq "$(cat "$T/ev" "$T/ev.err")" ""
+}
+
 @test "events: an out-of-memory kill" {
 	needs_controller memory
 	"$VZRUN" --root "$ROOT" events --interval 1h "$ID" >"$T/ev" 2>"$T/ev.err" </dev/null 3>&- 4>&- &
