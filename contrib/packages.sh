@@ -6,8 +6,8 @@ set -eu
 
 group() {
 	case $1 in
-	build)    echo gcc libc6-dev make autoconf automake git libyajl-dev libseccomp-dev libmnl-dev ;;
-	runtime)  echo libseccomp2 libmnl0 ;; # opened when needed
+	build)    echo gcc libc6-dev make autoconf automake git libyajl-dev libseccomp-dev libmnl-dev libsystemd-dev ;;
+	runtime)  echo libseccomp2 libmnl0 libsystemd0 ;; # opened when needed
 	bundle)   echo busybox-static ;;
 	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils zsh fish ;;
 	engines)  echo buildah podman containerd containernetworking-plugins runc conmon catatonit iptables python3-grpcio ;;

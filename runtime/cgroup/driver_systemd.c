@@ -35,7 +35,7 @@ static struct cg_unit *unit_new(struct cgroup *cg, bool user, struct err *e)
 		err_oom(e);
 		return NULL;
 	}
-	*cg->unit = (struct cg_unit){ .user = user, .bus = { .fd = -1 } };
+	*cg->unit = (struct cg_unit){ .user = user };
 	return cg->unit;
 }
 
@@ -102,26 +102,28 @@ void systemd_close(struct cgroup *cg)
 
 static int connect_unit(struct cg_unit *u, struct err *e)
 {
-	return u->bus.fd >= 0 ? 0 : manager_open(u->user, &u->bus, e);
+	return u->bus.open ? 0 : manager_open(u->user, &u->bus, e);
 }
 
 /* ---- start ---- */
 
-static int put_property(struct str *body, const struct unit_property *p, struct err *e)
+static int put_property(struct bus_call *call, const struct unit_property *p, struct err *e)
 {
-	bus_align(body, 8);
-	bus_put_text(body, p->name);
-	return gvariant_put(p->value, body, e) < 0 ? err_wrap(e, "%s: %s", p->pointer, p->name) : 0;
+	bus_enter(call, 'r', "sv");
+	bus_put_text(call, p->name);
+	if (gvariant_put(p->value, call, e) < 0)
+		return err_wrap(e, "%s: %s", p->pointer, p->name);
+	bus_leave(call);
+	return 0;
 }
 
-static int put_properties(struct str *body, const struct unit_properties *list, struct err *e)
+static int put_properties(struct bus_call *call, const struct unit_properties *list, struct err *e)
 {
-	struct bus_array array = bus_array_begin(body, 8);
-
+	bus_enter(call, 'a', "(sv)");
 	for (size_t i = 0; i < list->n; i++)
-		if (put_property(body, &list->v[i], e) < 0)
+		if (put_property(call, &list->v[i], e) < 0)
 			return err_ret(e);
-	bus_array_end(body, array);
+	bus_leave(call);
 	return 0;
 }
 
@@ -161,14 +163,17 @@ static int add_basics(struct cgroup *cg, struct err *e)
 
 static int send_start(struct cg_unit *u, struct err *e)
 {
-	cleanup_str struct str body = { 0 };
+	cleanup_bus_call struct bus_call call = { 0 };
 
-	bus_put_text(&body, u->name);
-	bus_put_text(&body, "replace");
-	if (put_properties(&body, &u->properties, e) < 0)
+	if (bus_begin(&u->bus, &systemd_start_unit, &call, e) < 0)
 		return err_ret(e);
-	bus_array_end(&body, bus_array_begin(&body, 8)); /* no further units */
-	u->pending = bus_call(&u->bus, &systemd_start_unit, &body, e);
+	bus_put_text(&call, u->name);
+	bus_put_text(&call, "replace");
+	if (put_properties(&call, &u->properties, e) < 0)
+		return err_ret(e);
+	bus_enter(&call, 'a', "(sa(sv))"); /* no further units */
+	bus_leave(&call);
+	u->pending = bus_send(&u->bus, &call, e);
 	return u->pending < 0 ? err_ret(e) : 0;
 }
 
@@ -201,17 +206,16 @@ int systemd_start(struct cgroup *cg, pid_t pid, struct cg_plan *plan, struct err
 static int send_attach(struct cgroup *cg, const char *below, pid_t pid, struct err *e)
 {
 	struct cg_unit *u = cg->unit;
-	cleanup_str struct str body = { 0 };
-	struct bus_array pids;
+	cleanup_bus_call struct bus_call call = { 0 };
 
-	if (connect_unit(u, e) < 0)
+	if (connect_unit(u, e) < 0 || bus_begin(&u->bus, &systemd_attach, &call, e) < 0)
 		return err_ret(e);
-	bus_put_text(&body, u->name);
-	bus_put_text(&body, below);
-	pids = bus_array_begin(&body, 4);
-	bus_put_u32(&body, (uint32_t)pid);
-	bus_array_end(&body, pids);
-	u->pending = bus_call(&u->bus, &systemd_attach, &body, e);
+	bus_put_text(&call, u->name);
+	bus_put_text(&call, below);
+	bus_enter(&call, 'a', "u");
+	bus_put_u32(&call, (uint32_t)pid);
+	bus_leave(&call);
+	u->pending = bus_send(&u->bus, &call, e);
 	u->attaching = true;
 	return u->pending < 0 ? err_ret(e) : 0;
 }
@@ -248,9 +252,9 @@ static int wait_job(struct cg_unit *u, const char *job, struct err *e)
 		if (m.kind != BUS_SIGNAL || strcmp(m.member, "JobRemoved") != 0 || strcmp(m.signature, "uoss") != 0)
 			continue;
 		bus_read_u32(&m);
-		const char *path = bus_read_text(&m);
-		bus_read_text(&m);
-		const char *result = bus_read_text(&m);
+		const char *path = bus_read_text(&m, 'o');
+		bus_read_text(&m, 's');
+		const char *result = bus_read_text(&m, 's');
 		if (m.bad || strcmp(path, job) != 0)
 			continue;
 		if (strcmp(result, "done") == 0)
@@ -264,34 +268,33 @@ static int wait_job_of(struct cg_unit *u, struct bus_message *reply, struct err 
 {
 	char job[256];
 
-	snprintf(job, sizeof job, "%s", bus_read_text(reply));
+	snprintf(job, sizeof job, "%s", bus_read_text(reply, 'o'));
 	return wait_job(u, job, e);
 }
 
 /* A unit of this name that has ended badly is in the way until it is forgotten. */
 static int reset_failed(struct cg_unit *u, struct err *e)
 {
-	cleanup_str struct str body = { 0 };
+	cleanup_bus_call struct bus_call call = { 0 };
 	struct bus_message m;
-	int64_t serial;
+	int64_t sent;
 
-	bus_put_text(&body, u->name);
-	serial = bus_call(&u->bus, &systemd_reset_unit, &body, e);
-	return serial < 0 || bus_wait_reply(&u->bus, serial, &m, e) < 0 ? err_ret(e) : 0;
+	if (bus_begin(&u->bus, &systemd_reset_unit, &call, e) < 0)
+		return err_ret(e);
+	bus_put_text(&call, u->name);
+	sent = bus_send(&u->bus, &call, e);
+	return sent < 0 || bus_wait_reply(&u->bus, sent, &m, e) < 0 ? err_ret(e) : 0;
 }
 
 /* An older systemd names the property that it does not know. */
-static bool drop_unknown(struct cg_unit *u, struct bus_message *m)
+static bool drop_unknown(struct cg_unit *u, const struct bus_message *m)
 {
-	struct bus_message copy = *m;
-	const char *text = *copy.signature == 's' ? bus_read_text(&copy) : "";
-
 	if (strcmp(m->error, "org.freedesktop.DBus.Error.PropertyReadOnly") != 0)
 		return false;
 	for (size_t i = 0; i < u->properties.n; i++) {
 		struct unit_property *p = &u->properties.v[i];
 
-		if (!p->optional || !strstr(text, p->name))
+		if (!p->optional || !strstr(m->text, p->name))
 			continue;
 		log_debug("unit %s: this systemd does not know %s", u->name, p->name);
 		memmove(p, p + 1, (u->properties.n - i - 1) * sizeof *p);
@@ -319,7 +322,7 @@ static int wait_start(struct cg_unit *u, struct err *e)
 			if (reset_failed(u, e) < 0)
 				return err_wrap(e, "unit %s", u->name);
 		} else if (!drop_unknown(u, &m)) {
-			bus_error(&u->bus, &m, e);
+			bus_error(&m, e);
 			return err_wrap(e, "unit %s", u->name);
 		}
 		if (send_start(u, e) < 0)
@@ -339,7 +342,7 @@ int cgroup_unit_wait(struct cgroup *cg, struct err *e)
 	if (bus_wait_reply(&u->bus, u->pending, &m, e) < 0)
 		return err_wrap(e, "unit %s", u->name);
 	u->pending = 0;
-	return m.kind == BUS_REPLY ? 0 : (bus_error(&u->bus, &m, e), err_wrap(e, "unit %s", u->name));
+	return m.kind == BUS_REPLY ? 0 : (bus_error(&m, e), err_wrap(e, "unit %s", u->name));
 }
 
 /* ---- update ---- */
@@ -348,27 +351,28 @@ int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, str
 {
 	struct cg_unit *u = cg->unit;
 	struct bus_message m = { .kind = BUS_REPLY };
-	int64_t serial;
+	int64_t sent;
 
 	u->properties = (struct unit_properties){ 0 };
 	if (unit_from_plan(plan, cg->mode == CG_V2, &u->properties, a, e) < 0)
 		return err_ret(e);
 	do {
-		cleanup_str struct str body = { 0 };
+		cleanup_bus_call struct bus_call call = { 0 };
+		const int runtime = true; /* until the next start, which there will not be */
 
 		if (u->properties.n == 0)
 			return 0;
-		if (connect_unit(u, e) < 0)
+		if (connect_unit(u, e) < 0 || bus_begin(&u->bus, &systemd_set_unit, &call, e) < 0)
 			return err_ret(e);
-		bus_put_text(&body, u->name);
-		bus_put_u32(&body, 1); /* until the next start, which there will not be */
-		if (put_properties(&body, &u->properties, e) < 0)
+		bus_put_text(&call, u->name);
+		bus_put(&call, 'b', &runtime);
+		if (put_properties(&call, &u->properties, e) < 0)
 			return err_ret(e);
-		serial = bus_call(&u->bus, &systemd_set_unit, &body, e);
-		if (serial < 0 || bus_wait_reply(&u->bus, serial, &m, e) < 0)
+		sent = bus_send(&u->bus, &call, e);
+		if (sent < 0 || bus_wait_reply(&u->bus, sent, &m, e) < 0)
 			return err_wrap(e, "unit %s", u->name);
 	} while (m.kind == BUS_ERROR && drop_unknown(u, &m));
-	return m.kind == BUS_REPLY ? 0 : (bus_error(&u->bus, &m, e), err_wrap(e, "unit %s", u->name));
+	return m.kind == BUS_REPLY ? 0 : (bus_error(&m, e), err_wrap(e, "unit %s", u->name));
 }
 
 /* ---- the driver ---- */
@@ -425,22 +429,22 @@ static bool ends_by_itself(struct cgroup *cg)
 
 static int stop(struct cg_unit *u, struct err *e)
 {
-	cleanup_str struct str body = { 0 };
+	cleanup_bus_call struct bus_call call = { 0 };
 	struct bus_message m;
-	int64_t serial;
+	int64_t sent;
 
-	if (connect_unit(u, e) < 0 || bus_listen(&u->bus, e) < 0)
+	if (connect_unit(u, e) < 0 || bus_listen(&u->bus, e) < 0 || bus_begin(&u->bus, &systemd_stop_unit, &call, e) < 0)
 		return err_ret(e);
-	bus_put_text(&body, u->name);
-	bus_put_text(&body, "replace");
-	serial = bus_call(&u->bus, &systemd_stop_unit, &body, e);
-	if (serial < 0 || bus_wait_reply(&u->bus, serial, &m, e) < 0)
+	bus_put_text(&call, u->name);
+	bus_put_text(&call, "replace");
+	sent = bus_send(&u->bus, &call, e);
+	if (sent < 0 || bus_wait_reply(&u->bus, sent, &m, e) < 0)
 		return err_ret(e);
 	if (m.kind == BUS_REPLY && wait_job_of(u, &m, e) < 0)
 		return err_ret(e);
 	if (is_error(&m, "NoSuchUnit"))
 		return 0;
-	return m.kind == BUS_ERROR ? bus_error(&u->bus, &m, e) : reset_failed(u, e);
+	return m.kind == BUS_ERROR ? bus_error(&m, e) : reset_failed(u, e);
 }
 
 static bool systemd_manages(const struct cg_dir *d)

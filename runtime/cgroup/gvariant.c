@@ -302,61 +302,49 @@ static int parse(struct parser *p, const char *want, struct node *n)
 
 /* ---- to D-Bus ---- */
 
-static void put_integer(const struct node *n, struct str *body)
+static void put_integer(const struct node *n, struct bus_call *call)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(integers); i++) {
-		const uint8_t y = (uint8_t)n->bits;
-		const uint16_t q = (uint16_t)n->bits;
-		const uint32_t u = (uint32_t)n->bits;
+	const uint8_t y = (uint8_t)n->bits;
+	const uint16_t q = (uint16_t)n->bits;
+	const uint32_t u = (uint32_t)n->bits;
 
-		if (integers[i].type == n->type[0])
-			bus_put(body, integers[i].size == 1 ? (const void *)&y
-				      : integers[i].size == 2 ? (const void *)&q
-				      : integers[i].size == 4 ? (const void *)&u : (const void *)&n->bits,
-				integers[i].size);
-	}
-}
-
-static size_t alignment(char type)
-{
 	for (size_t i = 0; i < ARRAY_SIZE(integers); i++)
-		if (integers[i].type == type)
-			return integers[i].size;
-	return type == 'd' || type == '(' ? 8 : type == 'g' ? 1 : 4;
+		if (integers[i].type == n->type[0])
+			bus_put(call, n->type[0],
+				integers[i].size == 1 ? (const void *)&y
+				: integers[i].size == 2 ? (const void *)&q
+				: integers[i].size == 4 ? (const void *)&u : (const void *)&n->bits);
 }
 
-static void put_node(const struct node *n, struct str *body)
-{
-	struct bus_array array;
+static void put_node(const struct node *n, struct bus_call *call);
 
-	switch (n->type[0]) {
-	case 'a':
-		array = bus_array_begin(body, alignment(n->type[1]));
-		for (const struct node *c = n->child; c; c = c->next)
-			put_node(c, body);
-		bus_array_end(body, array);
-		break;
-	case '(':
-		bus_align(body, 8);
-		for (const struct node *c = n->child; c; c = c->next)
-			put_node(c, body);
-		break;
-	case 's':
-	case 'o':
-		bus_put_text(body, n->text);
-		break;
-	case 'g':
-		bus_put_signature(body, n->text);
-		break;
-	case 'b':
-		bus_put_u32(body, n->bits != 0);
-		break;
-	case 'd':
-		bus_put(body, &n->real, sizeof n->real);
-		break;
-	default:
-		put_integer(n, body);
-	}
+/* The contents' signature: an array's without the 'a', a tuple's without its parentheses. */
+static void put_container(const struct node *n, struct bus_call *call)
+{
+	char contents[TYPE_MAX];
+	bool tuple = n->type[0] == '(';
+
+	snprintf(contents, sizeof contents, "%.*s", (int)(strlen(n->type) - (tuple ? 2 : 1)), n->type + 1);
+	bus_enter(call, tuple ? 'r' : 'a', contents);
+	for (const struct node *c = n->child; c; c = c->next)
+		put_node(c, call);
+	bus_leave(call);
+}
+
+static void put_node(const struct node *n, struct bus_call *call)
+{
+	const int truth = n->bits != 0;
+
+	if (strchr("a(", n->type[0]))
+		put_container(n, call);
+	else if (strchr("sog", n->type[0]))
+		bus_put(call, n->type[0], n->text);
+	else if (n->type[0] == 'b')
+		bus_put(call, 'b', &truth);
+	else if (n->type[0] == 'd')
+		bus_put(call, 'd', &n->real);
+	else
+		put_integer(n, call);
 }
 
 static int parse_all(const char *text, struct node *ret, struct arena *a, struct err *e)
@@ -369,7 +357,15 @@ static int parse_all(const char *text, struct node *ret, struct arena *a, struct
 	return *p.p ? bad(&p, "more than one value") : 0;
 }
 
-int gvariant_put(const char *text, struct str *body, struct err *e)
+int gvariant_check(const char *text, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct node n = { 0 };
+
+	return parse_all(text, &n, &a, e);
+}
+
+int gvariant_put(const char *text, struct bus_call *call, struct err *e)
 {
 	cleanup_arena struct arena a = { 0 };
 	struct node n = { 0 };
@@ -377,9 +373,11 @@ int gvariant_put(const char *text, struct str *body, struct err *e)
 
 	if (r < 0)
 		return r;
-	bus_put_signature(body, n.type);
-	put_node(&n, body);
-	return str_failed(body) ? err_oom(e) : 0;
+	bus_enter(call, 'v', n.type);
+	put_node(&n, call);
+	bus_leave(call);
+	/* an object path or a signature that is none */
+	return call->failed < 0 ? err_set(e, ERR_CONFIG, -call->failed, "%.40s", text) : 0;
 }
 
 int gvariant_to_usec(const char *text, const char **ret, struct arena *a, struct err *e)

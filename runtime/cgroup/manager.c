@@ -2,6 +2,8 @@
 
 /* Where systemd listens, and which cgroup is its own. */
 
+#include "config.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +122,10 @@ static int open_user(struct bus *ret, struct err *e)
 
 int manager_open(bool user, struct bus *ret, struct err *e)
 {
+	if (!HAVE_SYSTEMD)
+		return err_set(e, ERR_UNSUPPORTED, 0,
+			       "this vzrun was built without libsystemd, which the systemd cgroup driver needs: use "
+			       "--cgroup-manager=cgroupfs");
 	return user ? open_user(ret, e) : open_system(ret, e);
 }
 
@@ -127,21 +133,24 @@ int manager_open(bool user, struct bus *ret, struct err *e)
 
 static int ask_root(struct bus *b, const char **ret, struct arena *a, struct err *e)
 {
-	cleanup_str struct str body = { 0 };
+	cleanup_bus_call struct bus_call call = { 0 };
 	struct bus_message m;
 	const char *text;
-	int64_t serial;
+	int64_t sent;
 
-	bus_put_text(&body, "org.freedesktop.systemd1.Manager");
-	bus_put_text(&body, "ControlGroup");
-	serial = bus_call(b, &systemd_get_property, &body, e);
-	if (serial < 0 || bus_wait_reply(b, serial, &m, e) < 0)
+	if (bus_begin(b, &systemd_get_property, &call, e) < 0)
+		return err_ret(e);
+	bus_put_text(&call, "org.freedesktop.systemd1.Manager");
+	bus_put_text(&call, "ControlGroup");
+	sent = bus_send(b, &call, e);
+	if (sent < 0 || bus_wait_reply(b, sent, &m, e) < 0)
 		return err_ret(e);
 	if (m.kind == BUS_ERROR)
-		return bus_error(b, &m, e);
-	if (strcmp(bus_read_signature(&m), "s") != 0)
+		return bus_error(&m, e);
+	bus_read_enter(&m, 'v', "s");
+	text = bus_read_text(&m, 's');
+	if (m.bad)
 		return err_set(e, ERR_KERNEL, EBADMSG, "systemd: ControlGroup is no text");
-	text = bus_read_text(&m);
 	*ret = arena_strdup(a, strcmp(text, "/") == 0 ? "" : text);
 	return *ret ? 0 : err_oom(e);
 }

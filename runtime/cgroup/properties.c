@@ -263,8 +263,7 @@ static int add_annotation(const struct oci_pair *p, struct unit_properties *ret,
 {
 	const char *name = p->key + sizeof PREFIX - 1, *value = p->value;
 	const char *pointer = arena_printf(a, "annotation %s=%s", p->key, p->value);
-	cleanup_str struct str scratch = { 0 };
-	int r = 0;
+	int r;
 
 	if (!pointer)
 		return err_oom(e);
@@ -274,7 +273,7 @@ static int add_annotation(const struct oci_pair *p, struct unit_properties *ret,
 		name = arena_printf(a, "%.*sUSec", (int)strlen(name) - 3, name);
 		r = gvariant_to_usec(p->value, &value, a, e);
 	} else {
-		r = gvariant_put(value, &scratch, e);
+		r = gvariant_check(value, e);
 	}
 	if (r < 0)
 		return err_wrap(e, "annotation %s=%s: value parse error", p->key, p->value);

@@ -19,10 +19,10 @@ struct cg_unit {
 	bool foreign;                      /* made by another command: whether it was started is not known */
 	const char *id;
 	const struct oci_map *annotations;
-	struct bus bus;                    /* fd -1: not connected */
+	struct bus bus;
 	struct unit_properties properties; /* of the start that is under way */
 	pid_t pid;
-	int64_t pending;                   /* serial of the call whose reply is awaited; 0: none */
+	int64_t pending;                   /* the call whose reply is awaited; 0: none */
 	bool attaching;                    /* that call is no start */
 	bool started;
 };

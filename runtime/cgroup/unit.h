@@ -54,7 +54,9 @@ int unit_from_annotations(const struct oci_map *annotations, struct unit_propert
 int unit_from_devices(const struct oci_device_rules *rules, struct unit_properties *ret, struct arena *a,
 		      struct err *e);
 
-/* Append a variant, its signature and its value, to a D-Bus body. */
-int gvariant_put(const char *text, struct str *body, struct err *e);
+int gvariant_check(const char *text, struct err *e);
+/* Append it as a variant to a call. */
+struct bus_call;
+int gvariant_put(const char *text, struct bus_call *call, struct err *e);
 /* Seconds as text -> microseconds as text: "5" is "uint64 5000000". */
 int gvariant_to_usec(const char *text, const char **ret, struct arena *a, struct err *e);

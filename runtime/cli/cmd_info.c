@@ -45,7 +45,7 @@ static int run_features(struct cli *c, struct err *e)
 	oci_features_emit(&(struct oci_features){
 				  .mount_options = mount_option_names(),
 				  .cgroup_v1 = true, .cgroup_v2 = true, .cgroup_rdma = true,
-				  .cgroup_systemd = true, .cgroup_systemd_user = true,
+				  .cgroup_systemd = HAVE_SYSTEMD, .cgroup_systemd_user = HAVE_SYSTEMD,
 				  .seccomp = seccomp_available(),
 				  .seccomp_archs = seccomp_archs(),
 				  .seccomp_flags = SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW |

@@ -417,6 +417,17 @@ ping() {
 	[[ ! -e $ROOT/$ID ]]
 }
 
+@test "systemd: without libsystemd the error names the library and its package, and nothing stays" {
+	needs_systemd
+	local lib
+
+	lib=$(readlink -f "$(ldconfig -p | awk '$1 == "libsystemd.so.0" { print $NF; exit }')")
+	[[ -f $lib ]] || skip "libsystemd is not installed"
+	in_mount_ns "mount --bind /dev/null '$lib'"
+	fails "the systemd cgroup driver needs libsystemd.so.0 (Debian: libsystemd0)" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	[[ ! -e $ROOT/$ID && ! -e /sys/fs/cgroup/system.slice/$(scope) ]]
+}
+
 # hang [SCRIPT]: a manager that takes connections and never answers, in place of ours
 hang() {
 	needs_command python3
@@ -445,11 +456,11 @@ while True:
 @test "systemd: one that talks rubbish or refuses us is an error" {
 	[[ -x ${VZRUN_FAULT:-} ]] || skip "no VZRUN_FAULT"
 	VZRUN=$VZRUN_FAULT
-	hang $'REJECTED EXTERNAL\r\n'
+	hang $'DATA\r\nREJECTED EXTERNAL\r\n'
 	fails "systemd does not accept uid 0" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	kill "$listener"
 	VZRUN=$VZRUN_FAULT VZRUN_REAL='' && rm -r "$T/run"
-	hang $'DATA\r\nOK 1234\r\nthis is no message at all'
+	hang $'DATA\r\nOK 0123456789abcdef0123456789abcdef\r\nthis is no message at all'
 	fails "not D-Bus" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	[[ ! -e $ROOT/$ID ]]
 }

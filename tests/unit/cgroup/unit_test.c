@@ -2,9 +2,17 @@
 
 /* Names of units, properties from rows and annotations, GVariant text to D-Bus. */
 
+#include "config.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
 #include "runtime/cgroup/bus.h"
 #include "runtime/cgroup/unit.h"
 #include "tests/lib/test.h"
@@ -73,27 +81,97 @@ TEST(bad_names)
 	name_fails(longest, "more than 255 characters");
 }
 
+/* ---- a manager at the other end of a socket, which has answered before it was asked ---- */
+
+static const struct bus_member member = { "/p", "i.f", "Member" };
+
+struct peer {
+	struct bus bus;
+	int fd;
+	char in[4096];
+	size_t len;
+};
+
+static int peer_listen(struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(addr->sun_path + 1, sizeof addr->sun_path - 1, "vzrun-unit-test-%d", (int)getpid());
+	return fd >= 0 && bind(fd, (const struct sockaddr *)addr,
+			       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(addr->sun_path + 1))) == 0 &&
+			       listen(fd, 1) == 0 ? fd : -1;
+}
+
+static bool peer_begin(struct peer *p, const char *says, size_t len)
+{
+	struct sockaddr_un addr;
+	cleanup_fd int listener = peer_listen(&addr);
+	struct err err = { 0 };
+
+	*p = (struct peer){ .fd = -1 };
+	addr.sun_path[0] = '@';
+	if (listener < 0 || bus_open(addr.sun_path, true, &p->bus, &err) < 0) {
+		FAIL("%s", err.text);
+		return false;
+	}
+	p->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	return p->fd >= 0 && send(p->fd, says, len, 0) == (ssize_t)len;
+}
+
+#define ACCEPTED "DATA\r\nOK 0123456789abcdef0123456789abcdef\r\n"
+
+static void peer_end(struct peer *p)
+{
+	bus_close(&p->bus);
+	fd_close(&p->fd);
+}
+
+/* The body of the one message that was sent; the header tells its length. */
+static const unsigned char *peer_body(struct peer *p, uint32_t *len)
+{
+	static const char begin[] = "BEGIN\r\n";
+	ssize_t n = recv(p->fd, p->in, sizeof p->in, 0);
+	const char *header = n > 0 ? memmem(p->in, (size_t)n, begin, sizeof begin - 1) : NULL;
+
+	if (!header)
+		return NULL;
+	header += sizeof begin - 1;
+	memcpy(len, header + 4, 4);
+	return (const unsigned char *)p->in + n - *len;
+}
+
 /* The bytes in hex, the signature before them. */
 static void gvariant_is(const char *text, const char *type, const char *hex)
 {
-	cleanup_str struct str body = { 0 }, got = { 0 };
+	cleanup_bus_call struct bus_call call = { 0 };
+	cleanup_str struct str got = { 0 };
 	struct err err = { 0 };
-	size_t begin = 2 + strlen(type);
+	const unsigned char *body = NULL;
+	struct peer p;
+	uint32_t len = 0;
 
-	if (gvariant_put(text, &body, &err) < 0) {
+	if (peer_begin(&p, ACCEPTED, sizeof ACCEPTED - 1) && bus_begin(&p.bus, &member, &call, &err) == 0 &&
+	    gvariant_put(text, &call, &err) == 0 && bus_send(&p.bus, &call, &err) > 0)
+		body = peer_body(&p, &len);
+	if (!body || len < 2 + strlen(type)) {
 		FAIL("%s: %s", text, err.text);
-		return;
+	} else {
+		CHECK(body[0] == strlen(type));
+		CHECK_STR((const char *)body + 1, type);
+		for (size_t i = 2 + strlen(type); i < len; i++)
+			str_addf(&got, "%02x", body[i]);
+		CHECK_STR(str_cstr(&got), hex);
 	}
-	CHECK(body.s[0] == (char)strlen(type));
-	CHECK_STR(body.s + 1, type);
-	for (size_t i = begin; i < body.len; i++)
-		str_addf(&got, "%02x", (unsigned char)body.s[i]);
-	CHECK_STR(str_cstr(&got), hex);
+	bus_call_done(&call);
+	peer_end(&p);
 }
 
 /* Little-endian, as all machines that we build for are; padding to the alignment included. */
 TEST(gvariant)
 {
+	if (!HAVE_SYSTEMD)
+		SKIP("built without libsystemd");
 	gvariant_is("true", "b", "0001000000");
 	gvariant_is(" false ", "b", "0000000000");
 	gvariant_is("byte 0x03", "y", "03");
@@ -115,10 +193,9 @@ TEST(gvariant)
 
 static void gvariant_fails(const char *text, const char *why)
 {
-	cleanup_str struct str body = { 0 };
 	struct err err = { 0 };
 
-	CHECK(gvariant_put(text, &body, &err) < 0);
+	CHECK(gvariant_check(text, &err) < 0);
 	if (!strstr(err.text, why))
 		FAIL("%s: %s", text, err.text);
 }
@@ -146,6 +223,53 @@ TEST(bad_gvariant)
 	gvariant_fails("@(s) ('a', 'b')", "too many");
 	gvariant_fails("@z 1", "no type");
 	gvariant_fails("[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]", "nested too deeply");
+}
+
+TEST(no_object_path)
+{
+	cleanup_bus_call struct bus_call call = { 0 };
+	struct err err = { 0 };
+	struct peer p;
+
+	if (!HAVE_SYSTEMD)
+		SKIP("built without libsystemd");
+	CHECK(peer_begin(&p, ACCEPTED, sizeof ACCEPTED - 1) && bus_begin(&p.bus, &member, &call, &err) == 0);
+	CHECK(gvariant_put("objectpath 'x'", &call, &err) < 0);
+	CHECK(strstr(err.text, "objectpath 'x'") != NULL);
+	CHECK(bus_send(&p.bus, &call, &err) < 0);
+	bus_call_done(&call);
+	peer_end(&p);
+}
+
+static void begin_fails(const char *says, size_t len, bool hang_up, const char *why)
+{
+	cleanup_bus_call struct bus_call call = { 0 };
+	struct err err = { 0 };
+	struct bus_message m;
+	struct peer p;
+
+	CHECK(peer_begin(&p, says, len));
+	if (hang_up)
+		shutdown(p.fd, SHUT_RDWR);
+	CHECK(bus_begin(&p.bus, &member, &call, &err) < 0 || bus_receive(&p.bus, clock_ms() + 200, &m, &err) < 0);
+	if (!strstr(err.text, why))
+		FAIL("%s: %s", why, err.text);
+	bus_call_done(&call);
+	peer_end(&p);
+}
+
+#define BEGIN_FAILS(says, hang_up, why) begin_fails(says, sizeof(says) - 1, hang_up, why)
+
+TEST(bad_peers)
+{
+	if (!HAVE_SYSTEMD)
+		SKIP("built without libsystemd");
+	BEGIN_FAILS("DATA\r\nREJECTED EXTERNAL\r\n", false, "systemd does not accept uid");
+	BEGIN_FAILS(ACCEPTED "this is no message at all", false, "not D-Bus what comes from @vzrun-unit-test-");
+	BEGIN_FAILS(ACCEPTED "l\3\1\1\0\0\0\0\1\0\0\0\377\377\377\377", false, "not D-Bus");
+	BEGIN_FAILS(ACCEPTED "l", false, "does not answer within");
+	BEGIN_FAILS(ACCEPTED "l", true, "closed the connection");
+	BEGIN_FAILS("", true, "closed the connection");
 }
 
 static const char *usec(const char *text)
