@@ -4,7 +4,7 @@
 # conformance engines vm.  Only by name: package fuzz bench bench-vm sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
 # run.sh vm [--list | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
 # (tests/vm/legs); WORD: a part of the file's name.
-# By default one leg runs everything and the others a part; --full: everything everywhere.
+# By default a part of each cgroup mode; --full: everything everywhere.
 # run.sh v1 [--full]: integration tests on a host with cgroup v1 alone (tests/lib/pure-v1.sh), those about cgroups or all.
 # The table at the end names each failure and the reason of each skip; the last line is `N passed, N failed, N skipped`.
 # Exit status 0: none failed, at least one passed.
