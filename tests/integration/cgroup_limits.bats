@@ -107,9 +107,13 @@ cg_is() {
 @test "memory: too little for init itself is said so, by create or run, and leaves nothing" {
 	needs_v1
 	needs_controller memory
+	local why="container init was OOM-killed (memory limit too low?)"
+
+	# There init is in its cgroup before the limit is, and the kernel takes no limit below what is used.
+	[[ ${VZ_MANAGER:-} != systemd ]] || why="/linux/resources/memory/limit: value '4096'"
 	resources '{memory: {limit: 4096}}'
-	refused "container init was OOM-killed (memory limit too low?)"
-	fails "container init was OOM-killed (memory limit too low?)" run --bundle "$BUNDLE" "$ID"
+	refused "$why"
+	fails "$why" run --bundle "$BUNDLE" "$ID"
 }
 
 @test "memory: 1 MiB is enough to start a container" {
@@ -156,8 +160,9 @@ cg_is() {
 @test "cpu: values that the kernel refuses name the field" {
 	needs_v1
 	needs_controller cpu
+	# systemd rounds it up to a percent, which is enough
 	resources '{cpu: {quota: 10}}'
-	refused "/linux/resources/cpu/quota"
+	[[ ${VZ_MANAGER:-} == systemd ]] || refused "/linux/resources/cpu/quota"
 	resources '{cpu: {quota: 10000, burst: 20000}}'
 	refused "/linux/resources/cpu/"
 	resources '{cpu: {idle: 2}}'
