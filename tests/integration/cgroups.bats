@@ -95,7 +95,9 @@ future() {
 	before=$(cgroup_lines self)
 	ok create --bundle "$BUNDLE" "$ID"
 	assert_match "$(cgroup_lines "$(pid_of "$ID")")" "*[/-]$ID*"
-	assert_eq "$(cgroup_lines self)" "$before"
+	# On v1 systemd moves the services of a slice in which a unit asks for a further controller.
+	[[ ${VZ_MANAGER:-} == systemd ]] || assert_eq "$(cgroup_lines self)" "$before"
+	[[ $(cgroup_lines self) != *"$ID"* ]]
 }
 
 @test "exec --cgroup: a cgroup of the payload's, of one controller, and none that escapes" {
@@ -255,9 +257,9 @@ future() {
 @test "update: every option of a controller that is here" {
 	needs_v1
 	start_sleep
-	ok update --cpu-share 256 --cpu-quota 50000 --cpu-period 90000 --cpu-burst 10000 --cpuset-cpus 0 --cpuset-mems 0 \
+	ok update --cpu-share 256 --cpu-quota 45000 --cpu-period 90000 --cpu-burst 10000 --cpuset-cpus 0 --cpuset-mems 0 \
 		--pids-limit 33 --memory-reservation 8388608 "$ID"
-	assert_eq "$(cg cpu.shares) $(cg cpu.cfs_quota_us) $(cg cpu.cfs_period_us) $(cg cpu.cfs_burst_us)" "256 50000 90000 10000"
+	assert_eq "$(cg cpu.shares) $(cg cpu.cfs_quota_us) $(cg cpu.cfs_period_us) $(cg cpu.cfs_burst_us)" "256 45000 90000 10000"
 	assert_eq "$(cg cpuset.cpus) $(cg cpuset.mems) $(cg pids.max) $(cg memory.soft_limit_in_bytes)" "0 0 33 8388608"
 	ok update --cpu-idle 1 "$ID"
 	assert_eq "$(cg cpu.idle)" 1
