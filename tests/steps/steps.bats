@@ -60,7 +60,7 @@ document() {
 	user)
 		config_set '
 			[{ containerID: 0, hostID: 0, size: 65536 }] as $map
-			| .process.noNewPrivileges = false
+			| .process.noNewPrivileges = false | .process.oomScoreAdj = 100
 			| .linux.uidMappings = $map | .linux.gidMappings = $map
 			| .linux.timeOffsets = { "boottime": { "secs": 1000 } }
 			| .linux.namespaces += [{ type: "user" }, { type: "time" }]
@@ -92,6 +92,8 @@ out_of_reach() {
 	case $1 in
 	lsm) [[ ! -e /sys/kernel/security/apparmor && ! -e /sys/fs/selinux/enforce ]] ;; # refused by `check` without a policy
 	cgroup-delegate) [[ $(cg_mode) != v2 ]] ;;
+	unit-enter) true ;; # only where a plain user's manager moves what may not move itself
+	unit-*) [[ ${VZ_MANAGER:-} != systemd ]] ;;
 	*) return 1 ;;
 	esac
 }
