@@ -7,7 +7,7 @@
  *   audit clean FILE MARKER           removes what is certainly the test's, so that the next one starts from a clean host
  *   audit processes MARKER            the processes of the test
  *   audit keyrings FILE               before a file of tests
- *   audit check-keyrings FILE         after it
+ *   audit check-keyrings FILE [MARKERS]  after it; MARKERS: a file with the markers of its tests, those of others do not count
  *
  * One line per object, "KIND NAME"; a leak is a line that is there after and was not before.  Some objects die a moment
  * after their last user (a pid namespace's mounts, keyrings, network devices), so check looks again, 20 times in two
@@ -409,12 +409,30 @@ static int clean(const char *file, const char *marker)
 	return 0;
 }
 
-static int check_keyrings(const char *file)
+/* Is it of a run of these tests, and not of the tests in `own`? */
+static bool is_of_others(const char *line, const struct lines *own)
 {
-	struct lines before = { 0 }, now = { 0 };
+	regex_t marker;
+	bool found;
+
+	for (size_t i = 0; i < own->n; i++)
+		if (strstr(line, own->v[i]))
+			return false;
+	if (regcomp(&marker, "t[0-9]+-[0-9]+-[0-9]+", REG_EXTENDED | REG_NOSUB))
+		die("regcomp");
+	found = regexec(&marker, line, 0, NULL, 0) == 0;
+	regfree(&marker);
+	return found;
+}
+
+static int check_keyrings(const char *file, const char *markers)
+{
+	struct lines before = { 0 }, now = { 0 }, own = { 0 };
 	size_t leaks = 1;
 
 	load(&before, file);
+	if (markers)
+		load(&own, markers);
 	for (int i = 0; leaks && i < 40; i++) {
 		if (i)
 			pause_ms(500);
@@ -422,10 +440,10 @@ static int check_keyrings(const char *file)
 		list_keyrings(&now);
 		leaks = 0;
 		for (size_t k = 0; k < now.n; k++)
-			leaks += !has(&before, now.v[k]);
+			leaks += !has(&before, now.v[k]) && !(markers && is_of_others(now.v[k], &own));
 	}
 	for (size_t k = 0; k < now.n; k++)
-		if (!has(&before, now.v[k]))
+		if (!has(&before, now.v[k]) && !(markers && is_of_others(now.v[k], &own)))
 			printf("LEAK: %s\n", now.v[k]);
 	return leaks != 0;
 }
@@ -440,7 +458,7 @@ int main(int argc, char **argv)
 	if (strcmp(verb, "clean") == 0 && argc > 3)
 		return clean(file, argv[3]);
 	if (strcmp(verb, "check-keyrings") == 0)
-		return check_keyrings(file);
+		return check_keyrings(file, argc > 3 ? argv[3] : NULL);
 	if (strcmp(verb, "snapshot") == 0) {
 		list(&l);
 		save(&l, file);

@@ -45,6 +45,7 @@ vz_setup() {
 	export AUDIT_STATE=$ROOT AUDIT_KEYRINGS=later
 	[[ -e $BATS_FILE_TMPDIR/keyrings ]] || audit keyrings "$BATS_FILE_TMPDIR/keyrings"
 	export VZRUN_TEST_ID="t$$-$BATS_TEST_NUMBER-$RANDOM"
+	echo "$VZRUN_TEST_ID" >>"$BATS_FILE_TMPDIR/markers"
 	ID=$VZRUN_TEST_ID
 	mkdir "$ROOT"
 	audit snapshot "$T/before"
@@ -75,7 +76,7 @@ teardown() { vz_teardown; }
 teardown_file() { vz_teardown_file; }
 
 vz_teardown_file() {
-	[[ ! -e $BATS_FILE_TMPDIR/keyrings ]] || audit check-keyrings "$BATS_FILE_TMPDIR/keyrings"
+	[[ ! -e $BATS_FILE_TMPDIR/keyrings ]] || audit check-keyrings "$BATS_FILE_TMPDIR/keyrings" "$BATS_FILE_TMPDIR/markers"
 }
 
 # new_bundle DIR: the default bundle, whose payload carries the marker of the audit and prints nothing.
