@@ -107,7 +107,7 @@ int bus_open(const char *socket_path, bool direct, struct bus *ret, struct err *
 	X(message_read_basic)                                                                                         \
 	X(message_enter_container)
 
-#define MEMBER(name) typeof(sd_bus_##name) *name;
+#define MEMBER(name) typeof(sd_bus_##name) *name; /* NOLINT(bugprone-macro-parentheses): a declarator */
 #define ROW(name) { offsetof(struct lib, name), "sd_bus_" #name },
 
 /* It stays open: a second connection of the same process finds it there. */
