@@ -161,6 +161,18 @@ static const char *dir_of(const struct cg_mount *m, const char *path, struct are
 	return ret;
 }
 
+/* Ours to remove when it was not there: that must be known (and saved) before it is made. */
+void cg_add_dir(struct cgroup *cg, const struct cg_mount *m, const char *dir)
+{
+	cg->dirs[cg->n++] = (struct cg_dir){ .mount = m->dir,
+					     .controllers = m->controllers,
+					     .dir = dir,
+					     .v2 = m->v2,
+					     .made = faccessat(AT_FDCWD, dir, F_OK, 0) < 0,
+					     .fd = -1,
+					     .procs_fd = -1 };
+}
+
 int cgroup_choose(const struct cg_host *host, const struct cgroup_options *o, struct cgroup **ret, struct arena *a,
 		  struct err *e)
 {
@@ -188,14 +200,7 @@ int cgroup_choose(const struct cg_host *host, const struct cgroup_options *o, st
 
 		if (!dir)
 			return err_ret(e);
-		/* Ours to remove when it was not there: that must be known (and saved) before it is made. */
-		cg->dirs[cg->n++] = (struct cg_dir){ .mount = m->dir,
-						     .controllers = m->controllers,
-						     .dir = dir,
-						     .v2 = m->v2,
-						     .made = faccessat(AT_FDCWD, dir, F_OK, 0) < 0,
-						     .fd = -1,
-						     .procs_fd = -1 };
+		cg_add_dir(cg, m, dir);
 	}
 	*ret = cg;
 	return 0;

@@ -69,13 +69,7 @@ int systemd_choose(struct cgroup *cg, const struct cg_host *host, const struct c
 		if (!dir)
 			return err_oom(e);
 		if (is_ours(u, m))
-			cg->dirs[cg->n++] = (struct cg_dir){ .mount = m->dir,
-							     .controllers = m->controllers,
-							     .dir = dir,
-							     .v2 = m->v2,
-							     .made = faccessat(AT_FDCWD, dir, F_OK, 0) < 0,
-							     .fd = -1,
-							     .procs_fd = -1 };
+			cg_add_dir(cg, m, dir);
 	}
 	return cg->n > 0 ? 0 : err_set(e, ERR_UNSUPPORTED, 0, "systemd's cgroups are not mounted below /sys/fs/cgroup");
 }

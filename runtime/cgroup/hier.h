@@ -113,6 +113,7 @@ int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, enum 
 bool cg_list_has(const char *list, const char *word); /* "cpu,cpuacct" has "cpu" */
 struct cg_dir *cg_find(const struct cgroup *cg, const char *controller);
 struct cg_dir *cg_find_v2(const struct cgroup *cg);
+void cg_add_dir(struct cgroup *cg, const struct cg_mount *m, const char *dir);
 int cg_dir_fd(struct cg_dir *d); /* the descriptor or -1 and errno */
 void cg_learn_mode(struct cgroup *cg); /* from the directories that there are */
 const char *cg_remedy(enum cg_mode mode); /* how to get a cgroup that one may write */
