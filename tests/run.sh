@@ -319,8 +319,9 @@ suite_bench() {
 # Beside trixie's crun and runc, with both drivers, where nothing but the guest's own noise disturbs.
 suite_bench_vm() {
 	main_build bench-vm || return
-	build bench-vm build -t benches || return
-	if tests/vm/run --timeout 600 "DRIVERS='cgroupfs systemd' ROUNDS=${ROUNDS:-30} sh tests/bench/bench.sh build build/vzrun"; then
+	build bench-vm build -t benches && strip -o build/vzrun-stripped build/vzrun || return
+	if tests/vm/run --timeout 600 "DRIVERS='cgroupfs systemd' LIMITS='cgroupfs:0.9 systemd:0.7' ROUNDS=${ROUNDS:-30} \
+		sh tests/bench/bench.sh build build/vzrun-stripped"; then
 		note pass bench-vm start
 	else
 		fail_now bench-vm start "see above"

@@ -60,7 +60,7 @@ int systemd_choose(struct cgroup *cg, const struct cg_host *host, const struct c
 	u->name = name.unit;
 	u->slice = name.slice;
 	u->is_slice = name.is_slice;
-	if (manager_open(u->user, &u->bus, e) < 0 || manager_root(&u->bus, &root, cg->arena, e) < 0)
+	if (manager_open(u->user, &u->bus, e) < 0 || manager_root(&u->bus, u->user, &root, cg->arena, e) < 0)
 		return err_ret(e);
 	for (size_t i = 0; i < host->n; i++) {
 		const struct cg_mount *m = &host->mounts[i];
@@ -331,8 +331,13 @@ int cgroup_unit_wait(struct cgroup *cg, struct err *e)
 
 	if (u->pending <= 0)
 		return 0;
-	if (!u->attaching)
-		return wait_start(u, e);
+	if (!u->attaching) {
+		int r = wait_start(u, e);
+
+		/* Whoever stays connected is sent signals for as long as the container lives. */
+		bus_close(&u->bus);
+		return r;
+	}
 	if (bus_wait_reply(&u->bus, u->pending, &m, e) < 0)
 		return err_wrap(e, "unit %s", u->name);
 	u->pending = 0;

@@ -17,6 +17,7 @@
 #include "runtime/cgroup/systemd.h"
 
 #define SYSTEM_PRIVATE "/run/systemd/private"
+#define SYSTEM_BUS     "/run/dbus/system_bus_socket"
 
 /* Who is not root of the host has only a manager of his own.  Root of a user namespace is root for systemd where that
  * runs inside of the namespace, too. */
@@ -86,8 +87,9 @@ static int open_system(struct bus *ret, struct err *e)
 {
 	struct attempt t = { .bus = ret };
 
-	/* Without the broker a call is half the work, and the broker is not held up by us. */
-	if (try(&t, SYSTEM_PRIVATE, true) || try(&t, "/run/dbus/system_bus_socket", false))
+	/* By the broker where there is one: each connection to its own socket costs systemd more than a unit's start does (it
+	 * registers all its interfaces for it), and brings every signal that it sends. */
+	if (try(&t, SYSTEM_BUS, false) || try(&t, SYSTEM_PRIVATE, true))
 		return 0;
 	return err_set(e, ERR_UNSUPPORTED, 0,
 		       "systemd cannot be reached (%s): the systemd cgroup driver needs it as process 1; without it use "
@@ -105,13 +107,13 @@ static int open_user(struct bus *ret, struct err *e)
 		snprintf(dir, sizeof dir, "%s", set);
 	else
 		snprintf(dir, sizeof dir, "/run/user/%llu", host_uid());
-	snprintf(path, sizeof path, "%s/systemd/private", dir);
-	if (try(&t, path, true))
-		return 0;
 	if (address_path(address, path, sizeof path) && try(&t, path, false))
 		return 0;
 	snprintf(path, sizeof path, "%s/bus", dir);
 	if (try(&t, path, false))
+		return 0;
+	snprintf(path, sizeof path, "%s/systemd/private", dir);
+	if (try(&t, path, true))
 		return 0;
 	return err_set(e, ERR_UNSUPPORTED, 0,
 		       "the systemd of user %llu cannot be reached (%s): it runs while the user is logged in, or always "
@@ -165,19 +167,25 @@ static const char *own_line(const char *text)
 	return v2 && (v2 == text || v2[-1] == '\n') ? v2 + 3 : NULL;
 }
 
-/* A manager sits in init.scope below its own cgroup.  Who listens is known from the socket, so nothing is asked of
- * it; one behind a broker, or that we do not see, must tell. */
-int manager_root(struct bus *b, const char **ret, struct arena *a, struct err *e)
+/* The process of the manager where it is known without a question: who listens, or process 1. */
+static pid_t manager_pid(const struct bus *b, bool user)
+{
+	return b->direct ? b->peer : user ? 0 : 1;
+}
+
+/* A manager sits in init.scope below its own cgroup.  One that we do not see must tell. */
+int manager_root(struct bus *b, bool user, const char **ret, struct arena *a, struct err *e)
 {
 	static const char scope[] = "/init.scope";
+	const pid_t pid = manager_pid(b, user);
 	cleanup_str struct str text = { 0 };
 	struct err ignored;
 	const char *line;
 	char path[64];
 	size_t len;
 
-	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)b->peer);
-	if (!b->direct || b->peer <= 0 || fs_read(AT_FDCWD, path, CG_FILE_MAX, &text, &ignored) < 0)
+	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+	if (pid <= 0 || fs_read(AT_FDCWD, path, CG_FILE_MAX, &text, &ignored) < 0)
 		return ask_root(b, ret, a, e);
 	line = own_line(str_cstr(&text));
 	len = line ? strcspn(line, "\n") : 0;

@@ -31,7 +31,7 @@ struct cg_unit {
 bool manager_is_user(void);
 int manager_open(bool user, struct bus *ret, struct err *e);
 /* Its cgroup, "" for the root, as it shows below /sys/fs/cgroup. */
-int manager_root(struct bus *b, const char **ret, struct arena *a, struct err *e);
+int manager_root(struct bus *b, bool user, const char **ret, struct arena *a, struct err *e);
 
 struct cgroup;
 struct cgroup_options;

@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -32,11 +35,37 @@ static bool enters_container(int argc, char **argv)
 	return false;
 }
 
-static bool is_sealed(int fd)
+/* Only what was executed by descriptor, and whose mount is that one file: a read-only mount of the host's may be made
+ * writable again. */
+static bool is_clone(int fd)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr): an address
+	struct statvfs fs;
+	struct statx x;
+
+	return name && str_starts(name, "/dev/fd/") && fstatvfs(fd, &fs) == 0 && fs.f_flag & ST_RDONLY &&
+	       statx(fd, "", AT_EMPTY_PATH, 0, &x) == 0 && x.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
+static bool is_protected(int fd)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	return seals >= 0 && (seals & SEALS) == SEALS; /* a kernel may add some of its own */
+	return (seals >= 0 && (seals & SEALS) == SEALS) || is_clone(fd); /* a kernel may add seals of its own */
+}
+
+/* A read-only mount of the file alone.  It is in no namespace once its descriptor is closed, which exec does: nobody, whatever
+ * their capabilities, can change its flags or clone it then, and what is opened through it cannot be written.  The pages stay
+ * the file's, which is why it costs a fraction of a copy.  Below zero where we have not the right (no root), the kernel not
+ * the calls (before 5.12), or the mount must not be cloned. */
+static int make_clone(int exe)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	cleanup_fd int clone = sys_open_tree(exe, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (clone < 0 || sys_mount_setattr(clone, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
+		return -1;
+	return fd_take(&clone);
 }
 
 /* On a busy machine the kernel may still hold pages that were just written, and says EBUSY after waiting 70 ms or so. */
@@ -78,18 +107,20 @@ static int make_copy(int exe, struct err *e)
 int self_protect(int argc, char **argv, struct err *e)
 {
 	extern char **environ;
-	cleanup_fd int exe = -1, copy = -1;
+	cleanup_fd int exe = -1, image = -1;
 
 	if (!enters_container(argc, argv))
 		return 0;
 	exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	if (exe < 0)
 		return err_sys(e, "open /proc/self/exe");
-	if (is_sealed(exe))
+	if (is_protected(exe))
 		return 0;
-	copy = make_copy(exe, e);
-	if (copy < 0)
-		return copy;
-	sys_execveat(copy, "", argv, environ, AT_EMPTY_PATH);
-	return err_sys(e, "exec of the program's copy");
+	image = make_clone(exe);
+	if (image < 0)
+		image = make_copy(exe, e);
+	if (image < 0)
+		return image;
+	sys_execveat(image, "", argv, environ, AT_EMPTY_PATH);
+	return err_sys(e, "exec of the protected program");
 }

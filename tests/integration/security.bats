@@ -275,15 +275,63 @@ harmless() {
 	kill %% || true
 }
 
-@test "security: sealing the copy of the program is tried again when the kernel is busy" {
+# An unbindable mount cannot be cloned; plain users cannot clone any.
+@test "security: where the mount cannot be made the program runs from a sealed copy, tried again when the kernel is busy" {
 	needs_plain_build
 	needs_command strace
-	local n
+	needs_root
+	local n traced='mount --bind "$0" "$0" && mount --make-unbindable "$0" && exec strace -f -qq -e trace=fcntl,execveat "$@"'
 
-	strace -f -qq -o "$T/trace" -e trace=fcntl "$VZRUN" --root "$ROOT" run --bundle "$BUNDLE" "$ID" >"$T/out" 2>&1 </dev/null 3>&- 4>&-
-	n=$(grep -n -m 1 F_ADD_SEALS "$T/trace" | cut -d: -f1)
+	cp "$VZRUN" "$T/program"
+	in_unbindable() {
+		unshare -m sh -c "$traced" "$T/program" -o "$T/trace" "$@" "$T/program" --root "$ROOT" run --bundle "$BUNDLE" "$ID" \
+			>"$T/out" 2>&1 </dev/null 3>&- 4>&- || { cat "$T/out"; false; }
+	}
+	in_unbindable
+	[[ $(grep -c F_ADD_SEALS "$T/trace") == 1 && $(grep -c execveat "$T/trace") == 1 ]]
+	n=$(grep fcntl "$T/trace" | grep -n -m 1 F_ADD_SEALS | cut -d: -f1)
 	[[ -n $n ]]
-	strace -f -qq -o "$T/trace" -e trace=fcntl -e inject=fcntl:error=EBUSY:when="$n" \
-		"$VZRUN" --root "$ROOT" run --bundle "$BUNDLE" "$ID-2" >"$T/out" 2>&1 </dev/null 3>&- 4>&- || { cat "$T/out"; false; }
+	in_unbindable -e inject=fcntl:error=EBUSY:when="$n"
 	[[ $(grep -c F_ADD_SEALS "$T/trace") == 2 ]]
+}
+
+# What holds the program open, as a container could, once nobody runs it any more: nothing makes it writable.
+@test "security: the program runs from a mount that nobody can make writable (CVE-2019-5736)" {
+	needs_root
+	local pid
+
+	cp "$VZRUN" "$T/program"
+	config_set '.process.args = ["sleep", "1000"]'
+	"$T/program" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null >"$T/out" 2>&1 3>&- 4>&- &
+	pid=$!
+	wait_state "$ID" running
+	exec 9<"/proc/$pid/exe"
+	ok kill "$ID" KILL
+	wait "$pid" || true
+	run python3 - 9 <<-'P'
+		import ctypes, os, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		fd = int(sys.argv[1])
+		def attempt(what, r):
+		    print(what, 'done' if r >= 0 else os.strerror(ctypes.get_errno()))
+		def opened(flags):
+		    try:
+		        return os.open(f'/proc/self/fd/{fd}', flags)
+		    except OSError as e:
+		        ctypes.set_errno(e.errno)
+		        return -1
+		attempt('write:', opened(os.O_WRONLY))
+		attempt('truncate:', opened(os.O_WRONLY | os.O_TRUNC))
+		attempt('chmod:', libc.fchmodat(-100, f'/proc/self/fd/{fd}'.encode(), 0o777, 0))
+		attr = (ctypes.c_uint64 * 4)(0, 1, 0, 0)  # attr_clr: MOUNT_ATTR_RDONLY
+		attempt('mount_setattr:', libc.syscall(442, fd, b'', 0x1000, ctypes.byref(attr), 32))
+		attempt('open_tree:', libc.syscall(428, fd, b'', 0x1001))
+	P
+	exec 9<&-
+	assert_eq "$output" "write: Read-only file system
+truncate: Read-only file system
+chmod: Read-only file system
+mount_setattr: Invalid argument
+open_tree: Invalid argument"
+	cmp "$VZRUN" "$T/program"
 }
