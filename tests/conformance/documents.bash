@@ -86,6 +86,7 @@ cannot() {
 	*" realtime "*)
 		[[ -e /sys/fs/cgroup/cpu/cpu.rt_runtime_us ]] || echo "no real-time group scheduling here"
 		;;
+	*" v1 "*) [[ $(cg_mode) != v2 ]] || echo "needs cgroup v1" ;;
 	*" v2 "*) [[ $(cg_mode) == v2 ]] || echo "needs cgroup v2" ;;
 	*" hugetlb "*)
 		[[ -n $(cg_dir self hugetlb) && -e /sys/fs/cgroup/unified/cgroup.controllers ]] &&

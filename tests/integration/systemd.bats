@@ -358,12 +358,11 @@ devices_work() {
 ping() {
 	local began=${EPOCHREALTIME/[.,]/}
 
-	timeout 60 busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.DBus.Peer Ping >/dev/null || return
+	timeout 60 chrt -f 1 busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.DBus.Peer Ping >/dev/null || return
 	echo $(((${EPOCHREALTIME/[.,]/} - began) / 1000))
 }
 
-# The bound is a second, and what the scheduler may make of an idle bus's answer when all others want the processor as well.
-# On real machines that is little; in an emulated guest busctl alone takes half a second.
+# busctl itself is spared the queue for a processor: what is measured is the bus.
 @test "systemd: 50 containers at once: none fails, and the bus answers meanwhile" {
 	needs_systemd
 	local i pids=() rc=0 slow=0 now idle n=50
@@ -385,7 +384,7 @@ ping() {
 	echo "# the bus answers within $idle ms when idle, within $slow ms under load" >&3
 	cat "$T/many"
 	[[ $rc == 0 ]]
-	((slow < 1000 + n * idle))
+	((slow < 1000))
 	for ((i = 0; i < n; i++)); do
 		"$VZRUN" --root "$ROOT" delete --force "$ID-$i" </dev/null >>"$T/many" 2>&1 3>&- 4>&- &
 	done
@@ -394,10 +393,11 @@ ping() {
 	[[ -z $(systemctl list-units --all --plain --no-legend "vzrun-$ID-*.scope") ]]
 }
 
-@test "systemd: through the message bus where its own socket is closed" {
+# one_way SOCKET: with that one closed everything goes by the other.
+one_way() {
 	needs_systemd
 	[[ -S /run/dbus/system_bus_socket ]] || skip "no message bus"
-	in_mount_ns 'mount --bind /dev/null /run/systemd/private'
+	in_mount_ns "mount --bind /dev/null $1"
 	config_set '.linux.resources.pids = {limit: 77}'
 	create_sleep
 	prop_is TasksMax 77
@@ -408,11 +408,14 @@ ping() {
 	gone "$(scope)"
 }
 
+@test "systemd: through the message bus where its own socket is closed" { one_way /run/systemd/private; }
+@test "systemd: through its own socket where there is no message bus" { one_way /run/dbus/system_bus_socket; }
+
 # ---- without a manager ----
 
 @test "systemd: no systemd at all is an error that says what is missing, and nothing is made" {
 	in_mount_ns 'mkdir -p "$T/empty" /run; mount --bind "$T/empty" /run'
-	fails "systemd cannot be reached (/run/systemd/private: No such file or directory" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	fails "systemd cannot be reached (/run/dbus/system_bus_socket: No such file or directory; /run/systemd/private: No such file or directory" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	[[ $stderr == *"use --cgroup-manager=cgroupfs"* ]]
 	[[ ! -e $ROOT/$ID ]]
 }
@@ -428,39 +431,42 @@ ping() {
 	[[ ! -e $ROOT/$ID && ! -e /sys/fs/cgroup/system.slice/$(scope) ]]
 }
 
-# hang [SCRIPT]: a manager that takes connections and never answers, in place of ours
+# hang SOCKET [SCRIPT]: what takes connections and never answers, in place of our systemd and its bus
 hang() {
 	needs_command python3
-	mkdir -p "$T/run/systemd"
+	mkdir -p "$T/run/${1%/*}"
 	python3 -c 'import socket, sys, time
 s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(10); k = []
 open(sys.argv[1] + ".ready", "w")
 while True:
-    c, _ = s.accept(); k.append(c); c.sendall(sys.argv[2].encode("latin1"))' "$T/run/systemd/private" "${1:-}" >/dev/null 2>&1 3>&- 4>&- &
+    c, _ = s.accept(); k.append(c); c.sendall(sys.argv[2].encode("latin1"))' "$T/run/$1" "${2:-}" >/dev/null 2>&1 3>&- 4>&- &
 	listener=$!
-	wait_until test -e "$T/run/systemd/private.ready"
+	wait_until test -e "$T/run/$1.ready"
 	in_mount_ns 'mount --bind "$T/run" /run'
 }
 
-@test "systemd: one that never answers is an error within seconds, and nothing stays" {
+never_answers() {
 	[[ -x ${VZRUN_FAULT:-} ]] || skip "no VZRUN_FAULT"
 	local began=$SECONDS
 
 	VZRUN=$VZRUN_FAULT
-	hang
-	fails "systemd does not answer within 3 seconds (/run/systemd/private)" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	hang "$1"
+	fails "systemd does not answer within 3 seconds (/run/$1)" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	((SECONDS - began < 30))
 	[[ ! -e $ROOT/$ID ]]
 }
 
+@test "systemd: one that never answers is an error within seconds, and nothing stays" { never_answers systemd/private; }
+@test "systemd: a bus that never answers is an error within seconds, and nothing stays" { never_answers dbus/system_bus_socket; }
+
 @test "systemd: one that talks rubbish or refuses us is an error" {
 	[[ -x ${VZRUN_FAULT:-} ]] || skip "no VZRUN_FAULT"
 	VZRUN=$VZRUN_FAULT
-	hang $'DATA\r\nREJECTED EXTERNAL\r\n'
+	hang systemd/private $'DATA\r\nREJECTED EXTERNAL\r\n'
 	fails "systemd does not accept uid 0" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	kill "$listener"
 	VZRUN=$VZRUN_FAULT VZRUN_REAL='' && rm -r "$T/run"
-	hang $'DATA\r\nOK 0123456789abcdef0123456789abcdef\r\nthis is no message at all'
+	hang systemd/private $'DATA\r\nOK 0123456789abcdef0123456789abcdef\r\nthis is no message at all'
 	fails "not D-Bus" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	[[ ! -e $ROOT/$ID ]]
 }
