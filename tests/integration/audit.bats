@@ -116,3 +116,21 @@ found() {
 	assert_match "$said" "*LEAK: keyring _ses.audit$$*"
 	audit check "$T/before" "$VZRUN_TEST_ID"
 }
+
+@test "audit: the runner of the test guests says what bats says" {
+	needs_command bats
+	cp "$TOP/tests/lib/runner-sample.bats" "$T/sample.bats"
+	printf '%s\n' 'setup_file() { false; }' '@test "none" { true; }' >"$T/broken.bats"
+	for file in sample broken; do
+		for down in good bad; do
+			for how in "bats --tap" "bash $TOP/tests/lib/run-bats"; do
+				# shellcheck disable=SC2086
+				run env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$T" TEARDOWN_FILE=$down $how "$T/$file.bats"
+				output="status $status
+$(grep -v '^# ' <<<"$output")"
+				[[ $how == bats* ]] && want=$output
+			done
+			assert_eq "$output" "$want"
+		done
+	done
+}

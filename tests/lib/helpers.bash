@@ -39,15 +39,15 @@ vz_setup() {
 	set +m
 	[[ ${VZ_AS:-root} == root ]] || rootless_skip
 	[[ -x $VZRUN && -x $AUDIT ]] || { echo "no $VZRUN or no $AUDIT: build first, with check-programs" >&2; return 1; }
-	T=$(mktemp -d "${BATS_RUN_TMPDIR:-/tmp}/t.XXXXXX")
-	chmod 755 "$T"
+	# One program for all: in an emulated guest each is a thirtieth of a second.
+	T=$BATS_RUN_TMPDIR/t.$BASHPID.$RANDOM
 	ROOT=$T/root BUNDLE=$T/bundle CONFIG=$T/bundle/config.json
+	mkdir -m 755 "$T" "$ROOT" "$BUNDLE" "$BUNDLE/rootfs" || return
 	export AUDIT_STATE=$ROOT AUDIT_KEYRINGS=later
 	[[ -e $BATS_FILE_TMPDIR/keyrings ]] || audit keyrings "$BATS_FILE_TMPDIR/keyrings"
 	export VZRUN_TEST_ID="t$$-$BATS_TEST_NUMBER-$RANDOM"
 	echo "$VZRUN_TEST_ID" >>"$BATS_FILE_TMPDIR/markers"
 	ID=$VZRUN_TEST_ID
-	mkdir "$ROOT"
 	audit snapshot "$T/before"
 	new_bundle "$BUNDLE"
 }
@@ -125,7 +125,7 @@ rootless_skip() {
 copy_bundle() {
 	local config d own=()
 
-	mkdir -p "$1/rootfs"
+	[[ -d $1/rootfs ]] || mkdir -p "$1/rootfs"
 	read_text config "$2/config.json"
 	printf '%s\n' "${config/'"env": ['/'"env": ["VZRUN_TEST_ID='"$VZRUN_TEST_ID"'", '}" >"$1/config.json"
 	for d in "$2"/rootfs/*; do
@@ -135,13 +135,13 @@ copy_bundle() {
 }
 
 config_set() {
-	local file=$CONFIG
+	local file=$CONFIG text
 
 	if [[ ${1:-} == --file ]]; then
 		file=$2
 		shift 2
 	fi
-	jq "$@" "$file" >"$file.new" && mv "$file.new" "$file"
+	text=$(jq "$@" "$file") && printf '%s\n' "$text" >"$file"
 }
 
 run_vzrun() {
@@ -202,7 +202,9 @@ run_sh() {
 }
 
 run_args() {
-	jq '.process.args = $ARGS.positional' "$CONFIG" --args -- "$@" >"$CONFIG.new" && mv "$CONFIG.new" "$CONFIG" || return
+	local text
+
+	text=$(jq '.process.args = $ARGS.positional' "$CONFIG" --args -- "$@") && printf '%s\n' "$text" >"$CONFIG" || return
 	ok run --bundle "$BUNDLE" "$ID"
 }
 
@@ -268,12 +270,12 @@ assert_match() {
 }
 
 add_mount() {
-	local dest=$1 type=$2 source=$3
+	local dest=$1 type=$2 source=$3 text
 
 	shift 3
-	jq --arg d "$dest" --arg t "$type" --arg s "$source" '.mounts += [{destination: $d}
+	text=$(jq --arg d "$dest" --arg t "$type" --arg s "$source" '.mounts += [{destination: $d}
 		+ (if $t == "-" then {} else {type: $t} end) + (if $s == "-" then {} else {source: $s} end)
-		+ {options: $ARGS.positional}]' --args "$@" <"$CONFIG" >"$CONFIG.new" && mv "$CONFIG.new" "$CONFIG"
+		+ {options: $ARGS.positional}]' --args "$@" <"$CONFIG") && printf '%s\n' "$text" >"$CONFIG"
 }
 
 mount_line() { awk -v d="$1" '$5 == d { l = $0 } END { if (l == "") exit 1; print l }' <<<"$output"; }
