@@ -39,7 +39,7 @@ static bool enters_container(int argc, char **argv)
  * writable again. */
 static bool is_clone(int fd)
 {
-	const char *name = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr): an address
+	const char *name = (const char *)getauxval(AT_EXECFN);
 	struct statvfs fs;
 	struct statx x;
 
