@@ -179,5 +179,5 @@ signal.signal(signal.SIGPIPE, signal.SIG_IGN); signal.signal(signal.SIGHUP, sign
 		! grep -v 'Too many open files' "$T/stderr" || { echo "limit $n"; return 1; }
 		assert_eq "$(find /sys/fs/cgroup -name "$ID")" "" || { echo "limit $n:"; cat "$T/stderr"; return 1; }
 	done
-	[[ $n -gt 20 ]]
+	[[ $n -gt 8 ]] # else none was too small: v2 needs but few
 }
