@@ -161,7 +161,8 @@ inner() {
 	# With another first process, that one has to make room, and what is executed follows it.
 	POD_TIMEOUT=100 starts c1 "${outer[@]}" sh -c 'cd /sys/fs/cgroup && mkdir init && echo 1 >init/cgroup.procs &&
 		echo +memory +pids >cgroup.subtree_control && exec sleep 1000'
-	gives 0 exec c1 "${run[@]}" -d --name c2 --rootfs /work/inner/rootfs sh -c 'trap "exit 5" TERM; echo started; while :; do sleep 0.1; done'
+	gives 0 exec c1 "${run[@]}" -d --name c2 --rootfs /work/inner/rootfs \
+		sh -c 'trap "exit 5" TERM; echo started; while :; do sleep 0.1; done'
 	mapfile -t run < <(inner)
 	gives 3 exec c1 "${run[@]}" exec c2 sh -c 'cat /sys/fs/cgroup/memory.max; exit 3'
 	assert_eq "$output" 67108864

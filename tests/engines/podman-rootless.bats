@@ -63,8 +63,8 @@ $((EUID + 1)) $((EUID + 1)) $((65536 - EUID))"
 }
 
 @test "podman of a user: --uidmap in parts; an image with an owner outside of the map says so" {
-	box_gives 0 run --rm --uidmap 0:1:10 --uidmap 10:0:1 --uidmap 11:11:100 --gidmap 0:1:10 --gidmap 10:0:1 --gidmap 11:11:100 --user 10:10 $IMAGE \
-		sh -c 'id -u; id -g; sed "s/^ *//; s/  */ /g" /proc/self/uid_map; stat -c %u:%g /bin'
+	box_gives 0 run --rm --uidmap 0:1:10 --uidmap 10:0:1 --uidmap 11:11:100 --gidmap 0:1:10 --gidmap 10:0:1 \
+		--gidmap 11:11:100 --user 10:10 $IMAGE sh -c 'id -u; id -g; sed "s/^ *//; s/  */ /g" /proc/self/uid_map; stat -c %u:%g /bin'
 	assert_eq "$output" $'10\n10\n0 1 10\n10 0 1\n11 11 100\n0:0'
 	tar -C "$BATS_FILE_TMPDIR/rootfs/rootfs" --owner 5000 --group 5000 --numeric-owner -cf - . >"$T/image.tar"
 	gives 0 import -q "$T/image.tar" localhost/vzrun-owner:1
@@ -74,11 +74,12 @@ $((EUID + 1)) $((EUID + 1)) $((65536 - EUID))"
 }
 
 @test "podman of a user: a terminal, devices by binding, sysctl, ulimits, all privileges" {
-	box_gives 0 run --rm -t --privileged --device /dev/full:/dev/other --sysctl net.ipv4.ip_unprivileged_port_start=80 --ulimit core=0:0 \
-		--ulimit nofile=100:200 --security-opt unmask=ALL $IMAGE sh -c 'tty; stat -c %F /dev/console /dev/null
-		echo x 2>/dev/null >/dev/other || echo full; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; ulimit -c; ulimit -n; ulimit -H -n
-		awk "/CapEff/ { print \$2 }" /proc/self/status; mount -t tmpfs none /mnt 2>&1 || mkdir /mnt && mount -t tmpfs none /mnt && echo mounted'
-	assert_match "$output" $'/dev/pts/0\ncharacter special file\ncharacter special file\nfull\n80\n0\n100\n200\n000001ff*\n*mounted'
+	box_gives 0 run --rm -t --privileged --device /dev/full:/dev/other --sysctl net.ipv4.ip_unprivileged_port_start=80 \
+		--ulimit core=0:0 --ulimit nofile=100:200 $IMAGE sh -c 'tty; stat -c %F /dev/console /dev/null
+		echo x 2>/dev/null >/dev/other || echo full; cat /proc/sys/net/ipv4/ip_unprivileged_port_start
+		ulimit -c; ulimit -n; ulimit -H -n
+		awk "/CapEff/ { print \$2 }" /proc/self/status; mkdir -p /mnt && mount -t tmpfs none /mnt && echo mounted'
+	assert_match "$output" $'/dev/pts/0\ncharacter special file\ncharacter special file\nfull\n80\n0\n100\n200\n000001ff*\nmounted'
 	box_gives 126 run --rm --ulimit nofile=2000000000:2000000000 $IMAGE true
 	assert_match "$stderr" '*RLIMIT_NOFILE*'
 }
