@@ -226,10 +226,10 @@ with_loop() {
 	ok delete --force "$ID"
 	resources '{memory: {limit: 33554432}}'
 	fails "*'domain invalid'*choose a parent that holds none*" create --bundle "$BUNDLE" "$ID"
-	assert_eq "$(find "$top" -mindepth 1 -type d)" ""
+	assert_eq "$(find "$top/between" -mindepth 1 -type d)" ""
 	kill $sleeper
 	wait $sleeper || true
-	wait_until rmdir "$top"
+	wait_until rmdir "$top/between" "$top"
 }
 
 @test "v2: delete removes groups that the payload made, with what is in them" {
