@@ -84,7 +84,7 @@ ns() {
 	local -a jobs=()
 
 	for i in 1 2 3 4 5; do
-		raw run --rm "${ULIMITS[@]}" "${RUN[@]}" $IMAGE sh -c "exit $((i + 20))" >/dev/null 2>"$T/err.$i" &
+		POD_TIMEOUT=180 raw run --rm "${ULIMITS[@]}" "${RUN[@]}" $IMAGE sh -c "exit $((i + 20))" >/dev/null 2>"$T/err.$i" &
 		jobs+=($!)
 	done
 	for i in 1 2 3 4 5; do
@@ -150,9 +150,9 @@ inner() {
 
 	needs_systemd
 	needs_v2
-	sh "$TOP/contrib/bundle.sh" "$T/inner" true
-	cp "$CONTAINERS_CONF" "$T/containers.conf"
-	outer=(--privileged -v "$T:/work" -v "$TOP:$TOP:ro" --env CONTAINERS_CONF=/work/containers.conf --rootfs /:O)
+	sh "$TOP/contrib/bundle.sh" "$T/work/inner" true
+	cp "$CONTAINERS_CONF" "$T/work/containers.conf"
+	outer=(--privileged -v "$T/work:/work" -v "$TOP:$TOP:ro" --env CONTAINERS_CONF=/work/containers.conf --rootfs /:O)
 	mapfile -t run < <(inner --runtime vzrun run --network none --memory 64m --pids-limit 20 --env VZRUN_TEST_ID)
 	# It moves itself out of the cgroup whose controllers it enables.
 	POD_TIMEOUT=100 box_gives 7 run --rm "${outer[@]}" "${run[@]}" --rm --rootfs /work/inner/rootfs \
