@@ -290,6 +290,20 @@ static const char *next_wanted(const struct cgroup *cg, const char *list, char *
 	return NULL;
 }
 
+/* What a threaded cgroup cannot limit. */
+static bool needs_domain(const struct oci_resources *r)
+{
+	return r && (r->memory || r->block_io || r->hugepage_limits.n > 0);
+}
+
+/* A new cgroup below one that is threaded or has processes is of no use until it is threaded as well. */
+static bool is_invalid(int fd)
+{
+	char type[64];
+
+	return cg_read_text(fd, "cgroup.type", type, sizeof type) && strcmp(type, "domain invalid") == 0;
+}
+
 /* All at once; where that is refused (one of them cannot be: cpu with real-time processes, a threaded parent, one that
  * has processes) each alone.  What is still missing then shows when a limit is written. */
 static void enable_in(const struct cgroup *cg, const struct cg_dir *d, const char *dir)
@@ -304,6 +318,8 @@ static void enable_in(const struct cgroup *cg, const struct cg_dir *d, const cha
 		str_addf(&all, "%s+%s", all.len ? " " : "", word);
 	if (fd < 0 || str_failed(&all) || all.len == 0 || fs_write(fd, "cgroup.subtree_control", all.s, &ignored) == 0)
 		return;
+	if (is_invalid(fd) && !needs_domain(cg->resources))
+		fs_write(fd, "cgroup.type", "threaded", &ignored);
 	for (char *rest = all.s, *one = strsep(&rest, " "); one; one = strsep(&rest, " "))
 		fs_write(fd, "cgroup.subtree_control", one, &ignored);
 }
@@ -315,12 +331,12 @@ static int check_type(const struct cgroup *cg, struct cg_dir *d, struct err *e)
 	if (!cg_read_text(d->fd, "cgroup.type", type, sizeof type) || strcmp(type, "domain") == 0)
 		return 0;
 	/* Below a threaded cgroup only controllers of threads work. */
-	if (cg->resources && (cg->resources->memory || cg->resources->block_io || cg->resources->hugepage_limits.n > 0))
+	if (needs_domain(cg->resources))
 		return err_set(e, ERR_UNSUPPORTED, 0,
 			       "cgroup %s is '%s': its parent holds processes or is threaded, so memory, I/O and huge "
-			       "pages cannot be limited here",
+			       "pages cannot be limited here (choose a parent that holds none)",
 			       d->dir, type);
-	return strcmp(type, "domain invalid") == 0 ? fs_write(d->fd, "cgroup.type", "threaded", e) : 0;
+	return is_invalid(d->fd) ? fs_write(d->fd, "cgroup.type", "threaded", e) : 0;
 }
 
 int cg_v2_enable(struct cgroup *cg, struct cg_dir *d, struct err *e)

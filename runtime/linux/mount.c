@@ -2,6 +2,7 @@
 #include "runtime/linux/mount.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #define PROC_ROOT_INODE 1
 #define DIR_MODE 0755
 #define FILE_MODE 0644
+#define UNMAPPED 65534 /* how the kernel shows such an id, unless a sysctl says otherwise */
 
 /* ---- sources ---- */
 
@@ -143,15 +145,32 @@ static int open_in_proc(const struct mount_context *c, const struct mount_wish *
 	return path_open_strict(proc, w->target + strlen("/proc/"), O_PATH, e);
 }
 
+/* Root of a user namespace may make nothing in a directory whose owner has no id there, and the kernel says no more than EACCES. */
+static int owner_hint(const struct mount_context *c, const struct mount_wish *w, struct err *e)
+{
+	char name[NAME_MAX + 1];
+	struct err ignored;
+	struct stat st;
+
+	if (e->num != EACCES && e->num != EOVERFLOW)
+		return err_ret(e);
+	cleanup_fd int parent = path_open_parent(c->root_fd, w->target, 0, name, sizeof name, &ignored);
+	if (fstat(parent < 0 ? c->root_fd : parent, &st) < 0 || (st.st_uid != UNMAPPED && st.st_gid != UNMAPPED))
+		return err_ret(e);
+	return err_hint(e, "its directory belongs to an id that is not mapped: map it in /linux/uidMappings and gidMappings, or "
+			   "give the root filesystem to ids that are");
+}
+
 static int make_target(const struct mount_context *c, const struct mount_wish *w, int source, struct err *e)
 {
 	struct stat st = { .st_mode = S_IFDIR };
+	int r;
 
 	if (source >= 0 && fstat(source, &st) < 0)
 		return err_sys(e, "%s", w->source);
-	if (S_ISDIR(st.st_mode))
-		return path_make_dir(c->root_fd, w->target, DIR_MODE, e);
-	return path_make_file(c->root_fd, w->target, DIR_MODE, FILE_MODE, e);
+	r = S_ISDIR(st.st_mode) ? path_make_dir(c->root_fd, w->target, DIR_MODE, e) :
+				  path_make_file(c->root_fd, w->target, DIR_MODE, FILE_MODE, e);
+	return r < 0 ? owner_hint(c, w, e) : r;
 }
 
 /* Returns the descriptor of the mount point, which is made when it is missing. */

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # For the files that test podman and buildah: an engine of the test's own (storage, configuration), an image made here, no
 # registry and no network.  A call costs two seconds in an emulated guest and a foreground run five, so tests look at much
-# in one container.  VZ_MANAGER=cgroupfs|systemd: who makes the cgroups.
+# in one container.  VZ_MANAGER=cgroupfs|systemd: who makes the cgroups.  VZ_AS=session|user: a plain user with or without a
+# systemd of its own (tests/vm/run-test); without one there are no cgroups for containers.
 #
 #   raw ARGS...             podman ARGS                     $IN         a file to be its standard input
 #   pod ARGS...             the same: $status, $output, $stderr
 #   gives STATUS ARGS...    must end with STATUS
 #   box VERB ARGS...        run or create with what the tests need; box_gives STATUS VERB ARGS...
 #   pid_in NAME             the container's process         cg_of NAME FILE     a file of its cgroup
-#   starts NAME ARGS...     run -d --name NAME
+#   starts NAME ARGS...     run -d --name NAME              as_is ROOTS USERS   what is expected of root, of a plain user
 
 load ../lib/helpers
 
@@ -23,8 +24,12 @@ podman_setup_file() {
 	export POD=$BATS_FILE_TMPDIR/podman CONTAINERS_CONF=$BATS_FILE_TMPDIR/containers.conf
 	mkdir "$POD"
 	podman_config >"$CONTAINERS_CONF"
+	[[ ${VZ_AS:-root} != user ]] || export XDG_RUNTIME_DIR=$BATS_FILE_TMPDIR/runtime
+	[[ ${VZ_AS:-root} != user ]] || mkdir -m 700 "$XDG_RUNTIME_DIR"
+	[[ ! -e $(pause_file) ]] || touch "$BATS_FILE_TMPDIR/not-our-pause"
 	sh "$TOP/contrib/bundle.sh" "$BATS_FILE_TMPDIR/rootfs" true
-	tar -C "$BATS_FILE_TMPDIR/rootfs/rootfs" -cf "$BATS_FILE_TMPDIR/image.tar" .
+	# With a plain user as its owner, the image is one that few id maps suit.
+	tar -C "$BATS_FILE_TMPDIR/rootfs/rootfs" --owner 0 --group 0 --numeric-owner -cf "$BATS_FILE_TMPDIR/image.tar" .
 	raw import "$BATS_FILE_TMPDIR/image.tar" $IMAGE >/dev/null 2>"$BATS_FILE_TMPDIR/import.err" ||
 		{ cat "$BATS_FILE_TMPDIR/import.err"; return 1; }
 }
@@ -43,9 +48,20 @@ podman_teardown_file() {
 	local m
 
 	vz_teardown_file
+	[[ ${VZ_AS:-root} == root ]] || end_rootless
 	while read -r m; do umount -l "$m"; done < <(awk -v d="$BATS_FILE_TMPDIR/podman" 'index($5, d) == 1 { print $5 }' \
 		/proc/self/mountinfo | sort -r)
 }
+
+# A plain user's storage has files of the user's subordinate ids, and a process that keeps the namespaces of all of podman's calls.
+end_rootless() {
+	[[ -n ${POD:-} ]] || return 0
+	raw unshare rm -rf "$POD/root" "$POD/run" 2>/dev/null
+	[[ -e $BATS_FILE_TMPDIR/not-our-pause || ! -e $(pause_file) ]] || kill "$(<"$(pause_file)")"
+}
+pause_file() { echo "${XDG_RUNTIME_DIR:-/run/user/$EUID}/libpod/tmp/pause.pid"; }
+
+as_is() { if [[ ${VZ_AS:-root} == root ]]; then echo "$1"; else echo "$2"; fi; }
 
 raw() (
 	cd "$BATS_FILE_TMPDIR" || return # conmon writes there
@@ -56,10 +72,17 @@ raw() (
 
 podman_setup() {
 	needs_command podman conmon
+	[[ ${VZ_AS:-root} != unshare ]] || skip "needs root: or ids of its own"
 	vz_setup
 	PARENT=/vzpod$$n$BATS_TEST_NUMBER
-	[[ $MANAGER != systemd ]] || PARENT=vzpod$$n$BATS_TEST_NUMBER.slice
-	RUN=(--network none --cgroup-parent "$PARENT" --env "VZRUN_TEST_ID=$VZRUN_TEST_ID")
+	case $MANAGER:${VZ_AS:-root} in
+	systemd:*) PARENT=vzpod$$n$BATS_TEST_NUMBER.slice ;;
+	# Beside the cgroup that we are in: below one that has processes most controllers cannot be enabled.
+	*:session) PARENT=$(sed -n 's,^0::\(.*\)/[^/]*$,\1,p' /proc/self/cgroup)$PARENT ;;
+	*:user) PARENT= ;;
+	esac
+	RUN=(--network none ${PARENT:+--cgroup-parent "$PARENT"} --env "VZRUN_TEST_ID=$VZRUN_TEST_ID")
+	[[ ${VZ_AS:-root} == root ]] || export AUDIT_STATE=${XDG_RUNTIME_DIR:-/run/user/$EUID}/vzrun
 }
 
 podman_teardown() {
@@ -70,7 +93,7 @@ podman_teardown() {
 	fi
 	remove_parents
 	# podman's own, which it takes away now and then.
-	umount "$POD/root/overlay" 2>/dev/null
+	[[ ${VZ_AS:-root} != root ]] || umount "$POD/root/overlay" 2>/dev/null
 	vz_teardown
 }
 
@@ -82,8 +105,9 @@ has_containers() { cat "$POD"/root/*-containers/*containers.json 2>/dev/null | g
 remove_parents() {
 	local i d
 
+	[[ -n $PARENT ]] || return 0
 	if [[ $MANAGER == systemd ]]; then
-		systemctl stop "$PARENT" >/dev/null 2>&1
+		systemctl $(as_is --system --user) stop "$PARENT" >/dev/null 2>&1
 		return 0
 	fi
 	for ((i = 0; i < 20; i++)); do

@@ -164,7 +164,7 @@ facts() {
 		fact mkdir mkdir /scratch/refused
 		fact masked sh -c 'wc -c </proc/kcore; ls /proc/scsi /sys/firmware; head -c 1 /proc/timer_list | wc -c'
 		fact kernel sh -c 'echo 1 >/proc/sys/kernel/core_pattern'
-		fact mounts sh -c "awk '{ o = \$0; sub(/.* - /, \"\", o); split(o, s, \" \"); print \$5, \$6, s[1] }' /proc/self/mountinfo | sort"
+		fact mounts sh -c "awk '{ o = \$0; sub(/.* - /, \"\", o); split(o, s, \" \"); print \$5, \$6, s[1] }' /proc/self/mountinfo | sort -u"
 	S
 }
 
@@ -178,7 +178,8 @@ done
 has() { grep -qxF -- "$1" <<<"$output" || { echo "not there: $1"; echo "$output"; return 1; }; }
 
 # Not alike: how masked paths are covered (we set all flags of a tmpfs over a directory), whose /dev/null is (crun gives the
-# container's own to the user when it is the standard input), and with runc the flags of mounts.
+# container's own to the user when it is the standard input), and with runc the flags of mounts.  crun binds devices again that the
+# document has bound already: each mount counts once.
 same() {
 	local left_out='^/proc/.\|^/sys/firmware \|^/sys/dev/block \|^/sys/devices/virtual/powercap \|^/dev/null '
 
@@ -217,7 +218,7 @@ same() {
 	has "Max core file size 0 0 bytes "
 	has "env: A=b c"
 	has "msgmax: 8192"
-	has "device: 1:3:666:0"
+	has "device: 1:3:666:$(as_is 0 65534)"
 	has "volume: content"
 	has "volume-rw: "
 	has "read-only: touch: /vol-ro/new: Read-only file system"

@@ -210,6 +210,28 @@ with_loop() {
 	grep -qx "$(<"$T/pid")" "$dir/cgroup.procs"
 }
 
+@test "v2: below a group that holds processes every new level is threaded, and memory is refused" {
+	local top=/sys/fs/cgroup/$ID-top sleeper
+
+	cgroupfs_paths
+	mkdir "$top"
+	sleep 1000 3>&- 4>&- &
+	sleeper=$!
+	echo $sleeper >"$top/cgroup.procs"
+	config_set --arg p "/$ID-top/between/c" '.linux.cgroupsPath = $p'
+	resources '{pids: {limit: 20}}'
+	start_sleep
+	files_are "cgroup.type threaded" "pids.max 20"
+	assert_eq "$(<"$top/between/cgroup.type")" threaded
+	ok delete --force "$ID"
+	resources '{memory: {limit: 33554432}}'
+	fails "*'domain invalid'*choose a parent that holds none*" create --bundle "$BUNDLE" "$ID"
+	assert_eq "$(find "$top/between" -mindepth 1 -type d)" ""
+	kill $sleeper
+	wait $sleeper || true
+	wait_until rmdir "$top/between" "$top"
+}
+
 @test "v2: delete removes groups that the payload made, with what is in them" {
 	local dir
 

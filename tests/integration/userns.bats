@@ -87,6 +87,15 @@ allow"
 	[[ -z $(ls "$ROOT") ]]
 }
 
+@test "userns: a mount point that is missing in a directory of an id that is not mapped" {
+	new_userns
+	chown 5000 "$BUNDLE/rootfs/run"
+	add_mount /run/new tmpfs tmpfs
+	fails "/run/new: mkdir /run/new (its directory belongs to an id that is not mapped*" run --bundle "$BUNDLE" "$ID"
+	chown 100000 "$BUNDLE/rootfs/run"
+	ok run --bundle "$BUNDLE" "$ID"
+}
+
 @test "userns: bad maps are errors with their place" {
 	new_userns
 	maps uidMappings
