@@ -178,17 +178,17 @@ etc*"
 
 @test "rootfs: a full or read-only state directory is one clear error and leaves nothing" {
 	in_mount_ns 'mount -t tmpfs -o ro none "$T/root"'
-	fails "Read-only file system" run --bundle "$BUNDLE" "$ID"
+	fails "read-only file system" run --bundle "$BUNDLE" "$ID"
 	VZRUN=$VZRUN_REAL
 	in_mount_ns 'mount -t tmpfs -o size=8k,nr_inodes=64 none "$T/root"; dd if=/dev/zero of="$T/root/x" bs=4k count=2 2>/dev/null || true
 		trap "ls -A $T/root >$T/left" 0'
 	sed -i 's/^exec \(.*\)/\1/' "$T/in-mount-ns"
-	fails "No space left on device" run --bundle "$BUNDLE" "$ID"
+	fails "no space left on device" run --bundle "$BUNDLE" "$ID"
 	assert_eq "$(wc -l <<<"$stderr")" 1
 	assert_eq "$(cat "$T/left")" x
 	VZRUN=$VZRUN_REAL
 	in_mount_ns 'mount -t tmpfs -o size=1m,nr_inodes=4 none "$T/root"; trap "ls -A $T/root >$T/left" 0'
 	sed -i 's/^exec \(.*\)/\1/' "$T/in-mount-ns"
-	fails "No space left on device" run --bundle "$BUNDLE" "$ID"
+	fails "no space left on device" run --bundle "$BUNDLE" "$ID"
 	assert_eq "$(cat "$T/left")" ""
 }
