@@ -87,6 +87,20 @@ in_host() {
 	run timeout 20 unshare -m sh -eu "$T/host.sh" 3>&- 4>&-
 }
 
+@test "propagation: what the host mounts below the root comes in only where the document says slave" {
+	local p
+
+	for p in '' slave; do
+		config_set --arg p "$p" '.process.args = ["sleep", "100"] | if $p == "" then . else .linux.rootfsPropagation = $p end'
+		in_host 'mount --make-rshared /; mkdir -p "$BUNDLE/rootfs/late"; mount --bind "$BUNDLE/rootfs" "$BUNDLE/rootfs"
+			vz create --bundle "$BUNDLE" "$ID"; vz start "$ID"
+			mount -t tmpfs none "$BUNDLE/rootfs/late"; touch "$BUNDLE/rootfs/late/f"
+			vz exec "$ID" sh -c "ls /late; cut -d\  -f5- /proc/self/mountinfo | grep -c \"^/ .*er:\"; true"; cat "$T/o"
+			vz delete --force "$ID"'
+		assert_eq "$status $output" "$([[ -n $p ]] && printf '0 f\n1' || printf '0 0')"
+	done
+}
+
 @test "propagation: slave volumes see what the host mounts later, and give nothing back" {
 	mkdir "$T/vol"
 	config_set '.process.capabilities[] += ["CAP_SYS_ADMIN"] | .process.args = ["sleep", "100"] | .linux.rootfsPropagation = "rslave"'
