@@ -10,6 +10,7 @@ group() {
 	runtime)  echo libseccomp2 libmnl0 libsystemd0 ;; # opened when needed
 	bundle)   echo busybox-static ;;
 	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils zsh fish ;;
+	# Not docker.io: its package starts a daemon that rewrites the firewall.
 	engines)  echo buildah podman containerd containernetworking-plugins runc conmon catatonit iptables python3-grpcio ;;
 	bench)    echo runc crun strace ;;
 	vm)       echo mmdebstrap debian-archive-keyring e2fsprogs xz-utils zstd cpio python3 util-linux busybox-static ;;
@@ -22,7 +23,8 @@ group() {
 			iproute2 iputils-ping ethtool nftables iptables passt slirp4netns fuse3 fuse-overlayfs aardvark-dns netavark \
 			crun runc containerd containernetworking-plugins conmon catatonit podman buildah skopeo python3-grpcio \
 			apparmor checkpolicy ;; # no SELinux policy: the tests load one of their own, and only where there is none
-	vm-trixie | vm-bookworm) group vm-guest ;;
+	vm-trixie) group vm-guest && echo docker.io docker-cli ;;
+	vm-bookworm) group vm-guest ;;
 	package)  echo dpkg-dev debhelper lintian rpm cpio ;;
 	fuzz)     echo clang llvm ;;
 	sanitize) echo libasan8 libubsan1 ;;

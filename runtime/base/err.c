@@ -2,6 +2,7 @@
 #define ERR_IMPLEMENTATION
 #include "runtime/base/err.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +84,8 @@ int err_hint(struct err *e, const char *fmt, ...)
 	return err_ret(e);
 }
 
+/* The cause begins small, as Go writes it: engines look for "no such file or directory" and "permission denied", and take
+ * their exit status from what they find. */
 char *err_format(const struct err *e, char *buf, size_t size)
 {
 	const char *why = e->kind == ERR_KERNEL && e->num > 0 ? strerrordesc_np(e->num) : NULL;
@@ -91,7 +94,10 @@ char *err_format(const struct err *e, char *buf, size_t size)
 
 	if (room < 0)
 		room = 0;
-	snprintf(buf, size, "%.*s%s%s", room, e->text, why ? ": " : "", why ? why : "");
+	if (why)
+		snprintf(buf, size, "%.*s: %c%s", room, e->text, tolower((unsigned char)*why), why + 1);
+	else
+		snprintf(buf, size, "%.*s", room, e->text);
 	return buf;
 }
 

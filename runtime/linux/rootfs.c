@@ -106,19 +106,28 @@ static int open_root_dir(const char *path, struct err *e)
 	return fd;
 }
 
-static int attach_old(const char *path, int dir, struct err *e)
+/* Without a word in the document what the host mounts below its side of the root does not appear inside. */
+static int part_from_host(int root, bool alone)
+{
+	int r = mount_change(root, true, 0, 0, MS_SLAVE);
+
+	return r >= 0 && alone ? mount_change(root, false, 0, 0, MS_PRIVATE) : r;
+}
+
+static int attach_old(const char *path, int dir, bool alone, struct err *e)
 {
 	struct fd_path at = fd_path(dir);
-	int fd;
+	int fd, r;
 
 	if (mount(at.s, at.s, NULL, MS_BIND | MS_REC, NULL) < 0)
 		return err_sys(e, "bind the rootfs");
 	fd = open_root_dir(path, e);
-	if (fd >= 0 && mount(NULL, fd_path(fd).s, NULL, MS_SLAVE | MS_REC, NULL) < 0) {
-		int r = err_sys(e, "propagation of the rootfs");
-
+	if (fd < 0)
+		return fd;
+	r = part_from_host(fd, alone);
+	if (r < 0) {
 		close(fd);
-		return r;
+		return err_set(e, ERR_KERNEL, -r, "propagation of the rootfs");
 	}
 	return fd;
 }
@@ -136,11 +145,11 @@ int rootfs_enter(const struct rootfs_options *o, struct err *e)
 		return r;
 	tree = mount_clone(dir, NULL, true);
 	if (tree == -ENOSYS)
-		return attach_old(o->path, dir, e);
+		return attach_old(o->path, dir, !o->propagation, e);
 	if (tree < 0)
 		return err_set(e, ERR_KERNEL, -tree, "clone the rootfs %s", o->path);
 	/* The clone is a peer of what it was made from, with all below it: cut it off before anything is mounted in. */
-	r = mount_change(tree, true, 0, 0, MS_SLAVE);
+	r = part_from_host(tree, !o->propagation);
 	if (r >= 0)
 		r = mount_move(tree, dir);
 	return r < 0 ? err_set(e, ERR_KERNEL, -r, "attach the rootfs %s", o->path) : fd_take(&tree);

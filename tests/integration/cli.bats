@@ -198,7 +198,7 @@ usage() {
 	usage '--rootless: "maybe" is none of true, false, auto' --rootless=maybe list
 	usage '--cgroup-manager: "x" is none of' --cgroup-manager x --root "$ROOT" create --bundle "$BUNDLE" "$ID"
 	usage '--systemd-cgroup contradicts' --systemd-cgroup --cgroup-manager=cgroupfs --root "$ROOT" create --bundle "$BUNDLE" "$ID"
-	usage "--log $T/no/log: No such file or directory" --log "$T/no/log" list
+	usage "--log $T/no/log: no such file or directory" --log "$T/no/log" list
 	for v in true false auto; do
 		vz --root "$ROOT" --rootless=$v list -q
 		assert_eq "$status" 0
@@ -286,5 +286,5 @@ log_of() {
 	status=0
 	"$VZRUN" features >/dev/full 2>"$T/stderr" || status=$?
 	assert_eq "$status" 1
-	assert_match "$(<"$T/stderr")" "vzrun: *standard output: No space left on device"
+	assert_match "$(<"$T/stderr")" "vzrun: *standard output: no space left on device"
 }

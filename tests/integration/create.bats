@@ -32,7 +32,7 @@ nothing_left() { [[ ! -e $ROOT/$ID && ! -e $T/pid ]] || { echo "left: $(ls "$ROO
 }
 
 @test "create: a pid file that cannot be written undoes everything" {
-	fails '--pid-file *No such file or directory' create --bundle "$BUNDLE" --pid-file "$T/no/pid" "$ID"
+	fails '--pid-file *no such file or directory' create --bundle "$BUNDLE" --pid-file "$T/no/pid" "$ID"
 	nothing_left
 	mkdir "$T/dir"
 	fails '--pid-file' create --bundle "$BUNDLE" --pid-file "$T/dir" "$ID"
@@ -104,9 +104,9 @@ nothing_left() { [[ ! -e $ROOT/$ID && ! -e $T/pid ]] || { echo "left: $(ls "$ROO
 }
 
 @test "create: a bundle or document that is not there" {
-	fails "bundle $T/none: No such file or directory" create --bundle "$T/none" "$ID"
+	fails "bundle $T/none: no such file or directory" create --bundle "$T/none" "$ID"
 	rm "$CONFIG"
-	fails 'config.json: No such file or directory' create --bundle "$BUNDLE" "$ID"
+	fails 'config.json: no such file or directory' create --bundle "$BUNDLE" "$ID"
 	echo '{' >"$CONFIG"
 	fails 'config.json: ' create --bundle "$BUNDLE" "$ID"
 	: >"$CONFIG"
@@ -128,7 +128,7 @@ nothing_left() { [[ ! -e $ROOT/$ID && ! -e $T/pid ]] || { echo "left: $(ls "$ROO
 @test "create: terminal and console socket belong together" {
 	config_set '.process.terminal = true'
 	fails 'cannot allocate tty if vzrun will detach without setting console socket' create --bundle "$BUNDLE" "$ID"
-	fails 'console socket: *No such file' create --bundle "$BUNDLE" --console-socket "$T/none" "$ID"
+	fails 'console socket: *no such file' create --bundle "$BUNDLE" --console-socket "$T/none" "$ID"
 	config_set '.process.terminal = false'
 	fails 'cannot use console socket if vzrun will not detach or allocate tty' create --bundle "$BUNDLE" --console-socket "$T/none" "$ID"
 	nothing_left

@@ -82,14 +82,14 @@ ptmx pts/ptmx"
 	ok run --bundle "$BUNDLE" "$ID"
 	rm "$R/dev/mine"
 	echo x >"$R/dev/mine"
-	fails "devices: *mine: File exists" run --bundle "$BUNDLE" "$ID"
+	fails "devices: *mine: file exists" run --bundle "$BUNDLE" "$ID"
 	rm "$R/dev/mine"
 	mknod "$R/dev/mine" c 1 5
-	fails "devices: *mine: File exists" run --bundle "$BUNDLE" "$ID"
+	fails "devices: *mine: file exists" run --bundle "$BUNDLE" "$ID"
 	rm "$R/dev/mine"
 	rm "$R/dev/null"
 	ln -s /etc/passwd "$R/dev/null"
-	fails "devices: *null: File exists" run --bundle "$BUNDLE" "$ID"
+	fails "devices: *null: file exists" run --bundle "$BUNDLE" "$ID"
 }
 
 @test "devices: bad ones have the place" {
@@ -124,9 +124,9 @@ a:e5
 @test "devices: in a user namespace what the host has not cannot be had" {
 	new_userns
 	config_set '.linux.devices = [{path: "/dev/nosuch", type: "c", major: 10, minor: 229}]'
-	fails "devices: device of the host: open nosuch: No such file or directory" run --bundle "$BUNDLE" "$ID"
+	fails "devices: device of the host: open nosuch: no such file or directory" run --bundle "$BUNDLE" "$ID"
 	config_set '.linux.devices = [{path: "/dev/fuse", type: "c", major: 10, minor: 1}]'
-	fails "devices: device fuse: the host's has another type or number: No such device" run --bundle "$BUNDLE" "$ID"
+	fails "devices: device fuse: the host's has another type or number: no such device" run --bundle "$BUNDLE" "$ID"
 	config_set '.linux.devices = [{path: "/dev/pipe", type: "p"}]'
 	run_sh 'stat -c "%F %u %g" /dev/pipe'
 	assert_eq "$output" "fifo 0 0"

@@ -39,7 +39,7 @@ inside() { ok exec "$@"; }
 	for p in /no/such/thing nothing; do
 		run_vzrun exec --pid-file "$T/pid" "$ID" $p
 		assert_eq "$status" 255
-		assert_match "$stderr" "vzrun: exec failed: exec: \"$p\": *No such file or directory"
+		assert_match "$stderr" "vzrun: exec failed: exec: \"$p\": *no such file or directory"
 		[[ ! -e $T/pid ]]
 		run_vzrun exec -d --pid-file "$T/pid" "$ID" $p
 		assert_eq "$status" 255
@@ -47,12 +47,12 @@ inside() { ok exec "$@"; }
 	done
 	run_vzrun exec "$ID" /etc/passwd
 	assert_eq "$status" 255
-	assert_match "$stderr" 'vzrun: exec failed: exec: "/etc/passwd": Permission denied'
+	assert_match "$stderr" 'vzrun: exec failed: exec: "/etc/passwd": permission denied'
 	printf '#!/no/interpreter\n' >"$BUNDLE/rootfs/script"
 	chmod 755 "$BUNDLE/rootfs/script"
 	run_vzrun exec "$ID" /script
 	assert_eq "$status" 255
-	assert_match "$stderr" 'vzrun: exec failed: exec: "/script": *No such file or directory'
+	assert_match "$stderr" 'vzrun: exec failed: exec: "/script": *no such file or directory'
 }
 
 @test "exec: --cwd" {
@@ -61,7 +61,7 @@ inside() { ok exec "$@"; }
 	inside --cwd=/proc/self "$ID" pwd
 	run_vzrun exec --cwd /missing "$ID" pwd
 	assert_eq "$status" 255
-	assert_match "$stderr" '*chdir to cwd ("/missing"): No such file or directory*'
+	assert_match "$stderr" '*chdir to cwd ("/missing"): no such file or directory*'
 	run_vzrun exec --cwd relative "$ID" pwd
 	assert_eq "$status" 255
 	assert_match "$stderr" '*/process/cwd: *absolute*'
@@ -165,7 +165,7 @@ inside() { ok exec "$@"; }
 	assert_match "$stderr" "*exec failed: $T/bad.json: */args: *"
 	run_vzrun exec -p "$T/none.json" "$ID"
 	assert_eq "$status" 255
-	assert_match "$stderr" "*$T/none.json: No such file or directory"
+	assert_match "$stderr" "*$T/none.json: no such file or directory"
 	jq 'del(.args)' "$T/p.json" >"$T/bad.json"
 	run_vzrun exec -p "$T/bad.json" "$ID"
 	assert_eq "$status" 255
@@ -178,7 +178,7 @@ inside() { ok exec "$@"; }
 @test "exec: --preserve-fds" {
 	run_vzrun exec --preserve-fds 1 "$ID" true 3<&-
 	assert_eq "$status" 255
-	assert_match "$stderr" "*--preserve-fds: descriptor 3 is not open: Bad file descriptor" ||
+	assert_match "$stderr" "*--preserve-fds: descriptor 3 is not open: bad file descriptor" ||
 		assert_match "$stderr" "*--preserve-fds: descriptor 3 is not open"
 	(
 		exec 3<<<"five" 4<<<"six"

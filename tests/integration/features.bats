@@ -93,7 +93,7 @@ load ../lib/helpers
 	ln -s "$T/target" "$CONFIG"
 	fails 'exists' spec -b "$BUNDLE"
 	[[ ! -e $T/target ]]
-	fails "$T/none/config.json: No such file or directory" spec -b "$T/none"
+	fails "$T/none/config.json: no such file or directory" spec -b "$T/none"
 }
 
 @test "spec: --rootless is a document for a plain user" {

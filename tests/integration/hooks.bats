@@ -146,7 +146,7 @@ log_of() { case $1 in startContainer) echo /log ;; *) echo "$T/log" ;; esac; }
 	hook poststop "echo fourth >>$T/log"
 	ok create --bundle "$BUNDLE" "$ID"
 	ok delete "$ID"
-	assert_match "$stderr" "*warning: error running poststop hook #0: exit status 6*warning: error running poststop hook #2: *No such file*"
+	assert_match "$stderr" "*warning: error running poststop hook #0: exit status 6*warning: error running poststop hook #2: *no such file*"
 	assert_eq "$(tr '\n' ' ' <"$T/log")" "second fourth "
 	[[ ! -e $ROOT/$ID ]]
 }
@@ -213,7 +213,7 @@ log_of() { case $1 in startContainer) echo /log ;; *) echo "$T/log" ;; esac; }
 	config_set '.hooks.prestart = [{path: "bin/sh"}]'
 	fails '/hooks/prestart/0/path' run --bundle "$BUNDLE" "$ID"
 	config_set '.hooks.prestart = [{path: "/no/such/hook"}]'
-	fails 'error running prestart hook #0: exec /no/such/hook: No such file or directory' run --bundle "$BUNDLE" "$ID"
+	fails 'error running prestart hook #0: exec /no/such/hook: no such file or directory' run --bundle "$BUNDLE" "$ID"
 	[[ ! -e $ROOT/$ID ]]
 }
 

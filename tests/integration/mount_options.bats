@@ -199,13 +199,13 @@ content"
 	config_set '.mounts[7].options = ["size=bogus"]'
 	fails "/mounts/7: /m/a: *size*" run --bundle "$BUNDLE" "$ID"
 	config_set '.mounts[7] = {destination: "/m", type: "nosuchfs", source: "x"}'
-	fails "/mounts/7: /m: unknown filesystem type nosuchfs: No such device" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /m: unknown filesystem type nosuchfs: no such device" run --bundle "$BUNDLE" "$ID"
 	config_set '.mounts[7] = {destination: "/m", source: "x"}'
 	fails "config.json: /mounts/7/type: missing" run --bundle "$BUNDLE" "$ID"
 	config_set '.mounts[7] = {destination: "/m", type: "none", options: ["bind"]}'
 	fails "config.json: /mounts/7/source: missing for a bind mount" run --bundle "$BUNDLE" "$ID"
 	config_set '.mounts[7] = {destination: "/m", type: "none", source: "/nonexistent-source", options: ["bind"]}'
-	fails "/mounts/7: /m: bind source /nonexistent-source: No such file or directory" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /m: bind source /nonexistent-source: no such file or directory" run --bundle "$BUNDLE" "$ID"
 	config_set '.mounts[7] = {destination: "", type: "tmpfs"}'
 	fails "config.json: /mounts/7/destination: must not be empty" run --bundle "$BUNDLE" "$ID"
 	[[ ! -e $BUNDLE/rootfs/m/a/x && -z $(ls "$ROOT") ]]
@@ -234,9 +234,9 @@ content"
 @test "mount options: remount of what is no mount point is an error" {
 	mkdir "$BUNDLE/rootfs/m"
 	add_mount /m - - remount ro
-	fails "/mounts/7: /m: *Invalid argument" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /m: *invalid argument" run --bundle "$BUNDLE" "$ID"
 	config_set '.mounts[7].destination = "/none"'
-	fails "/mounts/7: /none: *No such file or directory" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /none: *no such file or directory" run --bundle "$BUNDLE" "$ID"
 	[[ ! -e $BUNDLE/rootfs/none ]]
 }
 

@@ -86,7 +86,7 @@ t"
 	config_set --arg s "$T/src/file" '.mounts[7] |= (.source = $s | .destination = "/etc")'
 	fails "/mounts/7: /etc: *a directory and a file cannot be mounted on each other" run --bundle "$BUNDLE" "$ID"
 	config_set '.mounts[7].destination = "/etc/hosts/x"'
-	fails "/mounts/7: /etc/hosts/x: *Not a directory" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /etc/hosts/x: *not a directory" run --bundle "$BUNDLE" "$ID"
 	[[ -z $(ls "$ROOT") ]]
 }
 
@@ -131,7 +131,7 @@ t"
 	ln -s b "$R/a"
 	ln -s a "$R/b"
 	add_mount /a/x tmpfs tmpfs
-	fails "/mounts/7: /a/x: *Too many levels of symbolic links" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /a/x: *too many levels of symbolic links" run --bundle "$BUNDLE" "$ID"
 }
 
 @test "mounts: /proc and /sys must be ordinary directories, whatever is mounted there" {
@@ -186,7 +186,7 @@ t"
 	fails "/mounts/7: /sneaky/version: is inside /proc and cannot be mounted over" run --bundle "$BUNDLE" "$ID"
 	ln -sfn /proc/1/root "$R/sneaky"
 	config_set '.mounts[7].destination = "/sneaky/tmp/vz-sneaky"'
-	fails "/mounts/7: /sneaky/tmp/vz-sneaky: mount point: Too many levels of symbolic links" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /sneaky/tmp/vz-sneaky: mount point: too many levels of symbolic links" run --bundle "$BUNDLE" "$ID"
 	[[ ! -e /tmp/vz-sneaky ]]
 }
 
@@ -244,7 +244,7 @@ two"
 	mkdir "$R/data"
 	dd if=/dev/zero of="$R/data/big" bs=64k count=4 2>/dev/null
 	add_mount /data tmpfs tmpfs tmpcopyup size=64k
-	fails "/mounts/7: /data: copy big: No space left on device" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /data: copy big: no space left on device" run --bundle "$BUNDLE" "$ID"
 	config_set '.mounts[7] |= (.type = "ramfs" | .options = ["tmpcopyup"])'
 	fails "/mounts/7/options: tmpcopyup is for a tmpfs" run --bundle "$BUNDLE" "$ID"
 }
@@ -285,7 +285,7 @@ content
 	assert_match "$(mount_flags /long)" "ro,nosuid*"
 	assert_match "$stderr" "*/long/x: Read-only file system*"
 	config_set '.mounts[7].options[0] = "lowerdir=/nonexistent"'
-	fails "/mounts/7: /m: overlay: lowerdir: No such file or directory" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /m: overlay: lowerdir: no such file or directory" run --bundle "$BUNDLE" "$ID"
 }
 
 @test "mounts: more of them than the caller may open files" {

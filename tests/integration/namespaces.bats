@@ -128,7 +128,7 @@ bare() { # what a document without a mount and uts namespace may have
 	config_set '.linux.namespaces[0].path = "/dev/zero"'
 	fails "/linux/namespaces/0/path: /dev/zero is not a namespace" run --bundle "$BUNDLE" "$ID"
 	config_set '.linux.namespaces[0].path = "/nonexistent"'
-	fails "/linux/namespaces/0/path: open pid namespace /nonexistent: No such file or directory" run --bundle "$BUNDLE" "$ID"
+	fails "/linux/namespaces/0/path: open pid namespace /nonexistent: no such file or directory" run --bundle "$BUNDLE" "$ID"
 	mkfifo "$T/fifo"
 	config_set --arg p "$T/fifo" '.linux.namespaces[0].path = $p'
 	fails "/linux/namespaces/0/path: $T/fifo is not a namespace" run --bundle "$BUNDLE" "$ID"
@@ -203,7 +203,7 @@ dom
 	config_set '.linux.sysctl = {"net.ipv4.nosuch": "1"}'
 	fails "sysctl: sysctl net.ipv4.nosuch: " run --bundle "$BUNDLE" "$ID"
 	config_set '.linux.sysctl = {"net.ipv4.ip_forward": "abc"}'
-	fails "sysctl: sysctl net.ipv4.ip_forward: write 'abc': Invalid argument" run --bundle "$BUNDLE" "$ID"
+	fails "sysctl: sysctl net.ipv4.ip_forward: write 'abc': invalid argument" run --bundle "$BUNDLE" "$ID"
 	for k in network:net.ipv4.ip_forward ipc:kernel.msgmax uts:kernel.domainname; do
 		config_set --arg n "${k%:*}" --arg k "${k#*:}" '.linux.sysctl = {($k): "1"}'
 		cp "$CONFIG" "$T/saved"

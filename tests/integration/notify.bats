@@ -129,5 +129,5 @@ BARRIER=1 fds=1"
 	status=0
 	wait $bg || status=$?
 	assert_eq "$status" 1
-	assert_match "$(<"$T/out")" "vzrun: *NOTIFY_SOCKET*$T/nobody: No such file or directory"
+	assert_match "$(<"$T/out")" "vzrun: *NOTIFY_SOCKET*$T/nobody: no such file or directory"
 }

@@ -87,6 +87,20 @@ in_host() {
 	run timeout 20 unshare -m sh -eu "$T/host.sh" 3>&- 4>&-
 }
 
+@test "propagation: what the host mounts below the root comes in only where the document says slave" {
+	local p
+
+	for p in '' slave; do
+		config_set --arg p "$p" '.process.args = ["sleep", "100"] | if $p == "" then . else .linux.rootfsPropagation = $p end'
+		in_host 'mount --make-rshared /; mkdir -p "$BUNDLE/rootfs/late"; mount --bind "$BUNDLE/rootfs" "$BUNDLE/rootfs"
+			vz create --bundle "$BUNDLE" "$ID"; vz start "$ID"
+			mount -t tmpfs none "$BUNDLE/rootfs/late"; touch "$BUNDLE/rootfs/late/f"
+			vz exec "$ID" sh -c "ls /late; cut -d\  -f5- /proc/self/mountinfo | grep -c \"^/ .*er:\"; true"; cat "$T/o"
+			vz delete --force "$ID"'
+		assert_eq "$status $output" "$([[ -n $p ]] && printf '0 f\n1' || printf '0 0')"
+	done
+}
+
 @test "propagation: slave volumes see what the host mounts later, and give nothing back" {
 	mkdir "$T/vol"
 	config_set '.process.capabilities[] += ["CAP_SYS_ADMIN"] | .process.args = ["sleep", "100"] | .linux.rootfsPropagation = "rslave"'
@@ -178,17 +192,17 @@ etc*"
 
 @test "rootfs: a full or read-only state directory is one clear error and leaves nothing" {
 	in_mount_ns 'mount -t tmpfs -o ro none "$T/root"'
-	fails "Read-only file system" run --bundle "$BUNDLE" "$ID"
+	fails "read-only file system" run --bundle "$BUNDLE" "$ID"
 	VZRUN=$VZRUN_REAL
 	in_mount_ns 'mount -t tmpfs -o size=8k,nr_inodes=64 none "$T/root"; dd if=/dev/zero of="$T/root/x" bs=4k count=2 2>/dev/null || true
 		trap "ls -A $T/root >$T/left" 0'
 	sed -i 's/^exec \(.*\)/\1/' "$T/in-mount-ns"
-	fails "No space left on device" run --bundle "$BUNDLE" "$ID"
+	fails "no space left on device" run --bundle "$BUNDLE" "$ID"
 	assert_eq "$(wc -l <<<"$stderr")" 1
 	assert_eq "$(cat "$T/left")" x
 	VZRUN=$VZRUN_REAL
 	in_mount_ns 'mount -t tmpfs -o size=1m,nr_inodes=4 none "$T/root"; trap "ls -A $T/root >$T/left" 0'
 	sed -i 's/^exec \(.*\)/\1/' "$T/in-mount-ns"
-	fails "No space left on device" run --bundle "$BUNDLE" "$ID"
+	fails "no space left on device" run --bundle "$BUNDLE" "$ID"
 	assert_eq "$(cat "$T/left")" ""
 }

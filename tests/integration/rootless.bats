@@ -102,7 +102,7 @@ character special file 1:9
 character special file 5:0
 3"
 	config_set '.linux.devices = [{path: "/dev/vz-none", type: "c", major: 1, minor: 3}]'
-	fails "vz-none: No such file or directory" run --bundle "$BUNDLE" "$ID"
+	fails "vz-none: no such file or directory" run --bundle "$BUNDLE" "$ID"
 	config_set '.linux.devices = [{path: "/dev/null", type: "c", major: 1, minor: 5}]'
 	fails "device null: the host's has another type or number" run --bundle "$BUNDLE" "$ID"
 	config_set '.linux.devices = [{path: "/srv/null", type: "c", major: 1, minor: 3}]'
@@ -253,13 +253,13 @@ character special file 5:0
 	ok run --bundle "$BUNDLE" "$ID"
 	config_set '.linux.cgroupsPath = "/vz-rootless/x"'
 	fails "make cgroup " run --bundle "$BUNDLE" "$ID"
-	[[ $stderr == *"Permission denied" ]]
+	[[ $stderr == *"permission denied" ]]
 	[[ -z $(ls "$ROOT") ]]
 }
 
 @test "--rootless: false does without nothing, true is for root as well" {
 	no_cgroups
-	fails "make cgroup *Permission denied" --rootless=false run --bundle "$BUNDLE" "$ID"
+	fails "make cgroup *permission denied" --rootless=false run --bundle "$BUNDLE" "$ID"
 	ok --rootless=true run --bundle "$BUNDLE" "$ID"
 	ok --rootless=auto run --bundle "$BUNDLE" "$ID"
 }
@@ -315,7 +315,7 @@ character special file 5:0
 	mkdir -p "$T/secret/data"
 	chmod 700 "$T/secret"
 	add_mount /mnt bind "$T/secret/data" bind
-	fails "/mounts/7: /mnt: *Permission denied" run --bundle "$BUNDLE" "$ID"
+	fails "/mounts/7: /mnt: *permission denied" run --bundle "$BUNDLE" "$ID"
 }
 
 @test "plain user: state in XDG_RUNTIME_DIR, or a word about it" {

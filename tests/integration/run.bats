@@ -52,7 +52,7 @@ args() { config_set --arg s "$1" '.process.args = ["sh", "-c", $s]'; }
 	ok run "$ID"
 	assert_eq "$output" hello
 	cd /
-	fails 'config.json: No such file' run "$ID"
+	fails 'config.json: no such file' run "$ID"
 	ok run -b "$BUNDLE" "$ID"
 }
 
@@ -63,7 +63,7 @@ args() { config_set --arg s "$1" '.process.args = ["sh", "-c", $s]'; }
 	mv "$BUNDLE/other.json" "$T/far.json"
 	ok run --bundle "$BUNDLE" -f "$T/far.json" "$ID"
 	assert_eq "$output" other
-	fails 'nothing.json: No such file' run --bundle "$BUNDLE" -f nothing.json "$ID"
+	fails 'nothing.json: no such file' run --bundle "$BUNDLE" -f nothing.json "$ID"
 }
 
 @test "run: standard input, output and error are the program's" {
@@ -178,7 +178,7 @@ args() { config_set --arg s "$1" '.process.args = ["sh", "-c", $s]'; }
 		kill -$sig "$bg"
 		bg_status
 		assert_eq "$status" 1
-		assert_eq "$(<"$T/bg.err")" "vzrun: run failed: error running createRuntime hook #0: /bin/sh: Interrupted system call"
+		assert_eq "$(<"$T/bg.err")" "vzrun: run failed: error running createRuntime hook #0: /bin/sh: interrupted system call"
 		[[ ! -e $ROOT/$ID && ! -e $T/pid ]]
 	done
 }
@@ -198,26 +198,26 @@ args() { config_set --arg s "$1" '.process.args = ["sh", "-c", $s]'; }
 
 @test "run: an error leaves nothing" {
 	config_set '.process.args = ["/no/such/program"]'
-	fails 'exec: "/no/such/program": No such file or directory' run --bundle "$BUNDLE" --pid-file "$T/pid" "$ID"
+	fails 'exec: "/no/such/program": no such file or directory' run --bundle "$BUNDLE" --pid-file "$T/pid" "$ID"
 	assert_eq "$status" 1
 	[[ ! -e $ROOT/$ID && ! -e $T/pid ]]
 	config_set '.process.args = ["nothing-here"]'
-	fails 'exec: "nothing-here": executable file not found in $PATH: No such file or directory' run --bundle "$BUNDLE" "$ID"
+	fails 'exec: "nothing-here": executable file not found in $PATH: no such file or directory' run --bundle "$BUNDLE" "$ID"
 	printf '#!/no/such/interpreter\n' >"$BUNDLE/rootfs/script"
 	chmod 755 "$BUNDLE/rootfs/script"
 	config_set '.process.args = ["/script"]'
-	fails '*/script*No such file or directory' run --bundle "$BUNDLE" "$ID"
+	fails '*/script*no such file or directory' run --bundle "$BUNDLE" "$ID"
 	assert_eq "$status" 1
 	[[ ! -e $ROOT/$ID ]]
 	touch "$BUNDLE/rootfs/data"
 	config_set '.process.args = ["/data"]'
-	fails 'exec: "/data": Permission denied' run --bundle "$BUNDLE" "$ID"
+	fails 'exec: "/data": permission denied' run --bundle "$BUNDLE" "$ID"
 	config_set '.process.args = ["/etc"]'
 	fails 'exec: "/etc": ' run --bundle "$BUNDLE" "$ID"
 	printf 'garbage' >"$BUNDLE/rootfs/data"
 	chmod 755 "$BUNDLE/rootfs/data"
 	config_set '.process.args = ["/data"]'
-	fails 'exec: "/data": Exec format error' run --bundle "$BUNDLE" "$ID"
+	fails 'exec: "/data": exec format error' run --bundle "$BUNDLE" "$ID"
 	[[ ! -e $ROOT/$ID ]]
 }
 

@@ -37,7 +37,7 @@ own_cap() { [[ $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> $1 & 1)) ==
 		scheduler "{policy: \"$policy\", priority: 10}"
 		fails "scheduler: $policy (the cpu cgroup has no real-time share: cpu.rt_runtime_us, resources.cpu.realtimeRuntime)" \
 			run --bundle "$BUNDLE" "$ID"
-		assert_match "$stderr" "*Operation not permitted*"
+		assert_match "$stderr" "*operation not permitted*"
 	done
 }
 

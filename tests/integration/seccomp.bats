@@ -224,7 +224,7 @@ ROWS
 	config_set '.process.noNewPrivileges = false | .process.user = {uid: 1000, gid: 1000, additionalGids: [5]}'
 	run_args true
 	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{action: "SCMP_ACT_ERRNO", names: ["setgroups"]}]}'
-	fails "setgroups: Operation not permitted" run --bundle "$BUNDLE" "$ID"
+	fails "setgroups: operation not permitted" run --bundle "$BUNDLE" "$ID"
 }
 
 @test "seccomp: what is wrong is pointed at" {

@@ -133,7 +133,7 @@ swap() {
 	[[ -d $R$T/outside ]]
 	# Such a race may make a start fail, but cleanly.
 	[[ -z $(ls "$ROOT") ]]
-	run grep -vE '/mounts/[0-9]+: |File exists' "$T/errors"
+	run grep -vE '/mounts/[0-9]+: |file exists' "$T/errors"
 	assert_eq "$output" ""
 }
 
@@ -259,7 +259,7 @@ harmless() {
 	local before
 
 	before=$(cat /proc/sys/kernel/core_pattern)
-	fails "sysctl net.ipv4.ip_forward: write '1+kernel.core_pattern=evil': Invalid argument" run --bundle "$BUNDLE" "$ID"
+	fails "sysctl net.ipv4.ip_forward: write '1+kernel.core_pattern=evil': invalid argument" run --bundle "$BUNDLE" "$ID"
 	assert_eq "$(cat /proc/sys/kernel/core_pattern)" "$before"
 	config_set '.linux.sysctl = {"net.ipv4.../../kernel/core_pattern": "evil"}'
 	fails "/linux/sysctl: malformed sysctl 'net.ipv4.../../kernel/core_pattern'" run --bundle "$BUNDLE" "$ID"

@@ -125,7 +125,7 @@ label_of() { getfattr -h --only-values -n security.selinux "$1" 2>/dev/null | tr
 	run_sh "$look"
 	says system_u:system_r:container_nnp_t:s0 "no secret" "no mine" "no others"
 	config_set '.process.noNewPrivileges = true'
-	fails "Operation not permitted" run --bundle "$BUNDLE" "$ID"
+	fails "operation not permitted" run --bundle "$BUNDLE" "$ID"
 	assert_match "$stderr" "*/process/selinuxLabel*container_nnp_t*no_new_privs*"
 }
 

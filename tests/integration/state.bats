@@ -134,7 +134,7 @@ $ID-b $(pid_of "$ID-b") created $(realpath "$BUNDLE") root"
 }
 
 @test "list: a root of one's own must be there, and is not made" {
-	fails "open $T/none: No such file or directory" --root "$T/none" list
+	fails "open $T/none: no such file or directory" --root "$T/none" list
 	[[ ! -e $T/none ]]
 }
 

@@ -415,7 +415,7 @@ one_way() {
 
 @test "systemd: no systemd at all is an error that says what is missing, and nothing is made" {
 	in_mount_ns 'mkdir -p "$T/empty" /run; mount --bind "$T/empty" /run'
-	fails "systemd cannot be reached (/run/dbus/system_bus_socket: No such file or directory; /run/systemd/private: No such file or directory" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	fails "systemd cannot be reached (/run/dbus/system_bus_socket: no such file or directory; /run/systemd/private: no such file or directory" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	[[ $stderr == *"use --cgroup-manager=cgroupfs"* ]]
 	[[ ! -e $ROOT/$ID ]]
 }

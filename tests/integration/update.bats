@@ -104,7 +104,7 @@ setup() {
 	VZ_STDIN=$T/r fails 'standard input: ' update -r - "$ID"
 	echo '{"memory": {"limit": "x"}}' >"$T/r"
 	fails "$T/r: /memory/limit: expected " update -r "$T/r" "$ID"
-	fails "$T/none: No such file or directory" update -r "$T/none" "$ID"
+	fails "$T/none: no such file or directory" update -r "$T/none" "$ID"
 }
 
 @test "update: a later one keeps what an earlier one set" {

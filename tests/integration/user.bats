@@ -95,7 +95,7 @@ user() { config_set --argjson u "$1" '.process.user = $u'; }
 	ok run --bundle "$BUNDLE" "$ID"
 	user '{"uid": 1000, "gid": 1000}'
 	fails '/secret' run --bundle "$BUNDLE" "$ID"
-	assert_match "$stderr" "*Permission denied*"
+	assert_match "$stderr" "*permission denied*"
 	fails '/secret' create --bundle "$BUNDLE" "$ID"
 }
 
@@ -124,12 +124,12 @@ user() { config_set --argjson u "$1" '.process.user = $u'; }
 	ok exec --cwd /secret "$ID" true
 	fails /secret exec --user 1000 --cwd /secret "$ID" true
 	[[ $status == 255 ]]
-	assert_match "$stderr" "*Permission denied*"
+	assert_match "$stderr" "*permission denied*"
 }
 
 @test "cwd: not a directory" {
 	config_set '.process.cwd = "/etc/passwd"'
-	fails "Not a directory" run --bundle "$BUNDLE" "$ID"
+	fails "not a directory" run --bundle "$BUNDLE" "$ID"
 }
 
 @test "cwd: descriptors of the runtime lead to nothing but the container's own root (CVE-2024-21626)" {
@@ -226,20 +226,20 @@ user() { config_set --argjson u "$1" '.process.user = $u'; }
 
 @test "program: an absolute path that is missing" {
 	config_set '.process.args = ["/bin/nothing"]'
-	fails 'exec: "/bin/nothing": No such file or directory' create --bundle "$BUNDLE" "$ID"
+	fails 'exec: "/bin/nothing": no such file or directory' create --bundle "$BUNDLE" "$ID"
 	assert_match "${stderr,,}" '*exec: "/bin/nothing": no such file or directory*'
 }
 
 @test "program: not executable, a directory, of another architecture" {
 	echo text >"$BUNDLE/rootfs/text"
 	config_set '.process.args = ["/text"]'
-	fails 'exec: "/text": Permission denied' create --bundle "$BUNDLE" "$ID"
+	fails 'exec: "/text": permission denied' create --bundle "$BUNDLE" "$ID"
 	config_set '.process.args = ["/etc"]'
-	fails 'exec: "/etc": Is a directory' create --bundle "$BUNDLE" "$ID"
+	fails 'exec: "/etc": is a directory' create --bundle "$BUNDLE" "$ID"
 	printf '\177ELF nonsense' >"$BUNDLE/rootfs/foreign"
 	chmod 755 "$BUNDLE/rootfs/foreign"
 	config_set '.process.args = ["/foreign"]'
-	fails 'exec: "/foreign": Exec format error' run --bundle "$BUNDLE" "$ID"
+	fails 'exec: "/foreign": exec format error' run --bundle "$BUNDLE" "$ID"
 }
 
 @test "program: only others may execute it" {
@@ -247,7 +247,7 @@ user() { config_set --argjson u "$1" '.process.user = $u'; }
 	chmod 700 "$BUNDLE/rootfs/bin/private"
 	user '{"uid": 1000, "gid": 1000}'
 	config_set '.process.args = ["private"] | .process.capabilities = {}'
-	fails 'exec: "private": Permission denied' run --bundle "$BUNDLE" "$ID"
+	fails 'exec: "private": permission denied' run --bundle "$BUNDLE" "$ID"
 }
 
 @test "program: a script whose interpreter is missing is named as given" {

@@ -71,13 +71,13 @@ allow"
 	maps uidMappings 1:100001:1000
 	fails "/process/user/uid: 0 is not mapped in /linux/uidMappings" run --bundle "$BUNDLE" "$ID"
 	config_set '.process.user = {uid: 7, gid: 7}'
-	fails "user namespace: setresuid(0): is user 0 mapped in /linux/uidMappings?: Invalid argument" run --bundle "$BUNDLE" "$ID"
+	fails "user namespace: setresuid(0): is user 0 mapped in /linux/uidMappings?: invalid argument" run --bundle "$BUNDLE" "$ID"
 	config_set '.process.user = {uid: 0, gid: 0}'
 	maps uidMappings 0:100000:1000
 	maps gidMappings 1:100000:1000
 	fails "/process/user/gid: 0 is not mapped in /linux/gidMappings" run --bundle "$BUNDLE" "$ID"
 	config_set '.process.user = {uid: 7, gid: 7}'
-	fails "user namespace: setresgid(0): is group 0 mapped in /linux/gidMappings?: Invalid argument" run --bundle "$BUNDLE" "$ID"
+	fails "user namespace: setresgid(0): is group 0 mapped in /linux/gidMappings?: invalid argument" run --bundle "$BUNDLE" "$ID"
 	config_set '.process.user = {uid: 0, gid: 0}'
 	maps gidMappings 0:200000:1000
 	config_set '.process.user.uid = 5000'

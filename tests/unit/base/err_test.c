@@ -28,7 +28,7 @@ TEST(text_grows_outwards)
 	err_wrap(&e, "mounts");
 	CHECK_STR(e.text, "mounts: /proc: mount_setattr");
 	CHECK_INT(e.len, strlen(e.text));
-	CHECK_STR(err_format(&e, buf, sizeof buf), "mounts: /proc: mount_setattr: Operation not permitted");
+	CHECK_STR(err_format(&e, buf, sizeof buf), "mounts: /proc: mount_setattr: operation not permitted");
 	e.kind = ERR_CONFIG; /* the number is not for its reader */
 	CHECK_STR(err_format(&e, buf, sizeof buf), "mounts: /proc: mount_setattr");
 }
@@ -55,7 +55,7 @@ TEST(too_long_loses_the_middle)
 	CHECK_STR(e.text + e.len - 5, "cause");
 	err_format(&e, buf, 40);
 	CHECK_INT(strlen(buf), 39);
-	CHECK_STR(buf + 39 - strlen(": Input/output error"), ": Input/output error");
+	CHECK_STR(buf + 39 - strlen(": input/output error"), ": input/output error");
 	err_format(&e, buf, 8);
 	CHECK_INT(strlen(buf), 7);
 }
