@@ -146,8 +146,13 @@ static int chroot_container(const struct flow *f, struct err *e)
 static int join_container(struct flow *f, struct err *e)
 {
 	fd_close(&f->procfs); /* of the host's pid namespace */
-	if (f->diff_ns && setns(f->init_pidfd, (int)f->diff_ns) < 0)
-		return err_sys(e, "setns of the container's process %d", (int)f->state.pid);
+	if (f->diff_ns && setns(f->init_pidfd, (int)f->diff_ns) < 0) {
+		err_sys(e, "setns of the container's process %d", (int)f->state.pid);
+		/* init keeps itself from being looked into until the payload replaces it. */
+		return f->state.status == OCI_CREATED && e->num == EPERM ?
+			       err_hint(e, "without root a container can be entered once it has been started") :
+			       err_ret(e);
+	}
 	fd_close(&f->init_pidfd); /* from here on others can look at us */
 	/* A new mount namespace begins at the container's root, any other at the host's. */
 	return oci_namespace_new(&f->spec, CLONE_NEWNS) ? 0 : chroot_container(f, e);

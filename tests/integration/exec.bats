@@ -238,18 +238,29 @@ inside() { ok exec "$@"; }
 	assert_match "$(<"$T/late")" "vzrun: exec failed: *"
 }
 
-@test "exec: a stopped, a created and a missing container" {
+@test "exec: a stopped and a missing container" {
 	ok kill "$ID" KILL
 	wait_state "$ID" stopped
 	run_vzrun exec "$ID" true
 	assert_eq "$status" 255
 	assert_match "$stderr" "*cannot exec in a stopped container"
-	ok create --bundle "$BUNDLE" "$ID-2"
-	ok exec "$ID-2" true
-	ok exec "$ID-2" sh -c 'ps | wc -l'
 	run_vzrun exec nope true
 	assert_eq "$status" 255
 	assert_match "$stderr" "*container does not exist: nope"
+}
+
+@test "exec: a created container" {
+	ok create --bundle "$BUNDLE" "$ID-2"
+	if [[ ${VZ_AS:-root} == session || ${VZ_AS:-root} == user ]]; then
+		run_vzrun exec "$ID-2" true
+		assert_eq "$status" 255
+		assert_match "$stderr" "*(without root a container can be entered once it has been started): operation not permitted"
+	else
+		ok exec "$ID-2" true
+		ok exec "$ID-2" sh -c 'ps | wc -l'
+	fi
+	ok start "$ID-2"
+	ok exec "$ID-2" true
 }
 
 @test "exec: signals go on, and the exit status comes back" {

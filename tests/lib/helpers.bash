@@ -149,6 +149,8 @@ run_vzrun() {
 
 	status=0
 	case " $* " in *" --cgroup-manager"* | *" --systemd-cgroup "*) manager= ;; esac
+	# Standard streams are given to a process's user: who is not root cannot write to them again.
+	[[ ! -e $T/stdout || -w $T/stdout ]] || rm -f "$T/stdout" "$T/stderr"
 	timeout --foreground -k 5 "${VZ_TIMEOUT:-60}" "$VZRUN" ${manager:+"$manager"} --root "$ROOT" "$@" \
 		>"$T/stdout" 2>"$T/stderr" <"${VZ_STDIN:-/dev/null}" 3>&- 4>&- || status=$?
 	read_text output "$T/stdout"

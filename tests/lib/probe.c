@@ -104,7 +104,7 @@ static long call_number(const char *name)
 		long nr;
 	} names[] = {
 		{ "getpgid", SYS_getpgid }, { "getppid", SYS_getppid }, { "sethostname", SYS_sethostname },
-		{ "getsid", SYS_getsid },   { "unshare", SYS_unshare },
+		{ "getsid", SYS_getsid },   { "unshare", SYS_unshare }, { "geteuid", SYS_geteuid },
 	};
 
 	for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
