@@ -3,6 +3,7 @@
 /* state, list, ps: what there is. */
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,19 @@ static int64_t shown_pid(const struct container *c)
 	return c->status == OCI_STOPPED ? 0 : c->state.pid;
 }
 
+/* The record has a number: create does not take the time to ask for the name. */
+static void name_owner(struct container *c)
+{
+	struct passwd *p;
+	uint32_t uid;
+
+	if (!c->state.owner || num_u32(c->state.owner, &uid) < 0)
+		return;
+	p = getpwuid(uid);
+	if (p)
+		c->state.owner = p->pw_name; /* until the next one is asked for */
+}
+
 static int run_state(struct cli *c, struct err *e)
 {
 	cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
@@ -32,6 +46,7 @@ static int run_state(struct cli *c, struct err *e)
 		r = container_open(c->root, c->args.v[0], STORE_LOOK, &box, e);
 	if (r < 0)
 		return r;
+	name_owner(&box);
 	oci_state_print(&box.state, box.status, shown_pid(&box), 2, &text);
 	return cli_print(&text, e);
 }
@@ -96,6 +111,7 @@ static void list_all(const struct cli *c, const struct oci_strs *ids, enum list_
 				log_warn("%s", err_format(&skipped, text, sizeof text));
 			continue;
 		}
+		name_owner(&box);
 		list_row(&box, form, first, out);
 		first = false;
 	}

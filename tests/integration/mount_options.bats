@@ -180,7 +180,9 @@ content"
 @test "mount options: a filesystem's own go to the filesystem" {
 	add_mount /m/a tmpfs tmpfs size=1m mode=0711 uid=12 gid=34 nr_inodes=77
 	run_sh 'cat /proc/self/mountinfo; stat -c "%a %u %g" /m/a'
-	has "$(mount_super /m/a)" size=1024k mode=711 uid=12 gid=34 nr_inodes=77
+	has "$(mount_super /m/a)" size=1024k mode=711 nr_inodes=77
+	# In a user namespace the host has other numbers for these.
+	[[ ${VZ_AS:-root} != root ]] || has "$(mount_super /m/a)" uid=12 gid=34
 	assert_match "$output" '*711 12 34'
 }
 

@@ -62,7 +62,7 @@ load ../lib/helpers
 	[[ ! -e $ROOT/$ID-2 ]]
 	# Its process is known to nobody but the test; without a record nothing can be said about it.
 	kill -KILL "$pid" 2>/dev/null || true
-	for d in /sys/fs/cgroup/*/"$ID-2" /sys/fs/cgroup/*/*/*/"$ID-2"; do [[ ! -d $d ]] || wait_until rmdir "$d"; done
+	while read -r d; do wait_until rmdir "$d"; done < <(find /sys/fs/cgroup -type d -name "$ID-2")
 }
 
 @test "state: of another container is not believed" {
@@ -119,8 +119,8 @@ load ../lib/helpers
 	ok create --bundle "$BUNDLE" "$ID-b"
 	ok create --bundle "$BUNDLE" "$ID-a"
 	ok list
-	assert_eq "$(awk 'NR > 1 { print $1, $2, $3, $4, $6 }' "$T/stdout")" "$ID-a $(pid_of "$ID-a") created $(realpath "$BUNDLE") root
-$ID-b $(pid_of "$ID-b") created $(realpath "$BUNDLE") root"
+	assert_eq "$(awk 'NR > 1 { print $1, $2, $3, $4, $6 }' "$T/stdout")" "$ID-a $(pid_of "$ID-a") created $(realpath "$BUNDLE") $(id -un)
+$ID-b $(pid_of "$ID-b") created $(realpath "$BUNDLE") $(id -un)"
 	ok list -q
 	assert_eq "$output" "$ID-a"$'\n'"$ID-b"
 	ok list -f json
