@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# podman of a plain user calls vzrun: what root's podman does not have.  The legs podman-* run podman.bats and podman-pods.bats
-# as that user, too.
+# podman of a plain user calls vzrun: what root's podman does not have.  The leg podman-session runs podman.bats and
+# podman-pods.bats as that user, too.
 
 load podman
 
