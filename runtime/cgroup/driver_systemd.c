@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/cgroup/hier.h"
 
@@ -35,7 +36,7 @@ static struct cg_unit *unit_new(struct cgroup *cg, bool user, struct err *e)
 		err_oom(e);
 		return NULL;
 	}
-	*cg->unit = (struct cg_unit){ .user = user };
+	*cg->unit = (struct cg_unit){ .user = user, .turn = -1 };
 	return cg->unit;
 }
 
@@ -90,8 +91,10 @@ int systemd_reopen(struct cgroup *cg, const char *unit, bool user, struct err *e
 
 void systemd_close(struct cgroup *cg)
 {
-	if (cg->unit)
-		bus_close(&cg->unit->bus);
+	if (!cg->unit)
+		return;
+	bus_close(&cg->unit->bus);
+	fd_close(&cg->unit->turn);
 }
 
 static int connect_unit(struct cg_unit *u, struct err *e)
@@ -190,6 +193,7 @@ int systemd_start(struct cgroup *cg, pid_t pid, struct cg_plan *plan, struct err
 	if (r == 0)
 		r = bus_listen(&u->bus, e);
 	if (r == 0) {
+		u->turn = manager_take_turn(u->user);
 		u->started = true;
 		r = send_start(u, e);
 	}
@@ -336,6 +340,7 @@ int cgroup_unit_wait(struct cgroup *cg, struct err *e)
 
 		/* Whoever stays connected is sent signals for as long as the container lives. */
 		bus_close(&u->bus);
+		fd_close(&u->turn);
 		return r;
 	}
 	if (bus_wait_reply(&u->bus, u->pending, &m, e) < 0)

@@ -5,12 +5,16 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/proc.h"
 #include "runtime/cgroup/hier.h"
@@ -129,6 +133,30 @@ int manager_open(bool user, struct bus *ret, struct err *e)
 			       "this vzrun was built without libsystemd, which the systemd cgroup driver needs: use "
 			       "--cgroup-manager=cgroupfs");
 	return user ? open_user(ret, e) : open_system(ret, e);
+}
+
+/* ---- turns ---- */
+
+#define TURNS_DIR     "/run/vzrun"
+#define TURN_MS       BUS_TIMEOUT_MS /* then we go ahead: better all at once than never */
+#define TURN_PAUSE_MS 32
+
+int manager_take_turn(bool user)
+{
+	const char *dir = user ? getenv("XDG_RUNTIME_DIR") : TURNS_DIR;
+	const int64_t until = clock_ms() + TURN_MS;
+	cleanup_fd int fd = -1;
+
+	if (!user)
+		mkdir(dir, 0700);
+	if (dir)
+		fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	for (int pause = 1; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0; pause = pause < TURN_PAUSE_MS ? pause * 2 : pause) {
+		if (errno != EWOULDBLOCK || clock_ms() >= until)
+			return -1;
+		poll(NULL, 0, pause);
+	}
+	return fd_take(&fd);
 }
 
 /* ---- its cgroup ---- */

@@ -23,6 +23,7 @@ struct cg_unit {
 	struct unit_properties properties; /* of the start that is under way */
 	pid_t pid;
 	int64_t pending;                   /* the call whose reply is awaited; 0: none */
+	int turn;                          /* held until the unit has started (manager_take_turn), or -1 */
 	bool attaching;                    /* that call is no start */
 	bool started;
 };
@@ -30,6 +31,9 @@ struct cg_unit {
 
 bool manager_is_user(void);
 int manager_open(bool user, struct bus *ret, struct err *e);
+/* systemd answers one call after the other.  Starts take turns, so that whoever else asks it something waits for one start
+ * and not for all that engines make at a time.  Returns a descriptor to close, or -1: there is nothing to wait for. */
+int manager_take_turn(bool user);
 /* Its cgroup, "" for the root, as it shows below /sys/fs/cgroup. */
 int manager_root(struct bus *b, bool user, const char **ret, struct arena *a, struct err *e);
 

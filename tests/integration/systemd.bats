@@ -362,7 +362,8 @@ ping() {
 	echo $(((${EPOCHREALTIME/[.,]/} - began) / 1000))
 }
 
-# busctl itself is spared the queue for a processor: what is measured is the bus.
+# The bound is a second, and what a slow machine makes of busctl, which takes milliseconds natively and a quarter of a second in an
+# emulated guest: four times its answer on an idle bus.  Were all starts put to systemd at once, it would be twelve times and more.
 @test "systemd: 50 containers at once: none fails, and the bus answers meanwhile" {
 	needs_systemd
 	local i pids=() rc=0 slow=0 now idle n=50
@@ -384,7 +385,7 @@ ping() {
 	echo "# the bus answers within $idle ms when idle, within $slow ms under load" >&3
 	cat "$T/many"
 	[[ $rc == 0 ]]
-	((slow < 1000))
+	((slow < 1000 + 4 * idle))
 	for ((i = 0; i < n; i++)); do
 		"$VZRUN" --root "$ROOT" delete --force "$ID-$i" </dev/null >>"$T/many" 2>&1 3>&- 4>&- &
 	done
