@@ -4,6 +4,7 @@
 # VZ_MANAGER=systemd: with units of systemd.
 
 load ../lib/helpers
+load client
 
 setup_file() {
 	local dir=$BATS_FILE_TMPDIR i
@@ -81,22 +82,8 @@ teardown() {
 }
 
 # c ARGS...: $status, $output, $stderr
-c() {
-	status=0
-	ctr_raw "$@" >"$T/stdout" 2>"$T/stderr" || status=$?
-	output=$(tr -d '\r\0' <"$T/stdout")
-	stderr=$(tr -d '\0' <"$T/stderr")
-}
-
-gives() {
-	local want=$1
-
-	shift
-	c "$@"
-	[[ $status == "$want" ]] && return 0
-	printf 'ctr %s: status %s, expected %s\n%s\n%s\n' "$*" "$status" "$want" "$output" "$stderr"
-	return 1
-}
+c() { ask ctr_raw "$@"; }
+CLIENT=c
 
 # box WANT OPTIONS... IMAGE ID ARGS...: ctr run.
 box() {

@@ -5,6 +5,7 @@
 # VZ_MANAGER=cgroupfs|systemd: who makes the cgroups.
 
 load ../lib/helpers
+load client
 
 IMAGE=vzrun-test
 MANAGER=${VZ_MANAGER:-cgroupfs}
@@ -130,23 +131,9 @@ teardown() {
 raw() { timeout -k 5 90 docker "$@" <"${IN:-/dev/null}" 3>&- 4>&-; }
 
 # d ARGS...: $status, $output, $stderr
-d() {
-	status=0
-	raw "$@" >"$T/stdout" 2>"$T/stderr" || status=$?
-	output=$(tr -d '\r\0' <"$T/stdout")
-	stderr=$(tr -d '\0' <"$T/stderr")
-}
-
-gives() {
-	local want=$1
-
-	shift
-	d "$@"
-	[[ $status == "$want" ]] && return 0
-	printf 'docker %s: status %s, expected %s\n%s\n%s\n' "$*" "$status" "$want" "$output" "$stderr"
-	tail -n 5 "$BATS_FILE_TMPDIR/log"
-	return 1
-}
+d() { ask raw "$@"; }
+CLIENT=d
+client_log() { tail -n 5 "$BATS_FILE_TMPDIR/log"; }
 
 # box STATUS ARGS...: docker run ARGS
 box() {

@@ -12,6 +12,7 @@
 #   starts NAME ARGS...     run -d --name NAME              as_is ROOTS USERS   what is expected of root, of a plain user
 
 load ../lib/helpers
+load client
 
 IMAGE=localhost/vzrun-test:1
 MANAGER=${VZ_MANAGER:-cgroupfs}
@@ -119,22 +120,8 @@ remove_parents() {
 	done
 }
 
-pod() {
-	status=0
-	raw "$@" >"$T/stdout" 2>"$T/stderr" || status=$?
-	output=$(tr -d '\r\0' <"$T/stdout")
-	stderr=$(tr -d '\0' <"$T/stderr")
-}
-
-gives() {
-	local want=$1
-
-	shift
-	pod "$@"
-	[[ $status == "$want" ]] && return 0
-	printf 'podman %s: status %s, expected %s\n%s\n%s\n' "$*" "$status" "$want" "$output" "$stderr"
-	return 1
-}
+pod() { ask raw "$@"; }
+CLIENT=pod
 
 box() {
 	local verb=$1
