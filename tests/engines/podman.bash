@@ -58,7 +58,10 @@ podman_teardown_file() {
 end_rootless() {
 	[[ -n ${POD:-} ]] || return 0
 	raw unshare rm -rf "$POD/root" "$POD/run" 2>/dev/null
-	[[ -e $BATS_FILE_TMPDIR/not-our-pause || ! -e $(pause_file) ]] || kill "$(<"$(pause_file)")"
+	[[ ! -e $BATS_FILE_TMPDIR/not-our-pause && -e $(pause_file) ]] || return 0
+	kill "$(<"$(pause_file)")"
+	# podman does not do without a process that is named there.
+	rm -f "$(pause_file)" "$(dirname "$(pause_file)")/ns_handles"
 }
 pause_file() { echo "${XDG_RUNTIME_DIR:-/run/user/$EUID}/libpod/tmp/pause.pid"; }
 
