@@ -57,7 +57,7 @@ podman_teardown_file() {
 # A plain user's storage has files of the user's subordinate ids, and a process that keeps the namespaces of all of podman's calls.
 end_rootless() {
 	[[ -n ${POD:-} ]] || return 0
-	raw unshare rm -rf "$POD/root" "$POD/run" 2>/dev/null
+	raw unshare rm -rf "$POD/root" "$POD/run"
 	[[ ! -e $BATS_FILE_TMPDIR/not-our-pause && -e $(pause_file) ]] || return 0
 	kill "$(<"$(pause_file)")"
 	# podman does not do without a process that is named there.
@@ -96,6 +96,8 @@ podman_teardown() {
 		! has_containers || raw pod rm -a -f -t 0 >/dev/null 2>&1
 	fi
 	remove_parents
+	# Root of podman's user namespace is the user.
+	[[ ${VZ_AS:-root} == root || -z $(find "$T" ! -uid "$EUID" -print -quit 2>/dev/null) ]] || raw unshare chown -R 0:0 "$T"
 	# podman's own, which it takes away now and then.
 	[[ ${VZ_AS:-root} != root ]] || umount "$POD/root/overlay" 2>/dev/null
 	vz_teardown
