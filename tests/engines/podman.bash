@@ -57,7 +57,7 @@ podman_teardown_file() {
 # A plain user's storage has files of the user's subordinate ids, and a process that keeps the namespaces of all of podman's calls.
 end_rootless() {
 	[[ -n ${POD:-} ]] || return 0
-	raw unshare rm -rf "$POD/root" "$POD/run"
+	raw unshare sh -c 'umount -l "$1/overlay" 2>/dev/null; rm -rf "$@"' sh "$POD/root" "$POD/run"
 	[[ ! -e $BATS_FILE_TMPDIR/not-our-pause && -e $(pause_file) ]] || return 0
 	kill "$(<"$(pause_file)")"
 	# podman does not do without a process that is named there.
