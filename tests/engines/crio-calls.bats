@@ -78,16 +78,19 @@ payload() { config_set --arg s "$1" '.process.args = ["sh", "-c", $s]'; }
 	assert_match "$status $output" '[1-9]*does not exist*'
 }
 
+# processes TEST-OPERATOR NUMBER: how many there are, asked again by each call
+processes() { test "$(rt ps --format json "$ID" | jq length)" "$@"; }
+
 @test "cri-o: real-time signals by name, and all processes by number" {
 	payload 'trap "exit 37" 37; sleep 1000 & while :; do sleep 0.1; done'
 	config_set 'del(.linux.namespaces[] | select(.type == "pid"))'
 	create
 	rt start "$ID"
-	wait_until test "$(rt ps --format json "$ID" | jq length)" -ge 2
+	wait_until processes -ge 2
 	rt kill "$ID" SIGRTMIN+3
 	ended 37
 	rt kill -a "$ID" 9
-	wait_until test "$(rt ps --format json "$ID" | jq length)" = 0
+	wait_until processes = 0
 	rt delete --force "$ID"
 }
 
