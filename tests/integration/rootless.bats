@@ -80,7 +80,7 @@ ranges() { config_set '.linux.uidMappings = [{containerID: 0, hostID: 100000, si
 	ok ps "$ID"
 	assert_match "$output" "*sleep 1000*"
 	ok list
-	assert_match "$output" "*$ID*$PLAIN*"
+	assert_match "$output" "*$ID*$(id -un $PLAIN 2>/dev/null || echo $PLAIN)*"
 	ok kill "$ID" KILL
 	wait_state "$ID" stopped
 	ok delete "$ID"
