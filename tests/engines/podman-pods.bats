@@ -141,7 +141,7 @@ needs_systemd() { [[ -d /run/systemd/system ]] || skip "needs systemd"; }
 
 # As above: what is in the machine is in the container, which brings its own storage and configuration.
 inner() {
-	printf '%s\n' podman --root /work/root --runroot /work/run --tmpdir /work/tmp --storage-driver overlay \
+	printf '%s\n' podman --root /outer/root --runroot /outer/run --tmpdir /outer/tmp --storage-driver overlay \
 		--cgroup-manager cgroupfs --events-backend file "$@"
 }
 
@@ -150,18 +150,18 @@ inner() {
 
 	needs_systemd
 	needs_v2
-	sh "$TOP/contrib/bundle.sh" "$T/work/inner" true
-	cp "$CONTAINERS_CONF" "$T/work/containers.conf"
-	outer=(--privileged -v "$T/work:/work" -v "$TOP:$TOP:ro" --env CONTAINERS_CONF=/work/containers.conf --rootfs /:O)
+	sh "$TOP/contrib/bundle.sh" "$T/outer/inner" true
+	cp "$CONTAINERS_CONF" "$T/outer/containers.conf"
+	outer=(--privileged -v "$T/outer:/outer" -v "$TOP:$TOP:ro" --env CONTAINERS_CONF=/outer/containers.conf --rootfs /:O)
 	mapfile -t run < <(inner --runtime vzrun run --network none --memory 64m --pids-limit 20 --env VZRUN_TEST_ID)
 	# It moves itself out of the cgroup whose controllers it enables.
-	POD_TIMEOUT=100 box_gives 7 run --rm "${outer[@]}" "${run[@]}" --rm --rootfs /work/inner/rootfs \
+	POD_TIMEOUT=100 box_gives 7 run --rm "${outer[@]}" "${run[@]}" --rm --rootfs /outer/inner/rootfs \
 		sh -c 'cat /proc/self/cgroup /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max; exit 7'
 	assert_eq "$output" $'0::/\n67108864\n20'
 	# With another first process, that one has to make room, and what is executed follows it.
 	POD_TIMEOUT=100 starts c1 "${outer[@]}" sh -c 'cd /sys/fs/cgroup && mkdir init && echo 1 >init/cgroup.procs &&
 		echo +memory +pids >cgroup.subtree_control && exec sleep 1000'
-	gives 0 exec c1 "${run[@]}" -d --name c2 --rootfs /work/inner/rootfs \
+	gives 0 exec c1 "${run[@]}" -d --name c2 --rootfs /outer/inner/rootfs \
 		sh -c 'trap "exit 5" TERM; echo started; while :; do sleep 0.1; done'
 	mapfile -t run < <(inner)
 	gives 3 exec c1 "${run[@]}" exec c2 sh -c 'cat /sys/fs/cgroup/memory.max; exit 3'
