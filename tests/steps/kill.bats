@@ -4,13 +4,16 @@
 
 load ../lib/helpers
 
-# moment MICROSECONDS: sleeps for a random part of them; read is a builtin, so the time is short when it is to be.
-moment() {
-	local us=$((RANDOM * 32768 + RANDOM))
+# pause MICROSECONDS: read is a builtin, so the time is short when it is to be: 0.2 ms and what is asked for.
+pause() {
+	local seconds
 
-	printf -v us '0.%06d' $((us % $1))
-	read -r -t "$us" <>"$T/never" || :
+	printf -v seconds '0.%06d' "$1"
+	read -r -t "$seconds" <>"$T/never" || :
 }
+
+# moment MICROSECONDS: sleeps for a random part of them.
+moment() { pause $(((RANDOM * 32768 + RANDOM) % $1)); }
 
 setup() {
 	vz_setup
@@ -22,11 +25,12 @@ quiet() { "$VZRUN" --root "$ROOT" "$@" >/dev/null 2>>"$T/errors" </dev/null 3>&-
 
 # killed_after MICROSECONDS ARGS...: vzrun, killed at a random moment of them at first; then of more when it was too early to
 # see the end, and of less when it was too late: however fast the machine is, about half of the calls are killed.
+# vzrun begins a little late, or what takes half a millisecond would be over before this shell can kill.
 killed_after() {
 	local us=${WINDOW:=$1} pid
 
 	shift
-	"$VZRUN" --root "$ROOT" "$@" >/dev/null 2>>"$T/errors" </dev/null 3>&- 4>&- &
+	{ pause 300 && exec "$VZRUN" --root "$ROOT" "$@"; } >/dev/null 2>>"$T/errors" </dev/null 3>&- 4>&- &
 	pid=$!
 	moment "$us"
 	kill -KILL "$pid" 2>/dev/null || : # it may have ended before
