@@ -18,28 +18,34 @@ moment() { pause $(((RANDOM * 32768 + RANDOM) % $1)); }
 setup() {
 	vz_setup
 	mkfifo "$T/never"
-	KILLED=0 WINDOW=
+	KILLED=0 WINDOW= RC=0
 }
 
 quiet() { "$VZRUN" --root "$ROOT" "$@" >/dev/null 2>>"$T/errors" </dev/null 3>&- 4>&-; }
 
-# killed_after MICROSECONDS ARGS...: vzrun, killed at a random moment of them at first; then of more when it was too early to
-# see the end, and of less when it was too late: however fast the machine is, about half of the calls are killed.
-# vzrun begins a little late, or what takes half a millisecond would be over before this shell can kill.
-killed_after() {
-	local us=${WINDOW:=$1} pid
+# signalled SIGNAL MICROSECONDS ARGS...: vzrun, which gets it at a random moment of them at first; then of more when it was too
+# early to see the end, and of less when it was too late: however fast the machine is, about half of the calls end by it.
+# vzrun begins a little late, or what takes half a millisecond would be over before this shell can send anything.
+signalled() {
+	local us=${WINDOW:=$2} signal=$1 pid
 
-	shift
+	shift 2
 	{ pause 300 && exec "$VZRUN" --root "$ROOT" "$@"; } >/dev/null 2>>"$T/errors" </dev/null 3>&- 4>&- &
 	pid=$!
 	moment "$us"
-	kill -KILL "$pid" 2>/dev/null || : # it may have ended before
-	if wait "$pid" 2>/dev/null || [[ $? != 137 ]]; then
+	kill -"$signal" "$pid" 2>/dev/null || : # it may have ended before
+	RC=0
+	wait "$pid" 2>/dev/null || RC=$?
+	if [[ $RC == 0 ]]; then
 		WINDOW=$((us * 4 / 5 + 50))
 	else
 		WINDOW=$((us * 5 / 4))
-		KILLED=$((KILLED + 1))
 	fi
+}
+
+killed_after() {
+	signalled KILL "$@"
+	[[ $RC != 137 ]] || KILLED=$((KILLED + 1))
 }
 
 # A test in which hardly anything was killed, or hardly anything else, has the wrong moments.
@@ -113,19 +119,14 @@ delete_killed() {
 
 # interrupted COMMAND...: by SIGTERM; what does not succeed leaves nothing, without any delete.
 interrupted() {
-	local i pid rc failures=0
+	local i failures=0
 
 	for ((i = 0; i < 30; i++)); do
-		"$VZRUN" --root "$ROOT" "$@" >/dev/null 2>>"$T/errors" </dev/null 3>&- 4>&- &
-		pid=$!
-		moment 10000
-		kill -TERM "$pid" 2>/dev/null || :
-		rc=0
-		wait "$pid" || rc=$?
+		signalled TERM 10000 "$@"
 		# Before vzrun looks at signals it has made nothing.
-		[[ $rc == @(0|1|143) ]] || { echo "status $rc"; return 1; }
-		[[ $rc == 0 ]] || failures=$((failures + 1))
-		[[ $rc == 0 || -z $(ls -A "$ROOT") ]] || { echo "status $rc, left:"; ls -A "$ROOT"; return 1; }
+		[[ $RC == @(0|1|143) ]] || { echo "status $RC"; return 1; }
+		[[ $RC == 0 ]] || failures=$((failures + 1))
+		[[ $RC == 0 || -z $(ls -A "$ROOT") ]] || { echo "status $RC, left:"; ls -A "$ROOT"; return 1; }
 		ok delete --force "$ID"
 	done
 	((failures > 3)) || { echo "only $failures were interrupted"; return 1; }
