@@ -196,6 +196,16 @@ static void add_annotations(const struct oci_state *s, struct emit *out)
 	emit_object_end(out);
 }
 
+/* Limits; the rules of devices, which every engine writes by the dozen, are in the document. */
+static void add_limits(const struct oci_resources *r, struct emit *out)
+{
+	struct oci_resources limits = *r;
+
+	limits.devices = (struct oci_device_rules){ 0 };
+	if (r->memory || r->cpu || r->pids || r->block_io || r->hugepage_limits.n || r->network || r->rdma.n || r->unified.n)
+		decode_emit_key(&oci_resources_type, "resources", &limits, out);
+}
+
 void oci_state_print(const struct oci_state *s, int64_t status, int64_t pid, unsigned indent, struct str *out)
 {
 	struct emit e = { .out = out, .indent = indent };
@@ -210,6 +220,8 @@ void oci_state_print(const struct oci_state *s, int64_t status, int64_t pid, uns
 	emit_string(&e, "created", s->created ? s->created : NO_TIME);
 	add_annotations(s, &e);
 	emit_string(&e, "owner", or_empty(s->owner));
+	if (s->resources)
+		add_limits(s->resources, &e);
 	if (status == OCI_STOPPED && s->exit)
 		decode_emit_key(&oci_state_exit_type, "exit", s->exit, &e);
 	emit_object_end(&e);

@@ -82,5 +82,6 @@ check_PROGRAMS += tests/unit/base/err_test
 check_PROGRAMS += tests/unit/base/fs_test
 check_PROGRAMS += tests/unit/base/proc_test
 check_PROGRAMS += tests/unit/base/sock_test
+check_PROGRAMS += tests/unit/flow/ext_test tests/unit/flow/sync_test
 check_PROGRAMS += tests/unit/linux/ns_test
 check_PROGRAMS += tests/unit/linux/tty_test

@@ -324,17 +324,9 @@ int cgroup_clone_fd(const struct cgroup *cg)
 
 int cgroup_open_procs(struct cgroup *cg, struct err *e)
 {
-	for (size_t i = 0; i < cg->n; i++) {
-		struct cg_dir *d = &cg->dirs[i];
-		int fd = cg_dir_fd(d);
-
-		if (fd < 0)
-			return err_sys(e, "cgroup %s", d->dir);
-		if (d->procs_fd < 0)
-			d->procs_fd = openat(fd, d->v2 ? "cgroup.procs" : "tasks", O_WRONLY | O_CLOEXEC);
-		if (d->procs_fd < 0)
-			return err_sys(e, "cgroup %s", d->dir);
-	}
+	for (size_t i = 0; i < cg->n; i++)
+		if (cg_open_procs(cg, &cg->dirs[i], e) < 0)
+			return err_ret(e);
 	return 0;
 }
 
@@ -575,4 +567,44 @@ int cgroup_delegate(const struct cgroup *cg, uid_t uid, struct err *e)
 			return err_sys(e, "hand over cgroup %s/%s", d->dir, name);
 	}
 	return 0;
+}
+
+/* ---- questions of others ---- */
+
+bool cgroup_on_v2(const struct cgroup *cg, const char *controller)
+{
+	const struct cg_dir *d = cg_find(cg, controller);
+
+	return d && d->v2;
+}
+
+static int read_allowed(const char *dir, const char *file, struct str *ret)
+{
+	cleanup_fd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct err ignored;
+
+	str_clear(ret);
+	if (fd < 0 || fs_read(fd, file, 65536, ret, &ignored) < 0)
+		return -1;
+	while (ret->len && ret->s[ret->len - 1] == '\n')
+		ret->s[--ret->len] = '\0';
+	return ret->len ? 0 : -1;
+}
+
+int cgroup_allowed(const struct cgroup *cg, const char *what, struct str *ret)
+{
+	const struct cg_dir *d = cg_find(cg, "cpuset");
+	char dir[PATH_MAX], file[64];
+
+	if (!d)
+		return -1;
+	snprintf(file, sizeof file, d->v2 ? "cpuset.%s.effective" : "cpuset.effective_%s", what);
+	snprintf(dir, sizeof dir, "%s", d->dir);
+	/* Parents that are not there yet, or (v2) have no cpuset of their own, give what theirs gives. */
+	for (char *slash = strrchr(dir, '/'); slash && (size_t)(slash - dir) >= strlen(d->mount); slash = strrchr(dir, '/')) {
+		*slash = '\0';
+		if (read_allowed(dir, file, ret) == 0)
+			return 0;
+	}
+	return -1;
 }

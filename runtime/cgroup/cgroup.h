@@ -17,6 +17,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/proc.h"
+#include "runtime/base/str.h"
 
 enum cg_mode { CG_V1, CG_HYBRID, CG_V2, CG_NONE }; /* NONE: no cgroups, or --cgroup-manager=disabled */
 enum cg_driver_kind { CG_DRIVER_FS, CG_DRIVER_SYSTEMD, CG_DRIVER_DISABLED };
@@ -122,6 +123,12 @@ int cgroup_delegate(const struct cgroup *cg, uid_t uid, struct err *e);
 /* Merge and write changed limits: nothing is changed when one value is refused (values written before are put back).
  * `was` may be NULL. */
 int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const struct oci_resources *now, struct err *e);
+
+/* Whether limits of this controller are written in v2's words. */
+bool cgroup_on_v2(const struct cgroup *cg, const char *controller);
+/* "cpus" or "mems" that the container may be given: the effective set of the nearest parent that has one.  Below zero:
+ * there is no cpuset here. */
+int cgroup_allowed(const struct cgroup *cg, const char *what, struct str *ret);
 
 /* What the container sees under a mount of type "cgroup": one entry per hierarchy. */
 struct cg_view {

@@ -120,6 +120,7 @@ const char *cg_remedy(enum cg_mode mode); /* how to get a cgroup that one may wr
 struct cg_host cg_as_host(const struct cgroup *cg);
 
 /* driver_fs.c */
+int cg_open_procs(const struct cgroup *cg, struct cg_dir *d, struct err *e);
 int cg_make_dirs(struct cgroup *cg, bool enable, struct err *e); /* enable: v2's controllers, too */
 int cg_set_files(struct cgroup *cg, const struct cg_plan *plan, struct err *e);
 void cg_wait_empty(struct cg_dir *d); /* v2 */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
 #include "runtime/cgroup/systemd.h"
@@ -84,8 +85,13 @@ int cgroup_unit_limits(struct cgroup *cg, const struct oci_resources *resources,
 	cleanup_arena struct arena a = { 0 };
 	struct unit_properties declared = { 0 };
 	struct cg_plan plan;
-	int r = plan_new(cg, resources ? resources : &none, &plan, &a, e);
+	int r;
 
+	/* systemd may have taken an empty v1 directory away, and init made it again: what is open may be the old one. */
+	for (size_t i = 0; i < cg->n; i++)
+		if (!cg->dirs[i].v2)
+			fd_close(&cg->dirs[i].fd);
+	r = plan_new(cg, resources ? resources : &none, &plan, &a, e);
 	if (r == 0)
 		r = unit_from_plan(&plan, cg->mode == CG_V2, &declared, &a, e); /* rounds */
 	return r < 0 ? r : cg->driver->set(cg, &plan, e);

@@ -5,6 +5,7 @@ libvzrun_a_SOURCES += runtime/cli/cmd_control.c
 libvzrun_a_SOURCES += runtime/cli/cmd_events.c
 libvzrun_a_SOURCES += runtime/cli/cmd_info.c
 libvzrun_a_SOURCES += runtime/cli/cmd_run.c
+libvzrun_a_SOURCES += runtime/cli/cmd_set.c
 libvzrun_a_SOURCES += runtime/cli/cmd_state.c
 libvzrun_a_SOURCES += runtime/cli/cmd_update.c
 libvzrun_a_SOURCES += runtime/cli/complete_bash.c runtime/cli/complete_fish.c runtime/cli/complete_zsh.c

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "oci/defaults.h"
@@ -18,6 +19,19 @@
 
 #include "commit.h"
 
+static int print_annotations(const char *form, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	if (strcmp(form, "md") == 0)
+		ext_print_reference(&text);
+	else if (strcmp(form, "man") == 0)
+		ext_print_man(&text);
+	else
+		return err_set(e, ERR_USAGE, 0, "--annotations: \"%s\" is neither md nor man", form);
+	return cli_print(&text, e);
+}
+
 static int print_steps(struct err *e)
 {
 	cleanup_str struct str text = { 0 };
@@ -29,7 +43,7 @@ static int print_steps(struct err *e)
 
 static int run_features(struct cli *c, struct err *e)
 {
-	static const char *const unsafe[] = { "bundle", "org.systemd.property.", "org.criu.config", "run.oci.", NULL };
+	static const char *const unsafe[] = { "bundle", "org.systemd.property.", "org.criu.config", "run.oci.", EXT_PREFIX, NULL };
 	cleanup_str struct str text = { 0 };
 	char library[32] = "";
 	struct oci_pair pairs[3] = {
@@ -40,6 +54,8 @@ static int run_features(struct cli *c, struct err *e)
 
 	if (c->steps)
 		return print_steps(e);
+	if (c->annotations)
+		return print_annotations(c->annotations, e);
 	if (seccomp_version(library, sizeof library) == 0)
 		pairs[annotations.n++] = (struct oci_pair){ "io.github.seccomp.libseccomp.version", library };
 	oci_features_emit(&(struct oci_features){

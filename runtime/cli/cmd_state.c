@@ -35,6 +35,25 @@ static void name_owner(struct container *c)
 		c->state.owner = p->pw_name; /* until the next one is asked for */
 }
 
+/* Annotations as they are now, and limits in the words of extensions.  A document that cannot be read any more does not keep
+ * the rest from being shown. */
+static void show_settings(struct container *c)
+{
+	char text[ERR_TEXT_MAX + 128];
+	const struct oci_resources *limits;
+	struct oci_map map;
+	struct err e;
+
+	if (container_settings(c, &map, &e) == 0 && container_resources(c, &limits, &e) == 0) {
+		c->state.annotations = map;
+		c->state.resources = limits ? arena_new(&c->arena, struct oci_resources) : NULL;
+		if (c->state.resources)
+			*c->state.resources = *limits;
+		return;
+	}
+	log_warn("%s", err_format(&e, text, sizeof text));
+}
+
 static int run_state(struct cli *c, struct err *e)
 {
 	cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
@@ -47,6 +66,7 @@ static int run_state(struct cli *c, struct err *e)
 	if (r < 0)
 		return r;
 	name_owner(&box);
+	show_settings(&box);
 	oci_state_print(&box.state, box.status, shown_pid(&box), 2, &text);
 	return cli_print(&text, e);
 }
@@ -112,6 +132,8 @@ static void list_all(const struct cli *c, const struct oci_strs *ids, enum list_
 			continue;
 		}
 		name_owner(&box);
+		if (form == LIST_JSON)
+			show_settings(&box);
 		list_row(&box, form, first, out);
 		first = false;
 	}

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "extensions/registry.h"
 #include "oci/defaults.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
@@ -25,7 +26,7 @@
 
 const struct command *const cli_commands[] = {
 	&cmd_create, &cmd_start,  &cmd_run,    &cmd_exec,   &cmd_state,    &cmd_kill, &cmd_delete,     &cmd_list, &cmd_ps,
-	&cmd_pause,  &cmd_resume, &cmd_update, &cmd_events, &cmd_features, &cmd_spec, &cmd_completion, NULL,
+	&cmd_pause,  &cmd_resume, &cmd_update, &cmd_set,    &cmd_events, &cmd_features, &cmd_spec, &cmd_completion, NULL,
 };
 
 void cli_version(struct str *out)
@@ -218,6 +219,7 @@ int main(int argc, char **argv)
 	int r;
 
 	open_stdio();
+	ext_register(extensions());
 	r = self_protect(argc, argv, &e);
 	usual_signals();
 	if (r >= 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/cli/opt.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define CREATES (CMD_CREATE | CMD_RUN)
@@ -46,13 +47,15 @@ static const struct option_row rows[] = {
 	FLAG("ignore-paused", 0, CMD_EXEC, ignore_paused, "enter a paused container"),
 
 	FLAG("all", 'a', CMD_KILL, all, "signal every process of the container"),
+	FLAG("all", 'a', CMD_SET, all, "every container that is not stopped"),
 	FLAG("force", 'f', CMD_DELETE, force, "kill it first; a missing container is no error"),
-	STRING("format", 'f', CMD_LIST | CMD_PS, format, "table|json", "format of the output (default: table)"),
+	STRING("format", 'f', CMD_LIST | CMD_PS | CMD_SET, format, "table|json", "format of the output (default: table)"),
 	FLAG("quiet", 'q', CMD_LIST, quiet, "print only the ids"),
 	FLAG("stats", 0, CMD_EVENTS, stats, "print the statistics once"),
 	STRING("interval", 0, CMD_EVENTS, interval, "DURATION", "time between statistics (default: 5s)"),
 	FLAG("rootless", 0, CMD_SPEC, spec_rootless, "a document for a plain user"),
 	FLAG("steps", 0, CMD_FEATURES, steps, "print the table of steps instead"),
+	STRING("annotations", 0, CMD_FEATURES, annotations, "md|man", "print the reference of " EXT_PREFIX " annotations instead"),
 
 	STRING("resources", 'r', CMD_UPDATE, resources, "FILE|-", "read linux.resources from FILE; other options are ignored"),
 	STRING("blkio-weight", 0, CMD_UPDATE, blkio_weight, "N", "block I/O weight, 10 to 1000"),
@@ -75,6 +78,43 @@ static const struct option_row rows[] = {
 	STRING("mem-bw-schema", 0, CMD_UPDATE, mem_bw_schema, "SCHEMA", "resctrl: memory bandwidth"),
 };
 
+/* ---- settings: options that extensions bring ---- */
+
+#define SETTINGS_MAX 256
+
+/* The table with a row for each key of an extension; made when it is asked for, which most commands do not. */
+static struct option_row all_rows[ARRAY_SIZE(rows) + SETTINGS_MAX];
+static char list_names[SETTINGS_MAX][48];
+static size_t n_all;
+
+static void add_setting(const struct ext_row *row, const char *suffix)
+{
+	char *name = list_names[n_all - ARRAY_SIZE(rows)];
+
+	snprintf(name, sizeof *list_names, "%s%s", row->name, suffix);
+	all_rows[n_all++] = (struct option_row){ name, 0, OPT_SETTING, CMD_SET, 0, row->value->word, row->help };
+}
+
+const struct option_row *cli_options(size_t *n)
+{
+	const struct ext *const *list = ext_registry();
+
+	if (n_all == 0) {
+		memcpy(all_rows, rows, sizeof rows);
+		n_all = ARRAY_SIZE(rows);
+		for (size_t i = 0; list[i]; i++)
+			for (const struct ext_row *row = list[i]->rows; row->name && n_all + 3 < ARRAY_SIZE(all_rows); row++) {
+				add_setting(row, "");
+				if (row->kind != EXT_LIST)
+					continue;
+				add_setting(row, "-add");
+				add_setting(row, "-del");
+			}
+	}
+	*n = n_all;
+	return all_rows;
+}
+
 /* ---- parsing ---- */
 
 struct parser {
@@ -86,13 +126,16 @@ struct parser {
 
 static const struct option_row *find_row(uint32_t scope, const char *name, size_t len)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (!(rows[i].commands & scope))
+	size_t n = ARRAY_SIZE(rows);
+	const struct option_row *row = scope == CMD_SET ? cli_options(&n) : rows;
+
+	for (; n > 0; n--, row++) {
+		if (!(row->commands & scope))
 			continue;
-		if (strlen(rows[i].name) == len && strncmp(rows[i].name, name, len) == 0)
-			return &rows[i];
-		if (len == 1 && rows[i].letter == *name)
-			return &rows[i];
+		if (strlen(row->name) == len && strncmp(row->name, name, len) == 0)
+			return row;
+		if (len == 1 && row->letter == *name)
+			return row;
 	}
 	/* crun prints its version for -V too. */
 	return scope == CMD_GLOBAL && len == 1 && *name == 'V' ? find_row(scope, "v", 1) : NULL;
@@ -122,6 +165,20 @@ static int set_flag(bool *flag, const struct option_row *row, const char *value,
 	return 0;
 }
 
+static int add_wish(struct cli *c, const char *name, const char *value, struct err *e)
+{
+	struct ext_wish *more = arena_alloc_n(&c->arena, c->wishes.n + 1, sizeof *more);
+
+	if (!more)
+		return err_oom(e);
+	if (c->wishes.n)
+		memcpy(more, c->wishes.v, c->wishes.n * sizeof *more);
+	ext_find_option(name, strlen(name), &more[c->wishes.n]);
+	more[c->wishes.n].text = value;
+	c->wishes = (struct ext_wishes){ more, c->wishes.n + 1 };
+	return 0;
+}
+
 static int set_value(struct parser *p, const struct option_row *row, const char *value, struct err *e)
 {
 	void *member = (char *)p->c + row->offset;
@@ -133,6 +190,8 @@ static int set_value(struct parser *p, const struct option_row *row, const char 
 			return err_set(e, ERR_USAGE, 0, "flag needs an argument: --%s", row->name);
 		value = p->argv[p->at++];
 	}
+	if (row->kind == OPT_SETTING)
+		return add_wish(p->c, row->name, value, e);
 	if (row->kind == OPT_LIST)
 		return list_add(p->c, member, value, e);
 	*(const char **)member = value;
@@ -260,6 +319,8 @@ static void help_row(const struct option_row *row, struct str *out)
 void cli_help(const struct command *command, struct str *out)
 {
 	uint32_t scope = command ? command->bit : CMD_GLOBAL;
+	size_t n;
+	const struct option_row *row = cli_options(&n);
 
 	if (command) {
 		str_addf(out, "NAME:\n   vzrun %s - %s\n\nUSAGE:\n   vzrun %s [options] %s\n", command->name,
@@ -271,24 +332,21 @@ void cli_help(const struct command *command, struct str *out)
 			str_addf(out, "   %-12s %s\n", cli_commands[i]->name, cli_commands[i]->help);
 	}
 	str_add(out, "\nOPTIONS:\n");
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].commands & scope)
-			help_row(&rows[i], out);
-}
-
-const struct option_row *cli_options(size_t *n)
-{
-	*n = ARRAY_SIZE(rows);
-	return rows;
+	for (; n > 0; n--, row++)
+		if (row->commands & scope)
+			help_row(row, out);
 }
 
 void cli_option_list(struct str *out)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].commands & CMD_GLOBAL)
-			str_addf(out, "vzrun --%s\n", rows[i].name);
+	size_t n;
+	const struct option_row *all = cli_options(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (all[i].commands & CMD_GLOBAL)
+			str_addf(out, "vzrun --%s\n", all[i].name);
 	for (size_t c = 0; cli_commands[c]; c++)
-		for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-			if (rows[i].commands & cli_commands[c]->bit)
-				str_addf(out, "%s --%s\n", cli_commands[c]->name, rows[i].name);
+		for (size_t i = 0; i < n; i++)
+			if (all[i].commands & cli_commands[c]->bit)
+				str_addf(out, "%s --%s\n", cli_commands[c]->name, all[i].name);
 }

@@ -16,6 +16,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
+#include "runtime/flow/ext.h"
 
 enum command_bit {
 	CMD_CREATE = 1 << 0,
@@ -34,6 +35,7 @@ enum command_bit {
 	CMD_FEATURES = 1 << 13,
 	CMD_SPEC = 1 << 14,
 	CMD_COMPLETION = 1 << 15,
+	CMD_SET = 1 << 16,
 	CMD_GLOBAL = 1 << 30,
 	CMD_ALL = CMD_GLOBAL - 1,
 };
@@ -54,11 +56,14 @@ struct cli {
 	bool tty, no_new_privs, ignore_paused;
 	/* kill, delete, list, ps, events, spec, features */
 	bool all, force, quiet, stats, spec_rootless, steps;
+	const char *annotations;
 	const char *format, *interval;
 	/* update */
 	const char *resources, *blkio_weight, *cpu_period, *cpu_quota, *cpu_burst, *cpu_shares, *cpu_rt_period,
 		*cpu_rt_runtime, *cpu_idle, *cpuset_cpus, *cpuset_mems, *memory, *memory_reservation, *memory_swap,
 		*kernel_memory, *kernel_memory_tcp, *pids_limit, *l3_cache_schema, *mem_bw_schema;
+	/* set */
+	struct ext_wishes wishes;
 
 	const struct command *command;
 	bool explicit_root;
@@ -75,7 +80,7 @@ struct command {
 	int (*run)(struct cli *c, struct err *e); /* the exit status, or below zero */
 };
 
-enum opt_kind { OPT_FLAG, OPT_STRING, OPT_LIST };
+enum opt_kind { OPT_FLAG, OPT_STRING, OPT_LIST, OPT_SETTING };
 
 struct option_row {
 	const char *name;

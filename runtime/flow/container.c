@@ -9,13 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "oci/check.h"
 #include "oci/names.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/sys.h"
-#include "runtime/cgroup/plan.h"
+#include "runtime/flow/ext.h"
 #include "runtime/flow/hooks.h"
 #include "runtime/linux/rdt.h"
 
@@ -89,9 +88,17 @@ void container_done(struct container *c)
 	arena_done(&c->arena);
 }
 
+struct ext_env container_env(struct container *c)
+{
+	return (struct ext_env){
+		.id = c->id, .resources = c->state.resources, .cg = c->cg, .rootfs = c->state.rootfs,
+		.pid = c->pidfd < 0 ? 0 : (pid_t)c->state.pid, .pidfd = c->pidfd, .root_fd = -1, .arena = &c->arena,
+	};
+}
+
 /* ---- kill ---- */
 
-static int not_running(struct err *e)
+int container_not_running(struct err *e)
 {
 	return err_set(e, ERR_STATE, 0, "container not running");
 }
@@ -159,11 +166,11 @@ int container_kill(struct container *c, int sig, bool all, struct err *e)
 	if (all)
 		return kill_all(c, sig, e);
 	if (c->pidfd < 0)
-		return not_running(e);
+		return container_not_running(e);
 	if (sig == SIGKILL && !c->state.private_pid_ns && c->cg)
 		return kill_all(c, sig, e);
 	if (sys_pidfd_send_signal(c->pidfd, sig, NULL, 0) < 0)
-		return errno == ESRCH ? not_running(e) : err_sys(e, "kill");
+		return errno == ESRCH ? container_not_running(e) : err_sys(e, "kill");
 	/* A frozen v1 process survives SIGKILL and would hold its pid namespace for ever. */
 	if (sig == SIGKILL && c->status == OCI_PAUSED && c->cg)
 		cgroup_freeze(c->cg, false, &ignored);
@@ -231,6 +238,13 @@ static void undo_document(struct container *c)
 	run_poststop(c, &spec);
 }
 
+static void end_extensions(struct container *c)
+{
+	struct ext_env env = container_env(c);
+
+	ext_end(&env, &c->state);
+}
+
 static int destroy(struct container *c, struct err *e)
 {
 	int r = c->cg ? cgroup_remove(c->cg, e) : 0;
@@ -238,6 +252,7 @@ static int destroy(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	undo_document(c);
+	end_extensions(c);
 	return store_remove(&c->dir, c->id, e);
 }
 
@@ -297,7 +312,7 @@ int container_delete(const char *root, const char *id, bool force, struct err *e
 
 /* ---- pause, resume ---- */
 
-static int need_cgroup(const struct container *c, struct err *e)
+int container_need_cgroup(const struct container *c, struct err *e)
 {
 	return c->cg ? 0 : err_set(e, ERR_UNSUPPORTED, 0, "the container has no cgroup (--cgroup-manager=disabled, or "
 						"none was allowed when it was made: see ROOTLESS in vzrun(8))");
@@ -308,8 +323,8 @@ int container_pause(struct container *c, struct err *e)
 	if (c->status == OCI_PAUSED)
 		return 0;
 	if (c->status != OCI_RUNNING && c->status != OCI_CREATED)
-		return not_running(e);
-	return need_cgroup(c, e) < 0 ? err_ret(e) : cgroup_freeze(c->cg, true, e);
+		return container_not_running(e);
+	return container_need_cgroup(c, e) < 0 ? err_ret(e) : cgroup_freeze(c->cg, true, e);
 }
 
 int container_resume(struct container *c, struct err *e)
@@ -323,7 +338,7 @@ int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct
 {
 	if (!c->cg && c->state.private_pid_ns)
 		return namespace_pids(c, ret, ret_n, a, e);
-	if (need_cgroup(c, e) < 0)
+	if (container_need_cgroup(c, e) < 0)
 		return err_ret(e);
 	return cgroup_pids(c->cg, ret, ret_n, a, e);
 }
@@ -343,59 +358,4 @@ int container_save_exit(const char *root, const char *id, int wait_status, bool 
 		c.state.exit->oom_killed = true;
 	c.state.status = OCI_STOPPED;
 	return store_save(&c.dir, &c.state, e);
-}
-
-/* ---- update ---- */
-
-/* What the limits are now: the document's until the first update was saved. */
-static int present_resources(struct container *c, const struct oci_resources **ret, struct err *e)
-{
-	struct oci_spec spec;
-	int r;
-
-	*ret = c->state.resources;
-	if (*ret)
-		return 0;
-	r = store_load_spec(&c->dir, &spec, &c->arena, e);
-	if (r == 0)
-		*ret = spec.linux ? spec.linux->resources : NULL;
-	return r;
-}
-
-static int update_rdt(struct container *c, const struct oci_intel_rdt *rdt, struct err *e)
-{
-	struct oci_intel_rdt named = *rdt;
-
-	if (!c->state.intel_rdt)
-		return err_set(e, ERR_STATE, 0, "the container was created without intelRdt: its schema cannot be changed");
-	named.clos_id = c->state.intel_rdt->clos_id;
-	return rdt_update(NULL, c->id, &named, e);
-}
-
-int container_update(struct container *c, const struct oci_resources *changes, const struct oci_intel_rdt *rdt,
-		     struct err *e)
-{
-	struct oci_resources *merged = arena_new(&c->arena, struct oci_resources);
-	const struct oci_resources *was;
-	int r;
-
-	if (!merged)
-		return err_oom(e);
-	if (c->status == OCI_STOPPED || c->status == OCI_CREATING)
-		return not_running(e);
-	r = need_cgroup(c, e);
-	if (r == 0)
-		r = present_resources(c, &was, e);
-	if (r == 0)
-		r = cg_merge(was, changes, merged, &c->arena, e);
-	if (r == 0)
-		r = check_resources(merged, "", e);
-	if (r == 0 && rdt)
-		r = update_rdt(c, rdt, e);
-	if (r == 0)
-		r = cgroup_update(c->cg, was, changes, e);
-	if (r < 0)
-		return r;
-	c->state.resources = merged;
-	return store_save(&c->dir, &c->state, e);
 }

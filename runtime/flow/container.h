@@ -10,6 +10,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/flow/ext.h"
 #include "runtime/flow/store.h"
 
 struct container {
@@ -43,7 +44,19 @@ int container_resume(struct container *c, struct err *e);
 int container_update(struct container *c, const struct oci_resources *changes, const struct oci_intel_rdt *rdt,
 		     struct err *e);
 
+/* Change settings of extensions: everything is checked first, and when one value is refused nothing is changed. */
+int container_set(struct container *c, const struct ext_wishes *wishes, struct err *e);
+/* The settings, and limits in the words of extensions; both as annotations. */
+int container_settings(struct container *c, struct oci_map *ret, struct err *e);
+/* The limits in force, which may be NULL: the document's until the first change was saved. */
+int container_resources(struct container *c, const struct oci_resources **ret, struct err *e);
+
 int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e);
 
 /* Keep how process 1 ended (foreground run --keep). */
 int container_save_exit(const char *root, const char *id, int wait_status, bool oom_seen, struct err *e);
+
+/* Shared by the files of this header. */
+int container_not_running(struct err *e);
+int container_need_cgroup(const struct container *c, struct err *e);
+struct ext_env container_env(struct container *c);

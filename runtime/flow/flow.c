@@ -187,17 +187,24 @@ static int init_first(struct flow *f, const struct step *s, struct err *e)
 	struct pollfd word = { .fd = f->peer.rd, .events = POLLIN }, end = { .fd = f->pidfd, .events = POLLIN };
 	/* What a process that has just died looks like; its descriptors may close later still. */
 	int wait = e->num == ESRCH || e->num == ENOENT || e->num == EPIPE ? 50 : 0;
+	cleanup_fd int master = -1; /* a terminal's, on its way to us: its end would hang up on init */
 	struct err ignored;
 	struct sync_msg m;
 
 	if (s->run == step_running)
 		return err_ret(e); /* it listens to init itself */
 	while (f->peer.rd >= 0 && poll(&word, 1, wait) > 0) {
-		int r = sync_recv(f->peer.rd, &m, &ignored);
+		cleanup_fd int fd = -1;
+		int r = f->command == FLOW_START ? sync_recv(f->peer.rd, &m, &ignored) :
+						   sync_recv_fd(f->peer.rd, &m, &fd, &ignored);
 
 		/* It closes its descriptors a moment before it is dead. */
 		if (r > 0 && f->pidfd >= 0 && poll(&end, 1, 100) > 0)
 			return peer_gone(f, s, e);
+		if (fd >= 0) {
+			fd_close(&master);
+			master = fd_take(&fd);
+		}
 		if (r != 0)
 			break;
 		if (m.err.kind != ERR_NONE) {

@@ -24,6 +24,7 @@
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/flow/ext.h"
 #include "runtime/flow/store.h"
 #include "runtime/linux/mount.h"
 #include "runtime/linux/seccomp.h"
@@ -76,6 +77,7 @@ struct flow {
 	struct oci_spec spec;              /* the final document */
 	const struct oci_process *process; /* spec.process, or exec's */
 	struct oci_state state;
+	struct ext_uses exts;              /* extensions that this container uses */
 	struct store_dir dir;              /* the container's state directory, locked */
 
 	struct cg_host cg_host;
@@ -159,5 +161,6 @@ int flow_print_steps(struct str *ret);
 /* Conditions and helpers shared by the step files. */
 bool flow_has_userns(const struct flow *f);
 bool flow_new_mount_ns(const struct flow *f);
+int flow_choose_cgroup(struct flow *f, struct err *e); /* once; later calls do nothing */
 bool flow_keeps_groups(const struct flow *f); /* the caller's additional groups, by annotation */
 const struct oci_linux *flow_linux(const struct flow *f); /* never NULL */

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 libvzrun_a_SOURCES += runtime/flow/container.c runtime/flow/container.h
+libvzrun_a_SOURCES += runtime/flow/container_change.c
+libvzrun_a_SOURCES += runtime/flow/ext.c runtime/flow/ext.h
+libvzrun_a_SOURCES += runtime/flow/ext_native.c
 libvzrun_a_SOURCES += runtime/flow/fault.h
 libvzrun_a_SOURCES += runtime/flow/foreground.c runtime/flow/foreground.h
 libvzrun_a_SOURCES += runtime/flow/flow.c runtime/flow/flow.h
@@ -7,6 +10,7 @@ libvzrun_a_SOURCES += runtime/flow/hooks.c runtime/flow/hooks.h
 libvzrun_a_SOURCES += runtime/flow/netstats.c runtime/flow/netstats.h
 libvzrun_a_SOURCES += runtime/flow/notify_socket.c runtime/flow/notify_socket.h
 libvzrun_a_SOURCES += runtime/flow/steps.h
+libvzrun_a_SOURCES += runtime/flow/steps_ext.c
 libvzrun_a_SOURCES += runtime/flow/steps_host.c
 libvzrun_a_SOURCES += runtime/flow/steps_init.c
 libvzrun_a_SOURCES += runtime/flow/steps_open.c

@@ -13,6 +13,23 @@ int step_check(struct flow *f, struct err *e);
 int step_intent(struct flow *f, struct err *e);
 void undo_intent(struct flow *f);
 
+/* Extensions: steps_ext.c */
+bool when_ext_prepare(const struct flow *f);
+int step_ext_prepare(struct flow *f, struct err *e);
+bool when_ext_cgroup(const struct flow *f);
+int step_ext_cgroup(struct flow *f, struct err *e);
+void undo_ext_cgroup(struct flow *f);
+bool when_ext_ns(const struct flow *f);
+int step_ext_ns(struct flow *f, struct err *e);
+void undo_ext_ns(struct flow *f);
+bool when_ext_rootfs(const struct flow *f);
+int step_ext_rootfs(struct flow *f, struct err *e);
+bool when_ext_start(const struct flow *f);
+int step_ext_start(struct flow *f, struct err *e);
+void undo_ext_start(struct flow *f);
+bool when_ext_exec(const struct flow *f);
+int step_ext_exec(struct flow *f, struct err *e);
+
 /* Host: steps_host.c */
 int step_cgroup_begin(struct flow *f, struct err *e);
 void undo_cgroup(struct flow *f);
@@ -20,6 +37,8 @@ int step_cgroup_limits(struct flow *f, struct err *e);
 bool when_unit_start(const struct flow *f);
 int step_unit_start(struct flow *f, struct err *e);
 bool when_unit_start_inner(const struct flow *f);
+bool when_unit_wait(const struct flow *f);
+bool when_unit_wait_inner(const struct flow *f);
 bool when_unit_enter(const struct flow *f);
 int step_unit_enter(struct flow *f, struct err *e);
 bool when_unit_limits(const struct flow *f);

@@ -132,6 +132,23 @@ bool when_unit_start(const struct flow *f)
 	return has_unit(f) && !when_unit_start_inner(f);
 }
 
+/* On v1 systemd moves whatever processes it finds below a slice out of the hierarchies that none of the slice's units needs,
+ * and removes the directories; so init goes nowhere, and makes no cgroup namespace, before its unit is known. */
+static bool must_wait(const struct flow *f)
+{
+	return has_unit(f) && f->command != FLOW_EXEC && f->cg_host.mode != CG_V2;
+}
+
+bool when_unit_wait(const struct flow *f)
+{
+	return must_wait(f) && !when_unit_start_inner(f);
+}
+
+bool when_unit_wait_inner(const struct flow *f)
+{
+	return must_wait(f) && when_unit_start_inner(f);
+}
+
 bool when_unit_limits(const struct flow *f)
 {
 	return has_unit(f);
@@ -236,6 +253,8 @@ static int open_views(struct flow *f, struct err *e)
 	/* With a cgroup namespace init mounts the hierarchies anew, which can be refused only in a user namespace: a tree
 	 * that nobody attaches is not free, closing it waits for the kernel's mount locks. */
 	if (((f->new_ns | f->join_ns) & CLONE_NEWCGROUP) && !flow_has_userns(f))
+		return 0;
+	if (must_wait(f)) /* what is there by now may be another directory when the unit is known: init opens them */
 		return 0;
 	for (size_t i = 0; i < f->n_views; i++) {
 		f->view_fds[i] = sys_open_tree(AT_FDCWD, f->views[i].host_dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

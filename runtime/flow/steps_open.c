@@ -78,6 +78,9 @@ int step_open(struct flow *f, struct err *e)
 		r = store_load(&f->dir, f->o->id, &f->state, &f->arena, e);
 	if (r < 0)
 		return r;
+	r = ext_read(&f->state.annotations, &f->state.extensions, false, &f->exts, &f->arena, e);
+	if (r < 0)
+		return r;
 	store_status(&f->dir, &f->state, &status, &f->init_pidfd);
 	return f->command == FLOW_EXEC ? open_for_exec(f, status, e) : open_for_start(f, status, e);
 }
@@ -359,7 +362,7 @@ static int fill_state(struct flow *f, struct err *e)
 	return 0;
 }
 
-static int choose_cgroup(struct flow *f, struct err *e)
+int flow_choose_cgroup(struct flow *f, struct err *e)
 {
 	const struct cgroup_options o = {
 		.id = f->o->id, .path = flow_linux(f)->cgroups_path, .driver = f->o->driver,
@@ -367,15 +370,22 @@ static int choose_cgroup(struct flow *f, struct err *e)
 	};
 	int r;
 
-	if (f->o->driver == CG_DRIVER_DISABLED)
+	if (f->o->driver == CG_DRIVER_DISABLED || f->cg)
 		return 0;
 	r = cg_host_probe(NULL, &f->cg_host, &f->arena, e);
 	if (r == 0)
 		r = cgroup_choose(&f->cg_host, &o, &f->cg, &f->arena, e);
-	if (r < 0)
-		return err_wrap(e, "cgroup");
-	f->state.cgroups = cgroup_saved(f->cg);
-	f->state.systemd_unit = cgroup_unit(f->cg, &f->state.systemd_user);
+	return r < 0 ? err_wrap(e, "cgroup") : 0;
+}
+
+static int record_cgroup(struct flow *f, struct err *e)
+{
+	if (flow_choose_cgroup(f, e) < 0)
+		return err_ret(e);
+	if (f->cg) {
+		f->state.cgroups = cgroup_saved(f->cg);
+		f->state.systemd_unit = cgroup_unit(f->cg, &f->state.systemd_user);
+	}
 	return 0;
 }
 
@@ -387,7 +397,9 @@ int step_intent(struct flow *f, struct err *e)
 	if (r == 0)
 		r = check_root(f, e);
 	if (r == 0)
-		r = choose_cgroup(f, e);
+		r = record_cgroup(f, e);
+	if (r == 0)
+		r = ext_saved(&f->exts, &f->state.extensions, &f->arena, e);
 	if (r == 0)
 		r = store_create(f->o->root, f->o->id, &f->dir, e);
 	if (r < 0)

@@ -39,14 +39,24 @@ static int accept_msg(ssize_t n, struct sync_msg *m, struct err *e)
 	return 0;
 }
 
-int sync_recv(int fd, struct sync_msg *ret, struct err *e)
+static ssize_t read_whole(int fd, struct sync_msg *ret)
 {
 	ssize_t n;
 
 	do
 		n = read(fd, ret, sizeof *ret);
 	while (n < 0 && errno == EINTR);
-	/* A peer that died with unread data of ours in its queue shows as a reset. */
+	return n;
+}
+
+/* A peer that ended with unread data of ours in its queue shows as a reset, once, and before what it had to say: so both
+ * ways of receiving ask again. */
+int sync_recv(int fd, struct sync_msg *ret, struct err *e)
+{
+	ssize_t n = read_whole(fd, ret);
+
+	if (n < 0 && errno == ECONNRESET)
+		n = read_whole(fd, ret);
 	if (n < 0 && errno == ECONNRESET)
 		return 1;
 	if (n < 0)
@@ -58,6 +68,8 @@ int sync_recv_fd(int sock, struct sync_msg *ret, int *ret_fd, struct err *e)
 {
 	ssize_t n = sock_recv(sock, ret, sizeof *ret, ret_fd, e);
 
+	if (n < 0 && e->num == ECONNRESET)
+		n = sock_recv(sock, ret, sizeof *ret, ret_fd, e);
 	if (n < 0)
 		return e->num == ECONNRESET ? 1 : err_wrap(e, "sync");
 	return accept_msg(n, ret, e);

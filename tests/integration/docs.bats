@@ -20,12 +20,26 @@ load ../lib/helpers
 	[[ -s $T/documented ]]
 	diff "$T/documented" "$T/options"
 	# Short forms too.
-	for c in create run exec kill delete list ps update spec; do
+	for c in create run exec kill delete list ps update set spec; do
 		"$VZRUN" $c --help | sed -n 's/^   --\([a-z0-9-]*\), -\(.\) .*/\1 \2/p' | while read -r long short; do
 			awk -v c=$c '$1 == ".Ss" { on = $2 == c } on' "$TOP/docs/vzrun.8" | grep -q "^\.It Fl -$long , Fl $short" ||
 				{ echo "$c: -$short"; exit 1; }
 		done
 	done
+}
+
+# between FILE BEGIN END: the lines between two others.
+between() {
+	sed -n "\\#^$2#,\\#^$3#p" "$1" | sed '1d;$d'
+}
+
+@test "docs/annotations.md and docs/vzrun.8 have the settings as the program prints them" {
+	between "$TOP/docs/annotations.md" '<!-- settings -->' '<!-- /settings -->' >"$T/documented"
+	[[ -s $T/documented ]]
+	diff "$T/documented" <("$VZRUN" features --annotations md)
+	between "$TOP/docs/vzrun.8" '[.]\\" settings' '[.]\\" end of settings' >"$T/documented"
+	[[ -s $T/documented ]]
+	diff "$T/documented" <("$VZRUN" features --annotations man)
 }
 
 @test "docs/vzrun.8 is well formed" {

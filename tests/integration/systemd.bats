@@ -394,6 +394,22 @@ ping() {
 	[[ -z $(systemctl list-units --all --plain --no-legend "vzrun-$ID-*.scope") ]]
 }
 
+# On cgroup v1 the end of a container lets systemd tidy the slice, in which the next one is just being made.
+@test "systemd: twenty containers one after the other, under names new and old, with and without namespaces" {
+	needs_systemd
+	local i name
+
+	config_set '.process.args = ["sleep", "1000"]'
+	for i in {1..10}; do
+		((i % 3)) || config_set '.linux.namespaces |= map(select(.type != "cgroup"))'
+		((i % 3 != 1)) || config_set '.linux.namespaces |= (map(select(.type != "cgroup")) + [{ type: "cgroup" }])'
+		for name in "$ID-old" "$ID-$i"; do
+			ok create --bundle "$BUNDLE" "$name" || return
+			ok delete --force "$name" || return
+		done
+	done
+}
+
 @test "systemd: starts take turns, and a turn that is never given back holds nobody up for ever" {
 	needs_systemd
 	[[ -x ${VZRUN_FAULT:-} ]] || skip "no VZRUN_FAULT"

@@ -3,7 +3,7 @@
 # Each row of the flow table fails, kills the host side and kills init, in create, run, start and exec.  The rows come from
 # `vzrun features --steps`, so a new row is covered, or the first test fails.
 #
-# Documents: full   everything that needs no user namespace
+# Documents: full   everything that needs no user namespace, and an extension that acts at every point
 #            user   user and time namespaces, a filter without no_new_privs
 #            join   network, ipc, uts and pid namespaces of another process
 #            rdt    intelRdt: the row is reached, and what can follow it is what needs resctrl
@@ -32,6 +32,7 @@ teardown_file() {
 setup() {
 	"$VZRUN" features --steps >/dev/null 2>&1 || skip "no build with fault injection"
 	vz_setup
+	mkdir "$T/probe"
 	HOLDER=$(cat "$SHARED/holder")
 	FAILED=
 }
@@ -47,7 +48,8 @@ document() {
 	case $1 in
 	full)
 		need_device
-		config_set --arg agent "$SHARED/seccomp" '
+		config_set --arg agent "$SHARED/seccomp" --arg probe "$T/probe" '
+			.annotations = { "org.openvz.probe": $probe, "org.openvz.cpulimit": "50" } |
 			.hostname = "steps" | .linux.rootfsPropagation = "private" | .process.terminal = true | .process.oomScoreAdj = 100
 			| .process.apparmorProfile = "unconfined"
 			| (.mounts[] | select(.type == "cgroup") | .options) -= ["ro"]
@@ -94,6 +96,7 @@ out_of_reach() {
 	case $1 in
 	cgroup-delegate) [[ $(cg_mode) != v2 ]] ;;
 	unit-enter) true ;; # only where a plain user's manager moves what may not move itself
+	unit-wait*) [[ ${VZ_MANAGER:-} != systemd || $(cg_mode) == v2 ]] ;;
 	unit-*) [[ ${VZ_MANAGER:-} != systemd ]] ;;
 	*) return 1 ;;
 	esac
@@ -106,7 +109,7 @@ call() {
 	shift
 	status=0
 	# shellcheck disable=SC2086
-	in_net env $vars timeout -k 1 5 "$VZRUN" --root "$ROOT" "$@" >"$T/stdout" 2>"$T/stderr" </dev/null 3>&- 4>&- || status=$?
+	in_net env $vars timeout -k 1 5 "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" "$@" >"$T/stdout" 2>"$T/stderr" </dev/null 3>&- 4>&- || status=$?
 	stderr=$(<"$T/stderr")
 }
 
@@ -134,6 +137,8 @@ bad() {
 clean() {
 	[[ ! -e $T/pid ]] || bad "$1: a pid file is left"
 	rm -f "$T/pid"
+	[[ -z $(ls -A "$T/probe") ]] || bad "$1: an extension left $(ls -A "$T/probe")"
+	rm -f "$T/probe"/*
 	audit check "$T/before" "$VZRUN_TEST_ID" && return
 	bad "$1: left something"
 	"$VZRUN" --root "$ROOT" delete --force "$ID" >/dev/null 2>&1 </dev/null
@@ -276,8 +281,13 @@ kill_init_row() {
 	after_clone "$1" || return 0
 	begin "$2" "$3" "VZRUN_KILL_INIT=$1"
 	((${EPOCHREALTIME/./} - began < 3000000)) || bad "$1: took long"
-	# When the payload runs already it is the payload that was killed.
-	if [[ $1 == hooks-poststart || ($1 == running && $status == 137) ]]; then
+	# The first process of two (fork-inner) may have done its part when the host comes to kill it.
+	if [[ $1 == @(save-pid|unit-start) && $3 != full && $status == 0 ]]; then
+		force_delete "$1"
+		return
+	fi
+	# When the payload runs already it is the payload that was killed, or that has ended.
+	if [[ $1 == hooks-poststart || ($1 == running && $status == @(0|137)) ]]; then
 		[[ $status == 137 || $status == 0 ]] || bad "$1: expected the status of a payload"
 		rm -f "$T/pid"
 	else
@@ -325,7 +335,7 @@ fail_start() {
 	[[ $1 == await-start || $stderr == *"step $1: made to fail"* ]] || bad "$1: does not say why"
 	[[ $1 != await-start || $stderr == *"cannot start a container that has stopped"* ]] || bad "$1: does not say why"
 	case $1 in
-	open | connect | notify-bind | release) state_is "$ID" created && ok start "$ID" || bad "$1: cannot be started any more" ;;
+	open | connect | notify-bind | ext-start | release) state_is "$ID" created && ok start "$ID" || bad "$1: cannot be started any more" ;;
 	*) wait_state "$ID" stopped || bad "$1: still runs" ;;
 	esac
 	wait_state "$ID" stopped || bad "$1: goes on"

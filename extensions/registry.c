@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "extensions/registry.h"
+
+/* `set` applies in this order: what bounds damage first. */
+static const struct ext *const list[] = {
+	&ext_memory,
+	&ext_cpu,
+	&ext_beancounters,
+#ifdef VZRUN_FAULT_INJECTION
+	&ext_probe,
+#endif
+	NULL,
+};
+
+const struct ext *const *extensions(void)
+{
+	return list;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Extensions: what goes beyond runc, behind tables.  This file is all that they know of the flow, and the flow knows none of
+ * them by name: cli/ hands over the registry (extensions/registry.c).
+ *
+ * A row of an extension's table is a key: annotation org.openvz.NAME of the document, option --NAME of `vzrun set`, a line of
+ * docs/annotations.md, vzrun.8 and `features`.  Its present value is kept as an annotation of the container's record, in the
+ * words of its user.  A key that means the same as a field of linux.resources is `native`: it becomes a change of
+ * resources, which goes through the one planner of limits, at creation as by `set`.
+ *
+ * Undo of a point is idempotent: it runs for a failed create, on delete, and on what a killed create left. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "oci/decode.h"
+#include "oci/spec.h"
+#include "oci/state.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+#include "runtime/cgroup/cgroup.h"
+
+#define EXT_PREFIX "org.openvz."
+
+enum ext_point {
+	EXT_PREPARE,      /* host; may change the document, which is checked afterwards.  Makes nothing: no record would name it */
+	EXT_CGROUP_READY, /* host: made and limited (under systemd: made), nobody in it */
+	EXT_NS_READY,     /* host: all namespaces exist, init waits */
+	EXT_ROOTFS_READY, /* init: mounts and devices are there, the root is not switched */
+	EXT_BEFORE_START, /* host: start or run, before the payload goes */
+	EXT_EXEC,         /* host: a further process, which waits */
+	EXT_AFTER_STOP,   /* host: delete, the end of a foreground run */
+	EXT_POINTS,
+};
+
+struct ext_wishes;
+
+/* What a module may touch. */
+struct ext_env {
+	const char *id;
+	struct oci_spec *spec;                 /* PREPARE: may be changed.  NULL where no document is at hand */
+	const struct oci_resources *resources; /* in force; may be NULL */
+	const struct cgroup *cg;               /* NULL: none */
+	const char *rootfs;                    /* the host's path */
+	pid_t pid;                             /* init's or exec's, 0: none */
+	int pidfd;                             /* of it, or -1 */
+	int root_fd;                           /* ROOTFS_READY: the new root, else -1 */
+	bool option;                           /* values came as options: errors say --NAME */
+	const struct ext_wishes *wishes;       /* these options; NULL at creation */
+	struct arena *arena;
+};
+
+/* How the text of a value becomes a member and back.  `parse` says what is wrong, not where: the engine puts the place
+ * before it.  `print` adds nothing for a member that is not set. */
+struct ext_value {
+	const char *word; /* for --help: "PERCENT|MHZ" */
+	int (*parse)(const char *text, void *member, struct arena *a, struct err *e);
+	void (*print)(const void *member, struct str *out);
+};
+
+enum ext_kind {
+	EXT_VALUE,
+	EXT_LIST, /* struct oci_strs: words in one text; options --NAME, --NAME-add, --NAME-del.  parse and print see one word */
+};
+
+enum ext_flags {
+	EXT_COLD = 1 << 0,  /* not on a living container */
+	EXT_INERT = 1 << 1, /* accepted, kept, shown, and reported as not enforced */
+};
+
+struct ext_row {
+	const char *name;
+	enum ext_kind kind;
+	unsigned flags;
+	size_t offset; /* in the extension's config */
+	const struct ext_value *value;
+	/* Fields below /linux/resources that it decides, separated by blanks: "cpu/quota cpu/period". */
+	const char *native;
+	const char *help;                                                                        /* one line */
+	const char *doc;                                                                         /* more, for the reference, or NULL */
+	const char *action;                                                                      /* a word that is done and not kept, or NULL */
+};
+
+struct ext {
+	const char *name;           /* its file, log tag, key in the record */
+	const struct ext_row *rows; /* ends with a row without a name */
+	size_t config_size;
+	const struct oci_type *saved; /* what it keeps in the record besides; or NULL */
+	/* Against this machine, before anything is done. */
+	int (*validate)(const struct ext_env *env, void *config, struct err *e);
+	/* Members of `changes` for what the config sets.  The env's resources are those that the rest of it comes from. */
+	int (*native)(const struct ext_env *env, const void *config, struct oci_resources *changes, struct err *e);
+	/* The other way: what the resources in force are in the words of this extension. */
+	void (*derive)(const struct ext_env *env, const struct oci_resources *r, void *config);
+	int (*apply[EXT_POINTS])(struct ext_env *env, const void *config, void *saved, struct err *e);
+	void (*undo[EXT_POINTS])(struct ext_env *env, const void *config, const void *saved);
+	/* On a living container: what is not native.  Called again with the two exchanged when a later one refuses. */
+	int (*update)(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e);
+	int (*act)(struct ext_env *env, const char *name, const char *word, const void *config, void *saved, struct err *e);
+};
+
+#define EXT_ROWS_END { .name = NULL }
+#define EXT_MEMBER(T, m) offsetof(T, m)
+
+/* ---- for extensions ---- */
+
+/* "/annotations/org.openvz.KEY: ..." or "--KEY: ...". */
+int ext_refuse(const struct ext_env *env, struct err *e, const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void ext_warn(const struct ext_env *env, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Whether `set` was asked for this key. */
+bool ext_wished(const struct ext_env *env, const char *key);
+
+/* ---- for the flow ---- */
+
+void ext_register(const struct ext *const *list); /* ends with NULL; once, before anything else */
+const struct ext *const *ext_registry(void);
+
+struct ext_use { /* an extension that this container has settings or saved state of */
+	const struct ext *ext;
+	void *config, *saved;
+};
+
+struct ext_uses {
+	struct ext_use *v;
+	size_t n;
+};
+
+/* From annotations and saved state.  Unknown keys below the prefix are warned of (`warn`), with the nearest known one. */
+int ext_read(const struct oci_map *annotations, const struct oci_state_exts *saved, bool warn, struct ext_uses *ret,
+	     struct arena *a, struct err *e);
+bool ext_any(const struct oci_map *annotations);
+
+/* validate, the native changes merged into env->spec, PREPARE. */
+int ext_prepare(const struct ext_uses *uses, struct ext_env *env, struct err *e);
+bool ext_acts(const struct ext_uses *uses, enum ext_point point);
+/* All of them; on failure those that are done are undone. */
+int ext_run(const struct ext_uses *uses, enum ext_point point, struct ext_env *env, struct err *e);
+void ext_undo(const struct ext_uses *uses, enum ext_point point, struct ext_env *env);
+/* What they keep, as the record has it; in the arena. */
+int ext_saved(const struct ext_uses *uses, struct oci_state_exts *ret, struct arena *a, struct err *e);
+
+/* The container is no more: undoes every point, then AFTER_STOP.  Failures are warnings. */
+void ext_end(struct ext_env *env, const struct oci_state *state);
+
+/* One wish of `vzrun set`. */
+enum ext_verb { EXT_SET, EXT_ADD, EXT_DEL };
+
+struct ext_wish {
+	const struct ext *ext;
+	const struct ext_row *row;
+	enum ext_verb verb;
+	const char *text;
+};
+
+struct ext_wishes {
+	struct ext_wish *v;
+	size_t n;
+};
+
+/* The row behind --NAME, --NAME-add, --NAME-del; false: none. */
+bool ext_find_option(const char *name, size_t len, struct ext_wish *ret);
+/* The annotations as they would be after the wishes, each value checked and in its canonical form. */
+int ext_wish(const struct oci_map *annotations, const struct ext_wishes *wishes, struct oci_map *ret, struct arena *a,
+	     struct err *e);
+
+/* All members of `changes` that the settings mean. */
+int ext_native(const struct ext_uses *uses, const struct ext_env *env, struct oci_resources *changes, struct err *e);
+
+/* The annotations without settings whose native field was changed otherwise (`vzrun update`): the field is the truth.
+ * Shown is besides what native fields without a setting are in the words of the extensions. */
+int ext_present(const struct oci_map *annotations, const struct ext_env *env, struct oci_map *ret, struct err *e);
+int ext_shown(const struct oci_map *annotations, const struct ext_env *env, struct oci_map *ret, struct err *e);
+
+/* The canonical text of a row's member; nothing when it is not set. */
+void ext_print(const struct ext_row *row, void *config, struct str *out);
+
+/* The text of a key, NULL: not set; replaced or added. */
+const char *ext_setting(const struct oci_map *map, const char *name);
+int ext_put_setting(struct oci_map *map, const char *name, const char *text, struct arena *a, struct err *e);
+
+/* The native fields of a row as "cpu/quota=25000 cpu/period=100000"; "" where it has none or they are not set. */
+int ext_native_text(const struct ext_row *row, const struct oci_resources *r, struct str *out, struct arena *a,
+		    struct err *e);
+
+/* The reference of all keys: Markdown, or the rows of the man page. */
+void ext_print_reference(struct str *out);
+void ext_print_man(struct str *out);

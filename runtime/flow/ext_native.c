@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/flow/ext.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "oci/emit.h"
+#include "oci/json.h"
+#include "runtime/cgroup/plan.h"
+
+/* Keys that mean fields of linux.resources: both vocabularies, and what happens when they disagree.  Fields are compared as
+ * JSON: so this file needs to know none of them. */
+
+static int tree_of(const struct oci_resources *r, const struct json_node **ret, struct arena *a, struct err *e)
+{
+	static const struct oci_resources nothing;
+	cleanup_str struct str text = { 0 };
+	struct emit out = { .out = &text };
+	struct json_node *tree;
+
+	decode_emit(&oci_resources_type, r ? r : &nothing, &out);
+	if (str_failed(&text))
+		return err_oom(e);
+	if (json_parse(text.s, text.len, &tree, a, e) < 0)
+		return err_ret(e);
+	*ret = tree;
+	return 0;
+}
+
+/* The next of the row's fields: what follows it, or NULL when there is none. */
+static const char *next_field(const char *rest, char *field, size_t size)
+{
+	size_t len = strcspn(rest, " ");
+
+	if (len == 0)
+		return NULL;
+	snprintf(field, size, "%.*s", (int)len, rest);
+	return rest + len + (rest[len] == ' ');
+}
+
+/* "cpu/quota" in the tree, NULL when it is not set.  Only the first "/" separates: keys of `unified` are file names. */
+static const char *value_of(const struct json_node *tree, const char *field)
+{
+	char object[64];
+	const struct json_node *node;
+
+	snprintf(object, sizeof object, "%.*s", (int)strcspn(field, "/"), field);
+	node = json_get(tree, object);
+	node = node && node->kind == JSON_OBJECT ? json_get(node, strchr(field, '/') + 1) : NULL;
+	return node ? node->text : NULL;
+}
+
+#define EACH_FIELD(p, row, field)                                                                        \
+	for (const char *p = (row)->native ? next_field((row)->native, field, sizeof field) : NULL; p; \
+	     p = next_field(p, field, sizeof field))
+
+int ext_native_text(const struct ext_row *row, const struct oci_resources *r, struct str *out, struct arena *a,
+		    struct err *e)
+{
+	const struct json_node *tree;
+	char field[64];
+
+	if (!row->native)
+		return 0;
+	if (tree_of(r, &tree, a, e) < 0)
+		return err_ret(e);
+	EACH_FIELD (p, row, field) {
+		const char *value = value_of(tree, field);
+
+		if (value)
+			str_addf(out, "%s%s=%s", out->len ? " " : "", field, value);
+	}
+	return str_failed(out) ? err_oom(e) : 0;
+}
+
+/* ---- creation ---- */
+
+int ext_native(const struct ext_uses *uses, const struct ext_env *env, struct oci_resources *changes, struct err *e)
+{
+	*changes = (struct oci_resources){ 0 };
+	for (size_t i = 0; i < uses->n; i++) {
+		const struct ext_use *u = &uses->v[i];
+		struct oci_resources one = { 0 };
+
+		if (!u->ext->native)
+			continue;
+		if (u->ext->native(env, u->config, &one, e) < 0 || cg_merge(changes, &one, changes, env->arena, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}
+
+static bool is_set(const struct ext_row *row, void *config)
+{
+	cleanup_str struct str text = { 0 };
+
+	ext_print(row, config, &text);
+	return text.len > 0;
+}
+
+static int row_conflict(const struct ext_row *row, const struct json_node *has, const struct json_node *wants,
+			struct err *e)
+{
+	char field[64];
+
+	EACH_FIELD (p, row, field) {
+		const char *theirs = value_of(has, field), *ours = value_of(wants, field);
+
+		if (theirs && ours && strcmp(theirs, ours) != 0)
+			return err_set(e, ERR_CONFIG, 0,
+				       "/annotations/" EXT_PREFIX "%s: means %s for /linux/resources/%s, where the document has "
+				       "%s (leave one of the two out)", row->name, ours, field, theirs);
+	}
+	return 0;
+}
+
+static int conflict(const struct ext_uses *uses, const struct oci_resources *has, const struct oci_resources *wants,
+		    struct arena *a, struct err *e)
+{
+	const struct json_node *theirs, *ours;
+
+	if (tree_of(has, &theirs, a, e) < 0 || tree_of(wants, &ours, a, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < uses->n; i++)
+		for (const struct ext_row *row = uses->v[i].ext->rows; row->name; row++)
+			if (is_set(row, uses->v[i].config) && row_conflict(row, theirs, ours, e) < 0)
+				return err_ret(e);
+	return 0;
+}
+
+static int merge_native(const struct ext_uses *uses, struct ext_env *env, struct err *e)
+{
+	struct oci_linux *linux = env->spec->linux;
+	struct oci_resources wants, *merged = arena_new(env->arena, struct oci_resources);
+
+	if (!merged)
+		return err_oom(e);
+	if (ext_native(uses, env, &wants, e) < 0 || conflict(uses, linux->resources, &wants, env->arena, e) < 0 ||
+	    cg_merge(linux->resources, &wants, merged, env->arena, e) < 0)
+		return err_ret(e);
+	/* In place: the cgroup, which is chosen already, knows the object. */
+	*linux->resources = *merged;
+	return 0;
+}
+
+int ext_prepare(const struct ext_uses *uses, struct ext_env *env, struct err *e)
+{
+	env->resources = env->spec->linux->resources;
+	for (size_t i = 0; i < uses->n; i++)
+		if (uses->v[i].ext->validate && uses->v[i].ext->validate(env, uses->v[i].config, e) < 0)
+			return err_ret(e);
+	if (merge_native(uses, env, e) < 0)
+		return err_ret(e);
+	return ext_run(uses, EXT_PREPARE, env, e);
+}
+
+/* ---- what is shown ---- */
+
+/* Whether the fields that the setting means are as it means them. */
+static bool row_holds(const struct ext_row *row, const struct json_node *has, const struct json_node *wants)
+{
+	char field[64];
+
+	EACH_FIELD (p, row, field) {
+		const char *ours = value_of(wants, field);
+
+		if (ours && !str_eq(ours, value_of(has, field)))
+			return false;
+	}
+	return true;
+}
+
+static void drop(struct oci_map *map, const char *name)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < map->n; i++)
+		if (!str_starts(map->v[i].key, EXT_PREFIX) || strcmp(map->v[i].key + sizeof EXT_PREFIX - 1, name) != 0)
+			map->v[n++] = map->v[i];
+	map->n = n;
+}
+
+static int drop_stale(const struct ext_use *u, const struct ext_env *env, const struct json_node *has, struct oci_map *map,
+		      struct err *e)
+{
+	struct oci_resources wants = { 0 };
+	const struct json_node *ours;
+
+	if (u->ext->native(env, u->config, &wants, e) < 0 || tree_of(&wants, &ours, env->arena, e) < 0)
+		return err_ret(e);
+	for (const struct ext_row *row = u->ext->rows; row->name; row++)
+		if (is_set(row, u->config) && !row_holds(row, has, ours))
+			drop(map, row->name);
+	return 0;
+}
+
+int ext_present(const struct oci_map *annotations, const struct ext_env *env, struct oci_map *ret, struct err *e)
+{
+	static const struct oci_state_exts no_saved;
+	struct oci_map map = { arena_alloc_n(env->arena, annotations->n + 1, sizeof *map.v), annotations->n };
+	const struct json_node *has;
+	struct ext_uses uses;
+
+	if (!map.v)
+		return err_oom(e);
+	if (map.n)
+		memcpy(map.v, annotations->v, map.n * sizeof *map.v);
+	if (ext_read(annotations, &no_saved, false, &uses, env->arena, e) < 0 ||
+	    (uses.n && tree_of(env->resources, &has, env->arena, e) < 0))
+		return err_ret(e);
+	for (size_t i = 0; i < uses.n; i++)
+		if (uses.v[i].ext->native && drop_stale(&uses.v[i], env, has, &map, e) < 0)
+			return err_ret(e);
+	*ret = map;
+	return 0;
+}
+
+static int show_derived(const struct ext *ext, const struct ext_env *env, struct oci_map *map, struct err *e)
+{
+	void *config = arena_alloc(env->arena, ext->config_size);
+
+	if (!config)
+		return err_oom(e);
+	ext->derive(env, env->resources, config);
+	for (const struct ext_row *row = ext->rows; row->name; row++) {
+		cleanup_str struct str text = { 0 };
+
+		if (!row->native || ext_setting(map, row->name))
+			continue;
+		ext_print(row, config, &text);
+		if (text.len && ext_put_setting(map, row->name, str_cstr(&text), env->arena, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}
+
+int ext_shown(const struct oci_map *annotations, const struct ext_env *env, struct oci_map *ret, struct err *e)
+{
+	const struct ext *const *list = ext_registry();
+
+	if (ext_present(annotations, env, ret, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; env->resources && list[i]; i++)
+		if (list[i]->derive && show_derived(list[i], env, ret, e) < 0)
+			return err_ret(e);
+	return 0;
+}

@@ -1,0 +1,444 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Extensions: annotations org.openvz.* at creation, `vzrun set` on a living container, and what the kernel has then.
+
+load ../lib/helpers
+
+setup() {
+	vz_setup || return
+	needs_root
+	config_set '.linux.resources = {}'
+}
+
+# annotations KEY VALUE...: below org.openvz.
+annotations() {
+	while (($#)); do
+		config_set --arg k "org.openvz.$1" --arg v "$2" '.annotations[$k] = $v'
+		shift 2
+	done
+}
+
+# kernel V1FILE VALUE V2FILE VALUE: the one of the two that this container has; - for a hierarchy that has none.
+kernel() {
+	local is
+
+	if [[ $1 != - ]] && is=$(cg "$1" 2>/dev/null); then
+		assert_eq "$1 $is" "$1 $2"
+	else
+		is=$(cg "$3") && assert_eq "$3 $is" "$3 $4"
+	fi
+}
+
+# setting NAME: its value, and behind it the fields.
+setting() { "$VZRUN" --root "$ROOT" set --format json "$ID" 3>&- 4>&- </dev/null | jq -r --arg k "$1" '.[$k] | "\(.value) \(.fields // "-")"'; }
+setting_is() { assert_eq "$1: $(setting "$1")" "$1: $2"; }
+
+refused() {
+	fails "$1" create --bundle "$BUNDLE" "$ID" || return
+	[[ ! -e $ROOT/$ID ]] || { echo "a record is left"; return 1; }
+	[[ -z $(find /sys/fs/cgroup -type d -name "$ID" -print -quit) ]] || { echo "a cgroup is left"; return 1; }
+}
+
+mhz() { awk -F: '/^cpu MHz/ { m = int($2) } END { print m }' /proc/cpuinfo; }
+
+allowed_of() { sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status"; }
+
+# ---- the keys ----
+
+@test "cpuunits: by annotation and by set" {
+	needs_controller cpu
+	annotations cpuunits 3000
+	start_sleep
+	kernel cpu.shares 3072 cpu.weight 300
+	ok set "$ID" --cpuunits 500
+	kernel cpu.shares 512 cpu.weight 50
+	ok set "$ID" --cpuunits 8
+	kernel cpu.shares 8 cpu.weight 1
+	ok set "$ID" --cpuunits 500000
+	kernel cpu.shares 262144 cpu.weight 10000
+	assert_match "$(setting cpuunits)" "500000 *"
+}
+
+@test "cpulimit: percent of one CPU, MHz, unlimited" {
+	needs_controller cpu
+	annotations cpulimit 25
+	start_sleep
+	kernel cpu.cfs_quota_us 25000 cpu.max "25000 100000"
+	ok set "$ID" --cpulimit 50%
+	kernel cpu.cfs_quota_us 50000 cpu.max "50000 100000"
+	setting_is cpulimit "50 cpu/quota=50000 cpu/period=100000"
+	ok set "$ID" --cpulimit 12.5
+	kernel cpu.cfs_quota_us 12500 cpu.max "12500 100000"
+	ok set "$ID" --cpulimit 0.5
+	kernel cpu.cfs_quota_us 1000 cpu.max "1000 100000"
+	ok set "$ID" --cpulimit 0
+	kernel cpu.cfs_quota_us -1 cpu.max "max 100000"
+	[[ $(mhz) -gt 0 && ! -e /sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq ]] || return 0
+	ok set "$ID" --cpulimit "$(($(mhz) / 2))mhz"
+	assert_match "$(setting cpulimit)" "$(($(mhz) / 2))m cpu/quota=@(49|50)??? *"
+}
+
+@test "cpus: with cpulimit the smaller one holds" {
+	needs_controller cpu
+	annotations cpus 1 cpulimit 150
+	start_sleep
+	kernel cpu.cfs_quota_us 100000 cpu.max "100000 100000"
+	ok set "$ID" --cpulimit 30
+	kernel cpu.cfs_quota_us 30000 cpu.max "30000 100000"
+	setting_is cpus "1 cpu/quota=30000 cpu/period=100000"
+	ok set "$ID" --cpulimit 0
+	kernel cpu.cfs_quota_us 100000 cpu.max "100000 100000"
+}
+
+@test "cpuburst" {
+	needs_controller cpu
+	annotations cpulimit 50 cpuburst 10000
+	start_sleep
+	kernel cpu.cfs_burst_us 10000 cpu.max.burst 10000
+	ok set "$ID" --cpuburst 20000
+	kernel cpu.cfs_burst_us 20000 cpu.max.burst 20000
+}
+
+@test "cpumask and nodemask: a list, all, and what the machine has not" {
+	needs_controller cpuset
+	local all
+
+	annotations cpumask 0
+	start_sleep
+	kernel cpuset.cpus 0 cpuset.cpus 0
+	assert_eq "$(allowed_of "$(pid_of "$ID")")" 0
+	ok set "$ID" --cpumask all --nodemask all
+	all=$(allowed_of "$(pid_of "$ID")")
+	[[ $(nproc) == 1 || $all != 0 ]]
+	kernel cpuset.cpus "$all" cpuset.cpus "$all"
+	kernel cpuset.mems 0 cpuset.mems 0
+	fails "--cpumask: CPUs 0,8191: this container may use $all" set "$ID" --cpumask 0,8191
+	fails "--nodemask: nodes 77: this container may use 0" set "$ID" --nodemask 77
+	fails '--cpumask: "1-": ' set "$ID" --cpumask 1-
+	kernel cpuset.cpus "$all" cpuset.cpus "$all"
+	setting_is cpumask "all cpu/cpus=$all"
+}
+
+@test "nodemask alone means the CPUs of the node as well" {
+	needs_controller cpuset
+	[[ -e /sys/devices/system/node/node0/cpulist ]] || skip "no memory nodes here"
+	annotations nodemask 0
+	start_sleep
+	kernel cpuset.mems 0 cpuset.mems 0
+	kernel cpuset.cpus "$(</sys/devices/system/node/node0/cpulist)" cpuset.cpus "$(</sys/devices/system/node/node0/cpulist)"
+}
+
+# picked: one CPU, and the idle one.
+picks_idle() {
+	ok create --bundle "$BUNDLE" "$ID" && MASK=$(cg cpuset.cpus) && [[ $MASK =~ ^[0-9]+$ ]] || return
+	[[ $MASK == 0 ]] || return 0
+	ok delete --force "$ID"
+	return 1
+}
+
+@test "cpumask auto: as many CPUs as the limit needs, the idle ones, and they stay" {
+	needs_controller cpuset
+	[[ $(nproc) -gt 1 ]] || skip "one CPU"
+	local busy i
+
+	taskset -c 0 sh -c 'while :; do :; done' 3>&- 4>&- &
+	busy=$!
+	annotations cpumask auto cpus 1
+	# Beside other work no CPU may be idle at the moment.
+	for ((i = 0; i < 20; i++)); do ! picks_idle || break; done
+	kill "$busy"
+	((i < 20))
+	ok set "$ID" --cpuunits 2000
+	assert_eq "$(cg cpuset.cpus)" "$MASK"
+	setting_is cpumask "auto cpu/cpus=$MASK"
+}
+
+@test "physpages, swappages, numproc: pages, suffixes, pairs" {
+	needs_controller memory
+	needs_controller pids
+	annotations physpages 16384 numproc 100:200
+	start_sleep
+	kernel memory.limit_in_bytes 67108864 memory.max 67108864
+	kernel pids.max 200 pids.max 200
+	ok set "$ID" --physpages 96M --numproc 300
+	kernel memory.limit_in_bytes 100663296 memory.max 100663296
+	kernel pids.max 300 pids.max 300
+	setting_is physpages "96M memory/limit=100663296"
+	ok set "$ID" --physpages 16384:32768
+	kernel memory.limit_in_bytes 134217728 memory.max 134217728
+	ok set "$ID" --numproc unlimited
+	kernel pids.max max pids.max max
+	ok set "$ID" --numproc 4194305
+	assert_match "$stderr" "*--numproc: 4194305 is more than can exist*"
+	kernel pids.max 4194304 pids.max 4194304
+}
+
+@test "swappages stay beside the memory when that changes" {
+	needs_controller memory
+	annotations physpages 64M swappages 32M
+	start_sleep
+	[[ -e $(cg_dir "$(pid_of "$ID")" memory)/memory.memsw.limit_in_bytes || -e $(cg_dir "$(pid_of "$ID")" memory)/memory.swap.max ]] ||
+		skip "no swap accounting"
+	kernel memory.memsw.limit_in_bytes 100663296 memory.swap.max 33554432
+	ok set "$ID" --physpages 128M
+	kernel memory.memsw.limit_in_bytes 167772160 memory.swap.max 33554432
+	ok set "$ID" --physpages 32M
+	kernel memory.memsw.limit_in_bytes 67108864 memory.swap.max 33554432
+	setting_is swappages "32M memory/swap=67108864"
+}
+
+@test "beancounters without an equivalent are kept, shown, and said to be not enforced" {
+	annotations privvmpages 1000:2000 numflock 200
+	config_set '.process.args = ["sleep", "1000"]'
+	ok run --bundle "$BUNDLE" --detach "$ID"
+	assert_eq "$(grep -c "is kept, but not enforced" <<<"$stderr")" 2
+	setting_is numflock "200 -"
+	ok set "$ID" --numflock 300
+	assert_match "$stderr" "*--numflock: is kept, but not enforced*"
+	setting_is numflock "300 -"
+}
+
+# ---- two vocabularies ----
+
+@test "an annotation and the native field that agree are fine, and both are shown" {
+	needs_controller cpu
+	config_set '.linux.resources = { cpu: { quota: 12500, period: 50000 } }'
+	annotations cpulimit 25
+	start_sleep
+	kernel cpu.cfs_quota_us 12500 cpu.max "12500 50000"
+	ok state "$ID"
+	assert_eq "$(jq -r '.annotations["org.openvz.cpulimit"], .resources.cpu.quota' <<<"$output" | xargs)" "25 12500"
+}
+
+@test "an annotation and the native field that disagree are an error that names both" {
+	config_set '.linux.resources = { cpu: { quota: 50000 } }'
+	annotations cpulimit 25
+	refused "/annotations/org.openvz.cpulimit: means 25000 for /linux/resources/cpu/quota, where the document has 50000"
+	config_set '.linux.resources = { cpu: { shares: 1024 } }'
+	config_set 'del(.annotations)'
+	annotations cpuunits 3000
+	refused "/annotations/org.openvz.cpuunits: means 3072 for /linux/resources/cpu/shares, where the document has 1024"
+	config_set '.linux.resources = { pids: { limit: 5 } }'
+	config_set 'del(.annotations)'
+	annotations numproc 6
+	refused "/annotations/org.openvz.numproc: means 6 for /linux/resources/pids/limit, where the document has 5"
+}
+
+@test "a native field alone is shown in OpenVZ's words" {
+	needs_controller cpu
+	needs_controller pids
+	config_set '.linux.resources = { cpu: { quota: 33333, shares: 2048 }, pids: { limit: 77 } }'
+	start_sleep
+	assert_match "$(setting cpulimit)" "33.333 cpu/quota=33333*"
+	assert_match "$(setting cpuunits)" "2000 *"
+	setting_is numproc "77 pids/limit=77"
+	ok state "$ID"
+	assert_eq "$(jq -r '.annotations["org.openvz.numproc"]' <<<"$output")" 77
+}
+
+@test "what update changed is the truth afterwards, also for the next set" {
+	needs_controller cpu
+	annotations cpulimit 25 cpuunits 1000
+	start_sleep
+	ok update "$ID" --cpu-quota 60000
+	assert_match "$(setting cpulimit)" "60 cpu/quota=60000 *"
+	ok set "$ID" --cpuunits 2000
+	kernel cpu.cfs_quota_us 60000 cpu.max "60000 100000"
+	assert_match "$(setting cpulimit)" "60 cpu/quota=60000 *"
+}
+
+# ---- all or nothing ----
+
+# limits_of: the values that one `set` of five means.
+limits_of() { for f in pids.max cpu.shares cpu.weight cpu.cfs_quota_us cpu.max memory.limit_in_bytes memory.max cpuset.cpus; do echo "$f $(cg $f 2>/dev/null)"; done; }
+
+@test "one refusing value among five: the kernel has what it had" {
+	needs_controller cpu
+	needs_controller memory
+	needs_controller pids
+	local before
+
+	annotations cpulimit 50 physpages 64M numproc 100 cpuunits 1000 cpuburst 1000
+	start_sleep
+	before=$(limits_of)
+	# What the kernel refuses: a burst above the quota.
+	fails "" set "$ID" --numproc 200 --physpages 128M --cpuunits 3000 --cpulimit 60 --cpuburst 90000
+	assert_eq "$(limits_of)" "$before"
+	# What vzrun refuses.
+	fails "--cpumask" set "$ID" --numproc 200 --physpages 128M --cpuunits 3000 --cpulimit 60 --cpumask 99
+	assert_eq "$(limits_of)" "$before"
+	setting_is numproc "100 pids/limit=100"
+	# And nothing of it stands in the way of the next.
+	ok set "$ID" --numproc 200 --physpages 128M --cpuunits 3000 --cpulimit 60
+	[[ $(limits_of) != "$before" ]]
+}
+
+@test "values of the wrong form name the place and what is wanted" {
+	local key
+
+	for key in "cpulimit -5:neither percent" "cpulimit 25x:neither percent" "cpuunits 7:out of range: 8 to 500000" \
+		"cpuunits 500001:out of range" "cpuunits x:not a number" "cpus -1:not a number" "cpumask a-b:" "cpumask :" \
+		"physpages 12q:not a size" "physpages 99999999999999999999:too large" "numproc many:neither a number" "physpages 0:no memory"; do
+		config_set 'del(.annotations)'
+		annotations "${key%% *}" "$(sed 's/^[a-z]* //; s/:.*//' <<<"$key")"
+		refused "/annotations/org.openvz.${key%% *}: *${key#*:}" || { echo "$key"; return 1; }
+	done
+	config_set 'del(.annotations)'
+	annotations swappages 32M
+	refused "/annotations/org.openvz.swappages: swap is bounded together with memory"
+}
+
+@test "more than the machine has is cut down, with a warning" {
+	needs_controller cpu
+	annotations cpulimit 10000000
+	ok create --bundle "$BUNDLE" "$ID"
+	assert_match "$stderr" "*/annotations/org.openvz.cpulimit: more than this machine has ($(($(nproc --all) * 100))%)*"
+	kernel cpu.cfs_quota_us $(($(nproc --all) * 100000)) cpu.max "$(($(nproc --all) * 100000)) 100000"
+	setting_is cpulimit "10000000 cpu/quota=$(($(nproc --all) * 100000)) cpu/period=100000"
+}
+
+@test "an unknown key is a warning with the nearest one" {
+	annotations cpulimt 25 zzzzzzzzzz 1
+	ok create --bundle "$BUNDLE" "$ID"
+	assert_match "$stderr" "*/annotations/org.openvz.cpulimt: unknown key is ignored (did you mean org.openvz.cpulimit?)*"
+	assert_match "$stderr" "*/annotations/org.openvz.zzzzzzzzzz: unknown key is ignored"*
+	fails "flag provided but not defined: --cpulimt" set "$ID" --cpulimt 25
+}
+
+# ---- which containers ----
+
+@test "set: created, paused, stopped, missing, all" {
+	needs_controller pids
+	needs_controller freezer
+	ok create --bundle "$BUNDLE" "$ID"
+	ok set "$ID" --numproc 50
+	ok delete --force "$ID"
+	start_sleep
+	ok pause "$ID"
+	ok set "$ID" --numproc 60
+	kernel pids.max 60 pids.max 60
+	ok resume "$ID"
+	ok set --all --numproc 70
+	kernel pids.max 70 pids.max 70
+	fails "exclude each other" set --all "$ID" --numproc 70
+	fails "nothing is to be set" set --all
+	fails 'requires the id of a container' set --numproc 5
+	ok kill "$ID" KILL
+	wait_state "$ID" stopped
+	fails "container not running" set "$ID" --numproc 80
+	ok set "$ID"
+	assert_match "$output" "NAME *numproc *70*"
+	ok set --all --numproc 70
+	fails "container does not exist" set "$ID-none" --numproc 80
+}
+
+@test "set: ten at once, and each of them whole" {
+	needs_controller pids
+	needs_controller cpu
+	local i jobs=() pair
+
+	annotations numproc 1000 cpuunits 1000
+	start_sleep
+	for i in {1..10}; do
+		"$VZRUN" --root "$ROOT" set "$ID" --numproc "$((i * 100))" --cpuunits "$((i * 1000))" </dev/null 3>&- 4>&- &
+		jobs+=($!)
+	done
+	for i in "${jobs[@]}"; do wait "$i"; done
+	pair="$(setting numproc) $(setting cpuunits)"
+	i=$(cg pids.max)
+	kernel cpu.shares $((i * 10 * 1024 / 1000)) cpu.weight "$i"
+	assert_match "$pair" "$i pids/limit=$i $((i * 10)) *"
+}
+
+@test "set: settings outlive a restart of nothing: exec, update and delete find them" {
+	needs_controller pids
+	annotations numproc 40
+	start_sleep
+	ok set "$ID" --numproc 44
+	ok exec "$ID" true
+	ok update "$ID" --cpu-share 100
+	setting_is numproc "44 pids/limit=44"
+	assert_eq "$(jq -r '.annotations["org.openvz.numproc"]' "$ROOT/$ID/state.json")" 44
+	ok delete --force "$ID"
+}
+
+# ---- what it is for ----
+
+# ticks PID: CPU time that it had, in hundredths.
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+
+busy_bundle() {
+	new_bundle "$T/$1"
+	jq --argjson a "$2" '.linux.resources = {} | .process.args = ["sh", "-c", "while :; do :; done"] | .annotations = $a' \
+		"$T/$1/config.json" >"$T/c" && mv "$T/c" "$T/$1/config.json"
+	ok run --bundle "$T/$1" --detach "$ID-$1"
+}
+
+# per_mille PID SECONDS: of a CPU that it gets meanwhile.
+per_mille() {
+	local from began=${EPOCHREALTIME/[.,]/}
+
+	from=$(ticks "$1")
+	sleep "$2"
+	echo $((($(ticks "$1") - from) * 10000000 / (${EPOCHREALTIME/[.,]/} - began)))
+}
+
+@test "a busy loop under cpulimit 25 gets a quarter of a CPU" {
+	needs_controller cpu
+	local pid used i
+
+	busy_bundle a '{ "org.openvz.cpulimit": "25" }'
+	pid=$(pid_of "$ID-a")
+	sleep 0.3
+	# Never more; beside other work it may be less for a while.
+	for i in 1 2 3 4 5 6; do
+		used=$(per_mille "$pid" 3)
+		echo "used: $used per mille"
+		((used <= 280)) || return 1
+		((used < 220)) || return 0
+	done
+	return 1
+}
+
+@test "two busy loops on one CPU with cpuunits 1000 and 3000 share it one to three" {
+	needs_controller cpu
+	needs_controller cpuset
+	local a b
+
+	busy_bundle a '{ "org.openvz.cpuunits": "1000", "org.openvz.cpumask": "0" }'
+	busy_bundle b '{ "org.openvz.cpuunits": "3000", "org.openvz.cpumask": "0" }'
+	sleep 0.3
+	a=$(ticks "$(pid_of "$ID-a")") b=$(ticks "$(pid_of "$ID-b")")
+	sleep 5
+	a=$(($(ticks "$(pid_of "$ID-a")") - a)) b=$(($(ticks "$(pid_of "$ID-b")") - b))
+	echo "a: $a, b: $b"
+	((b * 100 >= a * 270 && b * 100 <= a * 330))
+}
+
+@test "a change of the mask moves a busy loop at once" {
+	needs_controller cpuset
+	[[ $(nproc) -gt 1 ]] || skip "one CPU"
+	local on=() i
+
+	busy_bundle a '{ "org.openvz.cpumask": "0" }'
+	assert_eq "$(awk '{ print $39 }' "/proc/$(pid_of "$ID-a")/stat")" 0
+	ok set "$ID-a" --cpumask 1
+	for i in 1 2 3; do
+		on+=("$(awk '{ print $39 }' "/proc/$(pid_of "$ID-a")/stat")")
+		sleep 0.02
+	done
+	assert_eq "${on[*]}" "1 1 1"
+}
+
+# ---- the structure ----
+
+@test "runtime/ knows no extension by name" {
+	local file name
+
+	for file in "$TOP"/extensions/*.c; do
+		name=$(basename "$file" .c)
+		[[ $name != registry && $name != values && $name != machine ]] || continue
+		! grep -rn "ext_$name\b\|extensions/$name" "$TOP/runtime" || return 1
+	done
+	! grep -rnE "openvz[.][a-z]" "$TOP/runtime"
+}
