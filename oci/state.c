@@ -220,6 +220,12 @@ void oci_state_print(const struct oci_state *s, int64_t status, int64_t pid, uns
 	emit_string(&e, "created", s->created ? s->created : NO_TIME);
 	add_annotations(s, &e);
 	emit_string(&e, "owner", or_empty(s->owner));
+	if (s->settings.n) {
+		emit_object(&e, "settings");
+		for (size_t i = 0; i < s->settings.n; i++)
+			emit_string(&e, s->settings.v[i].key, s->settings.v[i].value);
+		emit_object_end(&e);
+	}
 	if (s->resources)
 		add_limits(s->resources, &e);
 	if (status == OCI_STOPPED && s->exit)

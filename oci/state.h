@@ -67,6 +67,7 @@ struct oci_state {
 	const char *config;          /* name of the kept document in the directory */
 	struct oci_state_exts extensions;
 	struct oci_state_exit *exit;
+	struct oci_map settings;     /* to print only: limits in the words of extensions */
 };
 
 extern const struct oci_type oci_state_type;
@@ -74,7 +75,7 @@ extern const struct oci_type oci_state_type;
 int oci_state_parse(const char *text, size_t len, const char *what, struct oci_state *ret, struct arena *a,
 		    struct err *e);
 
-/* Append the public form: oci-contract 2.3, runc's key order, then what only vzrun tells (limits in force, exit); `status` and `pid` are the present ones.  indent 0: one line
+/* Append the public form: oci-contract 2.3, runc's key order, then what only vzrun tells (settings, limits in force, exit); `status` and `pid` are the present ones.  indent 0: one line
  * (list), 2: state. */
 void oci_state_print(const struct oci_state *s, int64_t status, int64_t pid, unsigned indent, struct str *out);
 

@@ -35,23 +35,43 @@ static void name_owner(struct container *c)
 		c->state.owner = p->pw_name; /* until the next one is asked for */
 }
 
-/* Annotations as they are now, and limits in the words of extensions.  A document that cannot be read any more does not keep
- * the rest from being shown. */
+/* The document's annotations as they are now, in place. */
+static void refresh(struct oci_map *annotations, const struct oci_map *settings)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < annotations->n; i++) {
+		struct oci_pair *pair = &annotations->v[i];
+
+		if (str_starts(pair->key, EXT_PREFIX))
+			pair->value = ext_setting(settings, pair->key + strlen(EXT_PREFIX));
+		if (pair->value)
+			annotations->v[n++] = *pair;
+	}
+	annotations->n = n;
+}
+
+/* Limits in both vocabularies.  A document that cannot be read any more does not keep the rest from being shown. */
 static void show_settings(struct container *c)
 {
-	char text[ERR_TEXT_MAX + 128];
 	const struct oci_resources *limits;
+	char text[ERR_TEXT_MAX + 128];
+	struct oci_state *s = &c->state;
 	struct oci_map map;
 	struct err e;
 
-	if (container_settings(c, &map, &e) == 0 && container_resources(c, &limits, &e) == 0) {
-		c->state.annotations = map;
-		c->state.resources = limits ? arena_new(&c->arena, struct oci_resources) : NULL;
-		if (c->state.resources)
-			*c->state.resources = *limits;
+	if (container_settings(c, &map, &e) < 0 || container_resources(c, &limits, &e) < 0) {
+		log_warn("%s", err_format(&e, text, sizeof text));
 		return;
 	}
-	log_warn("%s", err_format(&e, text, sizeof text));
+	refresh(&s->annotations, &map);
+	s->settings = (struct oci_map){ map.v, 0 };
+	for (size_t i = 0; i < map.n; i++)
+		if (str_starts(map.v[i].key, EXT_PREFIX))
+			s->settings.v[s->settings.n++] = (struct oci_pair){ map.v[i].key + strlen(EXT_PREFIX), map.v[i].value };
+	s->resources = limits ? arena_new(&c->arena, struct oci_resources) : NULL;
+	if (s->resources)
+		*s->resources = *limits;
 }
 
 static int run_state(struct cli *c, struct err *e)

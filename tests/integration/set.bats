@@ -233,7 +233,7 @@ picks_idle() {
 	assert_match "$(setting cpuunits)" "2000 *"
 	setting_is numproc "77 pids/limit=77"
 	ok state "$ID"
-	assert_eq "$(jq -r '.annotations["org.openvz.numproc"]' <<<"$output")" 77
+	assert_eq "$(jq -r '.settings.numproc, .annotations["org.openvz.numproc"], .resources.pids.limit' <<<"$output" | xargs)" "77 null 77"
 }
 
 @test "what update changed is the truth afterwards, also for the next set" {
@@ -242,6 +242,8 @@ picks_idle() {
 	start_sleep
 	ok update "$ID" --cpu-quota 60000
 	assert_match "$(setting cpulimit)" "60 cpu/quota=60000 *"
+	ok state "$ID"
+	assert_eq "$(jq -r '.settings.cpulimit, .annotations["org.openvz.cpulimit"]' <<<"$output" | xargs)" "60 60"
 	ok set "$ID" --cpuunits 2000
 	kernel cpu.cfs_quota_us 60000 cpu.max "60000 100000"
 	assert_match "$(setting cpulimit)" "60 cpu/quota=60000 *"
@@ -387,10 +389,11 @@ per_mille() {
 	needs_controller cpu
 	local pid used i
 
-	busy_bundle a '{ "org.openvz.cpulimit": "25" }'
+	# Before all others, so that it is the limit that holds it back.
+	busy_bundle a '{ "org.openvz.cpulimit": "25", "org.openvz.cpuunits": "500000" }'
 	pid=$(pid_of "$ID-a")
 	sleep 0.3
-	# Never more; beside other work it may be less for a while.
+	# Never more; beside other work less for a while.
 	for i in 1 2 3 4 5 6; do
 		used=$(per_mille "$pid" 3)
 		echo "used: $used per mille"
