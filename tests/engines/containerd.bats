@@ -205,6 +205,18 @@ task_pid() { ctr_raw task ls | awk -v id="$1" '$1 == id { print $2 }'; }
 	assert_eq "$output" "$(readlink "/proc/$pid/ns/ipc")"
 }
 
+@test "containerd: annotations in OpenVZ's words" {
+	local pid
+
+	box 0 -d --annotation org.openvz.cpulimit=25 --annotation org.openvz.numproc=50 $IMAGE c1 sleep 1000
+	pid=$(task_pid c1)
+	if [[ $(cg_mode) == v2 ]]; then
+		assert_eq "$(cat "$(cg_dir "$pid" cpu)/cpu.max" "$(cg_dir "$pid" pids)/pids.max")" $'25000 100000\n50'
+	else
+		assert_eq "$(cat "$(cg_dir "$pid" cpu)/cpu.cfs_quota_us" "$(cg_dir "$pid" pids)/pids.max")" $'25000\n50'
+	fi
+}
+
 # What ctr has words for, in one container.
 @test "containerd: root, mounts, environment, directory, capabilities, devices, seccomp" {
 	mkdir "$T/vol"

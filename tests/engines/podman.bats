@@ -125,6 +125,20 @@ frozen() {
 	fi
 }
 
+@test "podman: annotations in OpenVZ's words" {
+	local pid
+
+	starts c1 --annotation org.openvz.cpulimit=25 --annotation org.openvz.cpumask=0 $IMAGE sleep 1000
+	pid=$(pid_in c1)
+	if [[ $(cg_mode) == v2 ]]; then
+		assert_eq "$(cg_of "$pid" cpu.max cpuset.cpus)" "25000 100000 0 "
+	else
+		assert_eq "$(cg_of "$pid" cpu.cfs_quota_us cpuset.cpus)" "25000 0 "
+	fi
+	box_gives 126 run --rm --cpus 0.5 --annotation org.openvz.cpulimit=25 $IMAGE true
+	[[ $output$stderr == *"/annotations/org.openvz.cpulimit: means 25000 for /linux/resources/cpu/quota, where the document has 50000"* ]]
+}
+
 @test "podman: out of memory" {
 	box_gives 137 run --name c1 --memory 16m --memory-swap 16m $IMAGE sh -c 'tail /dev/zero; exit $?'
 	gives 0 inspect c1 --format '{{.State.ExitCode}}'
