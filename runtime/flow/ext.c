@@ -24,33 +24,39 @@ const struct ext *const *ext_registry(void)
 
 /* ---- words ---- */
 
-static void place(const struct ext_env *env, const char *key, char *buf, size_t size)
+struct words {
+	char text[640];
+};
+
+static struct words at_place(const struct ext_env *env, const char *key, const char *fmt, va_list ap)
 {
-	snprintf(buf, size, env->option ? "--%s" : "/annotations/" EXT_PREFIX "%s", key);
+	struct words w;
+	int n = snprintf(w.text, sizeof w.text, env->option ? "--%s: " : "/annotations/" EXT_PREFIX "%s: ", key);
+
+	vsnprintf(w.text + n, sizeof w.text - (size_t)n, fmt, ap); /* a key is short: the table has it */
+	return w;
 }
 
 int ext_refuse(const struct ext_env *env, struct err *e, const char *key, const char *fmt, ...)
 {
-	char where[128], text[512];
+	struct words w;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	w = at_place(env, key, fmt, ap);
 	va_end(ap);
-	place(env, key, where, sizeof where);
-	return err_set(e, env->option ? ERR_USAGE : ERR_CONFIG, 0, "%s: %s", where, text);
+	return err_set(e, env->option ? ERR_USAGE : ERR_CONFIG, 0, "%s", w.text);
 }
 
 void ext_warn(const struct ext_env *env, const char *key, const char *fmt, ...)
 {
-	char where[128], text[512];
+	struct words w;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	w = at_place(env, key, fmt, ap);
 	va_end(ap);
-	place(env, key, where, sizeof where);
-	log_warn("%s: %s", where, text);
+	log_warn("%s", w.text);
 }
 
 bool ext_wished(const struct ext_env *env, const char *key)
