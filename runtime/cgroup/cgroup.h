@@ -130,6 +130,11 @@ bool cgroup_on_v2(const struct cgroup *cg, const char *controller);
  * there is no cpuset here. */
 int cgroup_allowed(const struct cgroup *cg, const char *what, struct str *ret);
 
+/* Device rules of a living container: all that hold from now on, and those of them (or denials) that are new; on v1 only these
+ * are written, so that nothing is closed for a moment.  systemd is told where it keeps them (v1). */
+int cgroup_set_devices(struct cgroup *cg, const struct oci_device_rules *all, const struct oci_device_rules *changed,
+		       struct err *e);
+
 /* What the container sees under a mount of type "cgroup": one entry per hierarchy. */
 struct cg_view {
 	const char *name;        /* directory name below the mount: "cpu,cpuacct", "systemd", "unified"; "" : v2 alone, the mount itself */

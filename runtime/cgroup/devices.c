@@ -27,6 +27,9 @@ struct rule {
 	size_t index;          /* in the document; DEFAULT: one of ours */
 };
 
+#define PROGRAM_NAME "vzrun_devices"
+#define PROGRAMS_MAX 64 /* BPF_CGROUP_MAX_PROGS */
+
 #define DEFAULT SIZE_MAX
 #define ALL (BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE)
 
@@ -218,6 +221,20 @@ int cg_devices_plan_v1(struct cg_planner *p)
 	return cg_done(p);
 }
 
+/* Changes of a living container's rules.  What is allowed comes first: that may be refused, a denial may not. */
+int cg_devices_changes_v1(struct cg_planner *p)
+{
+	struct rules rules;
+
+	if (collect(&p->r->devices, &rules, p->arena, p->e) < 0)
+		return err_ret(p->e);
+	for (int allow = 1; allow >= 0; allow--)
+		for (size_t i = 0; i < p->r->devices.n; i++) /* behind them come those that every container has */
+			if (rules.v[i].allow == (bool)allow)
+				write_rule(p, &rules.v[i]);
+	return cg_done(p);
+}
+
 /* ---- v1 under systemd ---- */
 
 static const char *systemd_device(const struct rule *r, char type, struct arena *a)
@@ -361,7 +378,7 @@ static int load(const struct bpf_insn *insns, size_t n)
 	attr.insns = (uintptr_t)insns;
 	attr.insn_cnt = (uint32_t)n;
 	attr.license = (uintptr_t) "LGPL-2.1";
-	memcpy(attr.prog_name, "vzrun_devices", sizeof "vzrun_devices");
+	memcpy(attr.prog_name, PROGRAM_NAME, sizeof PROGRAM_NAME);
 	for (int i = 0; i < 10; i++) { /* EAGAIN: the verifier was interrupted by a signal (4.20) */
 		fd = sys_bpf(BPF_PROG_LOAD, &attr, sizeof attr);
 		if (fd >= 0 || errno != EAGAIN)
@@ -390,10 +407,47 @@ static int load_with_room(const struct bpf_insn *insns, size_t n)
 	return fd;
 }
 
+static bool is_ours(int program)
+{
+	struct bpf_prog_info info = { 0 };
+	union bpf_attr attr = { 0 };
+
+	attr.info.bpf_fd = (uint32_t)program;
+	attr.info.info_len = sizeof info;
+	attr.info.info = (uintptr_t)&info;
+	return sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof attr) == 0 && strcmp(info.name, PROGRAM_NAME) == 0;
+}
+
+/* The program that we attached before: systemd and others may have theirs beside it. */
+static int find_ours(int cgroup_fd)
+{
+	uint32_t ids[PROGRAMS_MAX];
+	union bpf_attr attr = { 0 };
+
+	attr.query.target_fd = (uint32_t)cgroup_fd;
+	attr.query.attach_type = BPF_CGROUP_DEVICE;
+	attr.query.prog_ids = (uintptr_t)ids;
+	attr.query.prog_cnt = PROGRAMS_MAX;
+	if (sys_bpf(BPF_PROG_QUERY, &attr, sizeof attr) < 0)
+		return -1;
+	for (uint32_t i = 0, n = attr.query.prog_cnt; i < n && i < PROGRAMS_MAX; i++) {
+		union bpf_attr get = { 0 };
+		cleanup_fd int fd = -1;
+
+		get.prog_id = ids[i];
+		fd = sys_bpf(BPF_PROG_GET_FD_BY_ID, &get, sizeof get);
+		if (fd >= 0 && is_ours(fd))
+			return fd_take(&fd);
+	}
+	return -1;
+}
+
 /* Where we are not root the kernel refuses the program, and device nodes cannot be made there anyway. */
-int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, enum proc_rootless rootless, struct err *e)
+int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, bool replace, enum proc_rootless rootless,
+		      struct err *e)
 {
 	cleanup_arena struct arena a = { 0 };
+	cleanup_fd int old = replace ? find_ours(cgroup_fd) : -1;
 	union bpf_attr attr = { 0 };
 	struct bpf_insn *insns;
 	size_t n;
@@ -412,6 +466,10 @@ int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, enum 
 	attr.attach_bpf_fd = (uint32_t)fd;
 	attr.attach_type = BPF_CGROUP_DEVICE;
 	attr.attach_flags = BPF_F_ALLOW_MULTI; /* programs of parents and of others count as well */
+	if (old >= 0) { /* at one stroke: nothing is allowed or denied in between (Linux 5.6) */
+		attr.attach_flags |= BPF_F_REPLACE;
+		attr.replace_bpf_fd = (uint32_t)old;
+	}
 	if (sys_bpf(BPF_PROG_ATTACH, &attr, sizeof attr) < 0)
 		return err_sys(e, "/linux/resources/devices: attach the device program");
 	return 0;

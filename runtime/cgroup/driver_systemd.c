@@ -351,15 +351,11 @@ int cgroup_unit_wait(struct cgroup *cg, struct err *e)
 
 /* ---- update ---- */
 
-int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, struct err *e)
+static int set_properties(struct cg_unit *u, struct err *e)
 {
-	struct cg_unit *u = cg->unit;
 	struct bus_message m = { .kind = BUS_REPLY };
 	int64_t sent;
 
-	u->properties = (struct unit_properties){ 0 };
-	if (unit_from_plan(plan, cg->mode == CG_V2, &u->properties, a, e) < 0)
-		return err_ret(e);
 	do {
 		cleanup_bus_call struct bus_call call = { 0 };
 		const int runtime = true; /* until the next start, which there will not be */
@@ -377,6 +373,22 @@ int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, str
 			return err_wrap(e, "unit %s", u->name);
 	} while (m.kind == BUS_ERROR && drop_unknown(u, &m));
 	return m.kind == BUS_REPLY ? 0 : (bus_error(&m, e), err_wrap(e, "unit %s", u->name));
+}
+
+int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, struct err *e)
+{
+	cg->unit->properties = (struct unit_properties){ 0 };
+	if (unit_from_plan(plan, cg->mode == CG_V2, &cg->unit->properties, a, e) < 0)
+		return err_ret(e);
+	return set_properties(cg->unit, e);
+}
+
+int systemd_set_devices(struct cgroup *cg, const struct oci_device_rules *rules, struct arena *a, struct err *e)
+{
+	cg->unit->properties = (struct unit_properties){ 0 };
+	if (unit_from_devices(rules, &cg->unit->properties, a, e) < 0)
+		return err_ret(e);
+	return set_properties(cg->unit, e);
 }
 
 /* ---- the driver ---- */

@@ -106,7 +106,9 @@ int cg_swap_check(struct cg_planner *p, struct opt_i64 *ret_limit, struct opt_i6
 
 /* devices.c */
 int cg_devices_plan_v1(struct cg_planner *p);
-int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, enum proc_rootless rootless,
+int cg_devices_changes_v1(struct cg_planner *p); /* p->r->devices are the changes alone */
+/* `replace`: the program that is there already, which a living container has. */
+int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, bool replace, enum proc_rootless rootless,
 		      struct err *e);
 
 /* cgroup.c */

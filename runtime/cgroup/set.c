@@ -65,7 +65,7 @@ int cgroup_apply(struct cgroup *cg, const struct oci_resources *resources, struc
 	if (rc == 0)
 		rc = cg->driver->set(cg, &plan, e);
 	if (rc == 0 && d)
-		rc = cg_dir_fd(d) < 0 ? err_sys(e, "cgroup %s", d->dir) : cg_devices_attach(d->fd, &r.devices, cg->rootless, e);
+		rc = cg_dir_fd(d) < 0 ? err_sys(e, "cgroup %s", d->dir) : cg_devices_attach(d->fd, &r.devices, false, cg->rootless, e);
 	if (rc < 0 && cg->refused)
 		return err_hint(e, "%s", cg_remedy(cg->host_mode));
 	return rc;
@@ -309,4 +309,38 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const stru
 			return r;
 	}
 	return write_or_undo(cg, &plan, &a, e);
+}
+
+/* ---- devices of a living container ---- */
+
+static int set_devices_v1(struct cgroup *cg, const struct oci_device_rules *all, const struct oci_device_rules *changed,
+			  struct err *e)
+{
+	static const struct cg_current nothing;
+	cleanup_arena struct arena a = { 0 };
+	struct oci_resources whole = { .devices = *all }, part = { .devices = *changed };
+	struct cg_planner check = { .r = &whole, .now = &nothing, .controller = "devices", .arena = &a, .e = e };
+	struct cg_planner p = { .r = &part, .now = &nothing, .controller = "devices", .arena = &a, .e = e };
+	int r;
+
+	*e = (struct err){ 0 };
+	/* What v1 cannot say as a whole is refused here too. */
+	r = cg_devices_plan_v1(&check);
+	if (r == 0)
+		r = cg_devices_changes_v1(&p);
+	for (size_t i = 0; r == 0 && i < p.n; i++)
+		r = cg_write_row(cg, &p.v[i], e);
+	return r == 0 && cg->unit ? systemd_set_devices(cg, all, &a, e) : r;
+}
+
+int cgroup_set_devices(struct cgroup *cg, const struct oci_device_rules *all, const struct oci_device_rules *changed,
+		       struct err *e)
+{
+	struct cg_dir *d = device_dir(cg);
+
+	if (cg_find(cg, "devices"))
+		return set_devices_v1(cg, all, changed, e);
+	if (!d)
+		return err_set(e, ERR_UNSUPPORTED, 0, "devices: the container has no cgroup that holds its rules");
+	return cg_dir_fd(d) < 0 ? err_sys(e, "cgroup %s", d->dir) : cg_devices_attach(d->fd, all, true, cg->rootless, e);
 }

@@ -177,28 +177,25 @@ static int note_oom(void *arg, struct err *e)
 	(void)e;
 	while (read(w->fd, event, sizeof event) > 0)
 		;
-	w->seen = cgroup_oom_kills(w->cg) > 0;
+	/* None yet: more events come.  Below zero: the cgroup has gone with the process, which is what the event was about. */
+	w->seen = cgroup_oom_kills(w->cg) != 0;
 	return w->seen;
 }
 
 static int follow(struct cli *c, struct flow *f, struct foreground *fg, struct err *e)
 {
-	struct oom_watch oom = { .cg = f->cg, .fd = -1 };
-	struct err ignored;
+	struct oom_watch oom = { .cg = f->cg, .fd = f->oom_watch };
 	int status = 0, r;
 
 	store_close(&f->dir); /* the lock is for the setup only: exec and delete must not wait for the payload */
 	fd_close(&f->netns); /* it ends with the payload */
 	if (c->detach)
 		return f->notify_fd >= 0 ? notify_socket_forward(f, f->pidfd, f->pid, e) : 0;
-	if (c->keep && f->cg && f->o->driver == CG_DRIVER_SYSTEMD)
-		oom.fd = cgroup_oom_watch(f->cg, &ignored);
 	struct foreground_watch watches[] = {
 		{ .fd = f->notify_fd, .take = pass_ready, .arg = f },
 		{ .fd = oom.fd, .take = note_oom, .arg = &oom },
 	};
 	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, watches, ARRAY_SIZE(watches), &status, e);
-	fd_close(&oom.fd);
 	return r < 0 ? r : end_run(c, status, oom.seen, e);
 }
 
@@ -216,6 +213,7 @@ static int run_run(struct cli *c, struct err *e)
 	if (r == 0)
 		r = foreground_begin(&fg, !c->detach && !c->no_subreaper, e);
 	o.signals = fg.signals;
+	o.watch_oom = c->keep && !c->detach && o.driver == CG_DRIVER_SYSTEMD;
 	if (r == 0)
 		r = flow_run(&f, e);
 	if (r < 0)

@@ -2,6 +2,7 @@
 
 /* Changes of a living container: update, which speaks of linux.resources, and set, which speaks of extensions' keys. */
 
+#include <stddef.h>
 #include <string.h>
 
 #include "oci/check.h"
@@ -87,6 +88,23 @@ struct change {
 	struct ext_uses was, now;
 };
 
+static int set_devices(struct ext_env *env, const struct oci_device_rules *all, const struct oci_device_rules *changed,
+		       struct err *e)
+{
+	struct change *ch = (struct change *)(void *)((char *)env - offsetof(struct change, env));
+	struct oci_resources *now = arena_new(env->arena, struct oci_resources);
+
+	if (!now)
+		return err_oom(e);
+	if (container_need_cgroup(ch->c, e) < 0 || cgroup_set_devices(ch->c->cg, all, changed, e) < 0)
+		return err_ret(e);
+	if (env->resources)
+		*now = *env->resources;
+	now->devices = *all;
+	env->resources = ch->c->state.resources = now;
+	return 0;
+}
+
 static bool wished(const struct change *ch, const struct ext *ext)
 {
 	for (size_t i = 0; i < ch->wishes->n; i++)
@@ -167,7 +185,6 @@ static bool any_native(const struct change *ch)
  * taken back from outside. */
 static int apply_change(struct change *ch, struct err *e)
 {
-	const struct oci_resources *was = ch->env.resources;
 	struct oci_resources changes;
 	size_t i = 0;
 	int r = ext_native(&ch->now, &ch->env, &changes, e);
@@ -184,7 +201,7 @@ static int apply_change(struct change *ch, struct err *e)
 			break;
 	}
 	if (r >= 0 && any_native(ch))
-		r = change_resources(ch->c, was, &changes, e);
+		r = change_resources(ch->c, ch->env.resources, &changes, e);
 	if (r < 0)
 		take_back(ch, i);
 	return r;
@@ -237,6 +254,7 @@ int container_set(struct container *c, const struct ext_wishes *wishes, struct e
 
 	ch.env.option = true;
 	ch.env.wishes = wishes;
+	ch.env.set_devices = set_devices;
 	r = may_change(c, e);
 	if (r == 0)
 		r = container_resources(c, &ch.env.resources, e);

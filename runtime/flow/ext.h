@@ -51,6 +51,10 @@ struct ext_env {
 	bool option;                           /* values came as options: errors say --NAME */
 	const struct ext_wishes *wishes;       /* these options; NULL at creation */
 	struct arena *arena;
+	/* In update(): device rules that hold from now on, and what of them is new; in the cgroup, in env->resources and in the record.
+	 * NULL elsewhere: at creation they are resources of the document. */
+	int (*set_devices)(struct ext_env *env, const struct oci_device_rules *all, const struct oci_device_rules *changed,
+			   struct err *e);
 };
 
 /* How the text of a value becomes a member and back.  `parse` says what is wrong, not where: the engine puts the place

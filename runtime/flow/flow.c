@@ -25,7 +25,7 @@ void flow_init(struct flow *f, const struct flow_options *o, enum flow_command c
 	*f = (struct flow){
 		.o = o, .command = command, .side = FLOW_HOST,
 		.dir = STORE_DIR_NONE, .userns_fd = -1, .notify_dir = -1, .notify_fd = -1, .procfs = -1,
-		.pidfd = -1, .oom_fd = -1, .netns = -1, .init_pidfd = -1, .peer = { -1, -1 }, .start_fd = -1, .result_fd = -1,
+		.pidfd = -1, .oom_watch = -1, .oom_fd = -1, .netns = -1, .init_pidfd = -1, .peer = { -1, -1 }, .start_fd = -1, .result_fd = -1,
 		.root_fd = -1, .tty_master = -1, .listener = -1,
 	};
 }
@@ -62,6 +62,7 @@ void flow_done(struct flow *f)
 	fd_close(&f->notify_fd);
 	fd_close(&f->procfs);
 	fd_close(&f->pidfd);
+	fd_close(&f->oom_watch);
 	fd_close(&f->oom_fd);
 	fd_close(&f->netns);
 	fd_close(&f->init_pidfd);

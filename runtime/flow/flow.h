@@ -52,6 +52,7 @@ struct flow_options {
 	unsigned preserve_fds;     /* with those of LISTEN_FDS */
 	unsigned listen_fds;
 	const char *notify_socket; /* $NOTIFY_SOCKET of ours */
+	bool watch_oom;            /* run: the count of what the kernel kills may be gone with the container's end */
 	int signals;               /* signalfd of foreground_begin(), or -1: not interruptible */
 	/* exec */
 	const struct oci_process *process;
@@ -106,6 +107,7 @@ struct flow {
 	int procfs;                        /* of this side, lazily: flow_procfs() */
 	pid_t pid;                         /* init, or exec's process */
 	int pidfd;
+	int oom_watch;                     /* with o->watch_oom, from before the payload runs; or -1 */
 	int oom_fd;                        /* our own oom_score_adj while init is to inherit it, or -1 */
 	int64_t oom_was;
 	int netns;                         /* of init, while devices that were given to it may have to come back */

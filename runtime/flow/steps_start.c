@@ -78,8 +78,11 @@ int step_notify_bind(struct flow *f, struct err *e)
 int step_release(struct flow *f, struct err *e)
 {
 	struct sync_msg m = { .row = (uint32_t)f->cursor };
+	struct err ignored;
 	int r;
 
+	if (f->o->watch_oom && f->cg)
+		f->oom_watch = cgroup_oom_watch(f->cg, &ignored);
 	if (f->command == FLOW_START)
 		f->pid = (pid_t)f->state.pid;
 	r = sync_send(f->peer.wr, &m, e);

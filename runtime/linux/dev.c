@@ -25,6 +25,7 @@ struct node {
 struct place {
 	int root, dev;
 	int host_dev; /* opened when it is needed first */
+	int tree;     /* what is bound, already cloned; -1: looked for in host_dev */
 	bool bind, own_host_dev;
 };
 
@@ -94,6 +95,21 @@ static int make_node(int parent, const char *name, const struct node *n, struct 
 	return 0;
 }
 
+/* A clone that the host made, on a file that is new. */
+static int attach_node(int tree, int parent, const char *name, const struct node *n, struct err *e)
+{
+	cleanup_fd int file = openat(parent, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0);
+	int r;
+
+	if (file < 0)
+		return errno == EEXIST ? accept_existing(parent, name, n, e) : err_sys(e, "%s", n->path);
+	r = mount_move(tree, file);
+	if (r == 0)
+		return 0;
+	unlinkat(parent, name, 0);
+	return err_set(e, ERR_KERNEL, -r, "bind onto %s", n->path);
+}
+
 static int bind_node(struct place *p, int parent, const char *name, const struct node *n, struct err *e)
 {
 	cleanup_fd int source = -1;
@@ -131,6 +147,8 @@ static int add_node(struct place *p, const struct node *n, struct err *e)
 	}
 	if (parent < 0)
 		return err_wrap(e, "device %s", n->path);
+	if (p->tree >= 0)
+		return attach_node(p->tree, parent, name + 1, n, e);
 	if (!p->bind || S_ISFIFO(n->mode))
 		r = make_node(parent, name + 1, n, e);
 	return r > 0 ? bind_node(p, parent, name, n, e) : r;
@@ -152,6 +170,16 @@ static mode_t node_type(int64_t type)
 	return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
 }
 
+static struct node node_of(const struct oci_device *d)
+{
+	const char *below = below_dev(d->path);
+
+	return (struct node){ .path = below ? below : d->path, .in_dev = below,
+			      .mode = node_type(d->type) | (d->file_mode.set ? (mode_t)d->file_mode.v & 07777 : 0666),
+			      .dev = d->type == 'p' ? 0 : makedev((unsigned)d->major.v, (unsigned)d->minor.v),
+			      .uid = (uint32_t)d->uid.v, .gid = (uint32_t)d->gid.v };
+}
+
 static int add_nodes(struct place *p, const struct oci_devices *devices, struct err *e)
 {
 	int r = 0;
@@ -164,12 +192,7 @@ static int add_nodes(struct place *p, const struct oci_devices *devices, struct 
 			r = add_node(p, &n, e);
 	}
 	for (size_t i = 0; i < devices->n && r >= 0; i++) {
-		const struct oci_device *d = &devices->v[i];
-		const char *below = below_dev(d->path);
-		struct node n = { .path = below ? below : d->path, .in_dev = below,
-				  .mode = node_type(d->type) | (d->file_mode.set ? (mode_t)d->file_mode.v & 07777 : 0666),
-				  .dev = d->type == 'p' ? 0 : makedev((unsigned)d->major.v, (unsigned)d->minor.v),
-				  .uid = (uint32_t)d->uid.v, .gid = (uint32_t)d->gid.v };
+		struct node n = node_of(&devices->v[i]);
 
 		r = add_node(p, &n, e);
 	}
@@ -231,7 +254,7 @@ int dev_create(int root_fd, const struct oci_devices *devices, bool bind, int ho
 {
 	cleanup_fd int dev = open_dev(root_fd, e);
 	__attribute__((cleanup(place_done))) struct place p = { .root = root_fd, .dev = dev, .host_dev = host_dev,
-								.bind = bind };
+								.tree = -1, .bind = bind };
 	mode_t mask;
 	int r;
 
@@ -243,4 +266,70 @@ int dev_create(int root_fd, const struct oci_devices *devices, bool bind, int ho
 	if (r >= 0)
 		r = add_links(&p, e);
 	return r < 0 ? r : add_ptmx(dev, e);
+}
+
+/* ---- on a container that lives ---- */
+
+static int open_living_dev(int root, struct err *e)
+{
+	int fd = openat(root, "dev", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? err_sys(e, "/dev of the container") : fd;
+}
+
+int dev_clone(const char *path, struct err *e)
+{
+	cleanup_fd int tree = mount_clone(AT_FDCWD, path, false);
+	int r;
+
+	if (tree < 0)
+		return err_set(e, ERR_KERNEL, -tree, "clone %s", path);
+	r = mount_change(tree, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0);
+	return r < 0 ? err_set(e, ERR_KERNEL, -r, "clone %s", path) : fd_take(&tree);
+}
+
+int dev_add(int root_fd, const struct oci_device *d, int tree, struct err *e)
+{
+	cleanup_fd int dev = open_living_dev(root_fd, e);
+	struct place p = { .root = root_fd, .dev = dev, .host_dev = -1, .tree = tree };
+	struct node n = node_of(d);
+	mode_t mask;
+	int r;
+
+	if (dev < 0)
+		return dev;
+	mask = umask(0);
+	r = add_node(&p, &n, e);
+	umask(mask);
+	return r;
+}
+
+/* The parent by descriptor, the name in it as the working directory's own: umount2 takes no descriptor. */
+static int take_away(int parent, const char *name, const struct node *n, struct err *e)
+{
+	struct stat st;
+
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_sys(e, "%s", n->path);
+	if (!is_same(&st, n))
+		return 0; /* another's by now */
+	if (fchdir(parent) < 0)
+		return err_sys(e, "%s", n->path);
+	if (umount2(name, UMOUNT_NOFOLLOW | MNT_DETACH) < 0 && errno != EINVAL)
+		return err_sys(e, "unmount %s", n->path);
+	return unlinkat(parent, name, 0) < 0 && errno != ENOENT ? err_sys(e, "remove %s", n->path) : 0;
+}
+
+int dev_remove(int root_fd, const struct oci_device *d, struct err *e)
+{
+	char name[NAME_MAX + 1];
+	struct node n = node_of(d);
+	cleanup_fd int dev = open_living_dev(root_fd, e);
+	cleanup_fd int parent = dev < 0 ? -1 : path_open_parent(dev, n.path, 0, name, sizeof name, e);
+
+	if (dev < 0)
+		return dev;
+	if (parent < 0)
+		return e->num == ENOENT ? 0 : err_ret(e);
+	return take_away(parent, name, &n, e);
 }

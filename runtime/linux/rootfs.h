@@ -30,6 +30,13 @@ int rootfs_readonly(struct err *e);                                 /* "/" read-
  * (CVE-2026-41579, 2026-47766). */
 int dev_create(int root_fd, const struct oci_devices *devices, bool bind, int host_dev, struct err *e);
 
+/* One more or less below /dev of a container that lives; called inside its mount namespace.  `tree`: a detached clone of the host's
+ * node, to be bound where a node that is made could not be opened (user namespace); -1: it is made.  What is there and is
+ * another device is refused, or left alone. */
+int dev_clone(const char *path, struct err *e); /* of the host, before that */
+int dev_add(int root_fd, const struct oci_device *device, int tree, struct err *e);
+int dev_remove(int root_fd, const struct oci_device *device, struct err *e);
+
 /* Masked paths: a file is covered by a verified /dev/null (char 1:3), a directory by one read-only empty tmpfs that
  * all share.  Missing paths are fine; anything else that fails is an error (CVE-2025-31133).  Read-only paths: one descriptor per target for clone, flags and
  * attach, and what is mounted below keeps its flags.  After the pivot: "/" is the container's. */

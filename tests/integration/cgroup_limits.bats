@@ -109,8 +109,8 @@ cg_is() {
 	needs_controller memory
 	local why="container init was OOM-killed (memory limit too low?)"
 
-	# There init is in its cgroup before the limit is, and the kernel takes no limit below what is used.
-	[[ ${VZ_MANAGER:-} != systemd ]] || why="/linux/resources/memory/limit: value '4096'"
+	# There init is in its cgroup before the limit is, and the kernel takes no limit below what is used, unless it can take it away.
+	[[ ${VZ_MANAGER:-} != systemd ]] || why="@(/linux/resources/memory/limit: value '4096'|container init was OOM-killed)"
 	resources '{memory: {limit: 4096}}'
 	refused "$why"
 	fails "$why" run --bundle "$BUNDLE" "$ID"
