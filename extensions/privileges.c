@@ -295,14 +295,12 @@ static int add_device(struct ext_env *env, const struct feature *f, struct err *
 static int add_rule(struct ext_env *env, const struct feature *f, struct err *e)
 {
 	struct oci_device_rules *list = &env->spec->linux->resources->devices;
-	struct oci_device_rule *more;
+	struct oci_device_rule *more = arena_alloc_n(env->arena, list->n + 1, sizeof *more);
 
-	if (!list->n) /* nothing is forbidden */
-		return 0;
-	more = arena_alloc_n(env->arena, list->n + 1, sizeof *more);
 	if (!more)
 		return err_oom(e);
-	memcpy(more, list->v, list->n * sizeof *more);
+	if (list->n)
+		memcpy(more, list->v, list->n * sizeof *more);
 	more[list->n] = (struct oci_device_rule){
 		.allow = true, .type = 'c', .major = { f->major, true }, .minor = { f->minor, true }, .access = "rwm",
 	};
