@@ -3,16 +3,17 @@ EXTRA_DIST += contrib/packages.sh contrib/build.sh contrib/bundle.sh contrib/try
 EXTRA_DIST += contrib/update-docs.sh contrib/version.sh contrib/rpm/vzrun.spec
 EXTRA_DIST += $(addprefix debian/,changelog control copyright docs examples rules source/format tests/control tests/smoke)
 
-# Drop-ins for engines: examples, which name the program where it is installed.
-engine_examples = $(patsubst $(srcdir)/contrib/engines/%,%,$(wildcard $(srcdir)/contrib/engines/*.* $(srcdir)/contrib/engines/*/*.*))
-EXTRA_DIST += $(addprefix contrib/engines/,$(engine_examples))
+# Drop-ins for engines and units: examples, which name the program where it is installed.
+examples = $(patsubst $(srcdir)/contrib/%,%,$(wildcard $(srcdir)/contrib/engines/*.* $(srcdir)/contrib/engines/*/*.* \
+	$(srcdir)/contrib/systemd/*/*.*))
+EXTRA_DIST += $(addprefix contrib/,$(examples))
 install-data-local:
-	$(AM_V_at)for f in $(engine_examples); do \
-		to="$(DESTDIR)$(docdir)/examples/$$f" && $(MKDIR_P) "$${to%/*}" && \
-		sed 's,/usr/local/bin/vzrun,$(bindir)/vzrun,g' "$(srcdir)/contrib/engines/$$f" >"$$to" && chmod 644 "$$to" || exit 1; \
+	$(AM_V_at)for f in $(examples); do \
+		to="$(DESTDIR)$(docdir)/examples/$${f#*/}" && $(MKDIR_P) "$${to%/*}" && \
+		sed 's,/usr/local/bin/vzrun,$(bindir)/vzrun,g' "$(srcdir)/contrib/$$f" >"$$to" && chmod 644 "$$to" || exit 1; \
 	done
 uninstall-local:
-	$(AM_V_at)for f in $(engine_examples); do rm -f "$(DESTDIR)$(docdir)/examples/$$f"; done
+	$(AM_V_at)for f in $(examples); do rm -f "$(DESTDIR)$(docdir)/examples/$${f#*/}"; done
 
 # Made from the table of options.  A program for another machine cannot be asked.
 bashcompletiondir = $(datadir)/bash-completion/completions

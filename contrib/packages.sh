@@ -9,7 +9,7 @@ group() {
 	build)    echo gcc libc6-dev make autoconf automake git libyajl-dev libseccomp-dev libmnl-dev libsystemd-dev ;;
 	runtime)  echo libseccomp2 libmnl0 libsystemd0 ;; # opened when needed
 	bundle)   echo busybox-static ;;
-	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils zsh fish ;;
+	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils zsh fish lxcfs ;;
 	# Not docker.io: its package starts a daemon that rewrites the firewall.
 	engines)  echo buildah podman containerd containernetworking-plugins runc conmon catatonit iptables python3-grpcio ;;
 	bench)    echo runc crun strace ;;
@@ -22,7 +22,7 @@ group() {
 			strace jq bats curl libyajl2 libmnl0 libseccomp2 keyutils libcap2-bin uidmap bsdextrautils \
 			iproute2 iputils-ping ethtool nftables iptables passt slirp4netns fuse3 fuse-overlayfs aardvark-dns netavark \
 			crun runc containerd containernetworking-plugins conmon catatonit podman buildah skopeo python3-grpcio \
-			apparmor checkpolicy ;; # no SELinux policy: the tests load one of their own, and only where there is none
+			apparmor checkpolicy lxcfs ;; # no SELinux policy: the tests load one of their own, and only where there is none
 	vm-trixie) group vm-guest && echo docker.io docker-cli ;;
 	vm-bookworm) group vm-guest ;;
 	package)  echo dpkg-dev debhelper lintian rpm cpio ;;

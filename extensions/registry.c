@@ -6,6 +6,9 @@ static const struct ext *const list[] = {
 	&ext_memory,
 	&ext_cpu,
 	&ext_beancounters,
+	&ext_privileges,
+	&ext_hostname,
+	&ext_proc,
 #ifdef VZRUN_FAULT_INJECTION
 	&ext_probe,
 #endif

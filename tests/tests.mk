@@ -84,4 +84,5 @@ check_PROGRAMS += tests/unit/base/proc_test
 check_PROGRAMS += tests/unit/base/sock_test
 check_PROGRAMS += tests/unit/flow/ext_test tests/unit/flow/sync_test
 check_PROGRAMS += tests/unit/linux/ns_test
+check_PROGRAMS += tests/unit/extensions/privileges_test tests/unit/extensions/proc_test
 check_PROGRAMS += tests/unit/linux/tty_test

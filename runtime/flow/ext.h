@@ -45,6 +45,7 @@ struct ext_env {
 	const struct oci_resources *resources; /* in force; may be NULL */
 	const struct cgroup *cg;               /* NULL: none */
 	const char *rootfs;                    /* the host's path */
+	const char *store;                     /* --root: files in STORE/ID, which is there from CGROUP_READY on, go with the record */
 	pid_t pid;                             /* init's or exec's, 0: none */
 	int pidfd;                             /* of it, or -1 */
 	int root_fd;                           /* ROOTFS_READY: the new root, else -1 */

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 libvzrun_a_SOURCES += runtime/linux/clone.c
+libvzrun_a_SOURCES += runtime/linux/cover.c
+libvzrun_a_SOURCES += runtime/linux/cover.h
 libvzrun_a_SOURCES += runtime/linux/creds.c
 libvzrun_a_SOURCES += runtime/linux/creds.h
 libvzrun_a_SOURCES += runtime/linux/dev.c
@@ -20,6 +22,7 @@ libvzrun_a_SOURCES += runtime/linux/netdev.c
 libvzrun_a_SOURCES += runtime/linux/netdev.h
 libvzrun_a_SOURCES += runtime/linux/notify.c
 libvzrun_a_SOURCES += runtime/linux/ns.c
+libvzrun_a_SOURCES += runtime/linux/ns_call.c
 libvzrun_a_SOURCES += runtime/linux/ns.h
 libvzrun_a_SOURCES += runtime/linux/process.h
 libvzrun_a_SOURCES += runtime/linux/procfs.c

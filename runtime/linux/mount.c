@@ -95,12 +95,12 @@ int mount_source(const struct mount_wish *w, int procfs, int userns_fd, bool loc
 
 /* ---- targets ---- */
 
-/* Files of /proc that a document may cover (lxcfs and the like). */
+/* Files of /proc that a document may cover (lxcfs and the like): each says something, none of them does anything. */
 static bool may_cover(const char *target)
 {
 	static const char *const files[] = {
 		"cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime",
-		"sys/crypto/fips_enabled", "sys/kernel/ns_last_pid",
+		"sys/crypto/fips_enabled", "sys/kernel/ns_last_pid", "sys/kernel/random/boot_id",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)

@@ -30,7 +30,7 @@ static const struct ns_type {
 	{ CLONE_NEWIPC, "ipc" },   { CLONE_NEWUTS, "uts" }, { CLONE_NEWCGROUP, "cgroup" }, { CLONE_NEWTIME, "time" },
 };
 
-static const char *type_name(int64_t flag)
+const char *ns_type_name(int64_t flag)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		if (types[i].flag == flag)
@@ -46,7 +46,7 @@ int ns_open(const char *path, int64_t type, struct err *e)
 	int is;
 
 	if (fd < 0)
-		return err_sys(e, "open %s namespace %s", type_name(type), path);
+		return err_sys(e, "open %s namespace %s", ns_type_name(type), path);
 	/* The type of file system first: an ioctl on a device would mean something else. */
 	if (fstatfs(fd, &fs) < 0)
 		return err_sys(e, "%s", path);
@@ -57,14 +57,14 @@ int ns_open(const char *path, int64_t type, struct err *e)
 		return err_sys(e, "%s: type of the namespace", path);
 	if (is != type)
 		return err_set(e, ERR_CONFIG, EINVAL, "%s is a %s namespace, not a %s namespace", path,
-			       type_name(is), type_name(type));
+			       ns_type_name(is), ns_type_name(type));
 	return fd_take(&fd);
 }
 
 int ns_join(int fd, int64_t type, struct err *e)
 {
 	if (setns(fd, (int)type) < 0)
-		return err_sys(e, "join the %s namespace", type_name(type));
+		return err_sys(e, "join the %s namespace", ns_type_name(type));
 	return 0;
 }
 
@@ -96,7 +96,7 @@ bool ns_is_own(const char *path, int64_t type)
 
 	if (!path)
 		return true;
-	snprintf(own, sizeof own, "/proc/self/ns/%s", type_name(type));
+	snprintf(own, sizeof own, "/proc/self/ns/%s", ns_type_name(type));
 	return stat(path, &a) == 0 && stat(own, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
