@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 libvzrun_a_SOURCES += extensions/beancounters.c
 libvzrun_a_SOURCES += extensions/cpu.c
+libvzrun_a_SOURCES += extensions/devices.c
 libvzrun_a_SOURCES += extensions/hostname.c
 libvzrun_a_SOURCES += extensions/machine.c extensions/machine.h
 libvzrun_a_SOURCES += extensions/memory.c

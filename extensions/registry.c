@@ -5,6 +5,7 @@
 static const struct ext *const list[] = {
 	&ext_memory,
 	&ext_cpu,
+	&ext_devices,
 	&ext_beancounters,
 	&ext_privileges,
 	&ext_hostname,

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* Devices of the host for a container (vzctl(8)): devnodes makes the node and permits it, devices only permits.
+ *
+ *   devnodes   "name:rw ..."          name below /dev; r, w, or none: denied
+ *   devices    "c:10:229:rw ..."      type, major, minor or all
+ *
+ * "q", OpenVZ's right to manage quotas, means nothing to an upstream kernel: it is taken and left out.  The rules stand behind
+ * those of the document, in the order of the keys; the last one that speaks of an access wins. */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "extensions/registry.h"
+#include "oci/rows.h"
+#include "runtime/base/fd.h"
+#include "runtime/linux/ns.h"
+#include "runtime/linux/rootfs.h"
+
+#define NODE_MODE 0600
+
+struct devices {
+	struct oci_strs nodes, rules;
+};
+
+/* What was given, by number: the host's node may be another one, or gone, when it is taken back. */
+struct node {
+	const char *word;
+	const char *path; /* "/dev/fuse" */
+	int64_t type, major, minor;
+};
+
+struct nodes {
+	struct node *v;
+	size_t n;
+};
+
+struct devices_saved {
+	struct nodes nodes;
+};
+
+static const struct oci_field node_fields[] = {
+	STR(struct node, word, "word"),
+	STR(struct node, path, "path"),
+	I64(struct node, type, "type"),
+	I64(struct node, major, "major"),
+	I64(struct node, minor, "minor"),
+	ROW_END
+};
+static TABLE(node);
+
+static const struct oci_field devices_saved_fields[] = {
+	LIST(struct devices_saved, nodes, "nodes", node),
+	ROW_END
+};
+static TABLE(devices_saved);
+
+/* ---- words ---- */
+
+/* "rw", "q", "none" in their canonical form. */
+static const char *access_word(const char *text)
+{
+	static const struct {
+		const char *text, *word;
+	} words[] = { { "r", "r" }, { "w", "w" }, { "rw", "rw" }, { "wr", "rw" }, { "none", "none" }, { "", "rw" } };
+	char letters[8];
+	size_t n = 0;
+
+	for (const char *p = text; *p && n < sizeof letters - 1; p++)
+		if (*p != 'q')
+			letters[n++] = *p;
+	letters[n] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(words[i].text, letters) == 0 && (n || strcmp(text, "q") != 0))
+			return words[i].word;
+	return NULL;
+}
+
+static bool below_dev(const char *name, size_t len)
+{
+	if (len == 0 || name[0] == '/' || len > NAME_MAX)
+		return false;
+	for (const char *p = name; p < name + len; p += strcspn(p, "/") + 1)
+		if (*p == '/' || (*p == '.' && (p[1] == '/' || p + 1 == name + len || (p[1] == '.' && (p[2] == '/' || p + 2 == name + len)))))
+			return false;
+	return true;
+}
+
+static int parse_node(const char *text, void *member, struct arena *a, struct err *e)
+{
+	const char *colon = strrchr(text, ':'), *access = colon ? access_word(colon + 1) : NULL;
+	size_t len = colon ? (size_t)(colon - text) : 0;
+
+	if (!access || !below_dev(text, len))
+		return err_set(e, ERR_CONFIG, 0, "\"%.64s\" is not NAME:ACCESS with a name below /dev and r, w, rw or none", text);
+	*(const char **)member = arena_printf(a, "%.*s:%s", (int)len, text, access);
+	return *(const char **)member ? 0 : err_oom(e);
+}
+
+struct rule {
+	char type;
+	int64_t major, minor; /* -1: all */
+	const char *access;
+};
+
+static int parse_numbers(const char *text, struct rule *ret)
+{
+	char type = '\0', major[16] = "", minor[16] = "", access[16] = "";
+	int without = 0, whole = 0;
+	uint32_t n;
+
+	if (sscanf(text, "%c:%15[0-9]:%15[0-9al]%n:%15[rwqnoe]%n", &type, major, minor, &without, access, &whole) < 3 ||
+	    text[whole ? whole : without] != '\0' || (type != 'b' && type != 'c'))
+		return -1;
+	ret->type = type;
+	ret->access = access_word(access);
+	if (num_u32(major, &n) < 0 || !ret->access)
+		return -1;
+	ret->major = n;
+	ret->minor = -1;
+	if (strcmp(minor, "all") == 0)
+		return 0;
+	if (num_u32(minor, &n) < 0)
+		return -1;
+	ret->minor = n;
+	return 0;
+}
+
+static int parse_rule(const char *text, void *member, struct arena *a, struct err *e)
+{
+	struct rule r;
+
+	if (parse_numbers(text, &r) < 0)
+		return err_set(e, ERR_CONFIG, 0, "\"%.64s\" is not TYPE:MAJOR:MINOR[:ACCESS] with b or c, a minor number or all, and "
+			       "r, w, rw or none", text);
+	*(const char **)member = r.minor < 0 ? arena_printf(a, "%c:%lld:all:%s", r.type, (long long)r.major, r.access)
+					     : arena_printf(a, "%c:%lld:%lld:%s", r.type, (long long)r.major,
+							    (long long)r.minor, r.access);
+	return *(const char **)member ? 0 : err_oom(e);
+}
+
+static void print_word(const void *member, struct str *out)
+{
+	str_add(out, *(const char *const *)member);
+}
+
+static const struct ext_value value_node = { "NAME:r|w|rw|none", parse_node, print_word };
+static const struct ext_value value_rule = { "TYPE:MAJOR:MINOR[:ACCESS]", parse_rule, print_word };
+
+static const struct ext_row rows[] = {
+	{ .name = "devnodes", .kind = EXT_LIST, .offset = EXT_MEMBER(struct devices, nodes), .value = &value_node,
+	  .help = "Devices of the host by their name below /dev, node and permission",
+	  .doc = "In a user namespace the host's node is bound, with the host's owner and mode." },
+	{ .name = "devices", .kind = EXT_LIST, .offset = EXT_MEMBER(struct devices, rules), .value = &value_rule,
+	  .help = "Devices by number, permission only", .doc = "A minor number or all; none denies." },
+	EXT_ROWS_END,
+};
+
+/* ---- what they mean ---- */
+
+static const char *access_of(const char *word)
+{
+	return strrchr(word, ':') + 1;
+}
+
+static int find_node(const struct ext_env *env, const char *word, struct node *ret, struct err *e)
+{
+	struct stat st;
+
+	*ret = (struct node){ .word = word, .path = arena_printf(env->arena, "/dev/%.*s", (int)(strrchr(word, ':') - word), word) };
+	if (!ret->path)
+		return err_oom(e);
+	if (stat(ret->path, &st) < 0)
+		return ext_refuse(env, e, "devnodes", errno == ENOENT ? "this host has no %s" : "%s cannot be looked at", ret->path);
+	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return ext_refuse(env, e, "devnodes", "%s is no device", ret->path);
+	ret->type = S_ISBLK(st.st_mode) ? 'b' : 'c';
+	ret->major = major(st.st_rdev);
+	ret->minor = minor(st.st_rdev);
+	return 0;
+}
+
+static struct oci_device_rule rule_for(int64_t type, int64_t major, int64_t minor, const char *access, struct arena *a)
+{
+	bool allow = strcmp(access, "none") != 0;
+
+	return (struct oci_device_rule){
+		.allow = allow,
+		.type = type,
+		.major = { .v = major, .set = true },
+		.minor = { .v = minor, .set = true },
+		.access = allow ? arena_printf(a, "%sm", access) : "rwm",
+	};
+}
+
+static struct oci_device_rule rule_of_word(const char *word, struct arena *a)
+{
+	struct rule r = { 0 };
+
+	parse_numbers(word, &r); /* it was read before */
+	return rule_for(r.type, r.major, r.minor, r.access, a);
+}
+
+static struct oci_device_rule rule_of_node(const struct node *n, struct arena *a)
+{
+	return rule_for(n->type, n->major, n->minor, access_of(n->word), a);
+}
+
+static bool has(const struct oci_strs *list, const char *word)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->v[i], word) == 0)
+			return true;
+	return false;
+}
+
+static bool is_denied(const char *word)
+{
+	return strcmp(access_of(word), "none") == 0;
+}
+
+static int validate(const struct ext_env *env, void *config, struct err *e)
+{
+	const struct devices *d = config;
+	struct node n;
+
+	for (size_t i = 0; i < d->nodes.n; i++)
+		if ((!env->option || ext_wished(env, "devnodes")) && find_node(env, d->nodes.v[i], &n, e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+static struct oci_device device_of(const struct node *n)
+{
+	return (struct oci_device){
+		.path = n->path, .type = n->type, .major = { .v = n->major, .set = true }, .minor = { .v = n->minor, .set = true },
+		.file_mode = { .v = NODE_MODE, .set = true },
+	};
+}
+
+/* ---- creation: they become devices and rules of the document ---- */
+
+static int add_device(struct oci_devices *list, const struct node *n, struct arena *a, struct err *e)
+{
+	struct oci_device *more = arena_alloc_n(a, list->n + 1, sizeof *more);
+
+	if (!more)
+		return err_oom(e);
+	if (list->n)
+		memcpy(more, list->v, list->n * sizeof *more);
+	more[list->n] = device_of(n);
+	*list = (struct oci_devices){ more, list->n + 1 };
+	return 0;
+}
+
+/* `base`, then ours. */
+static int all_rules(const struct oci_device_rules *base, const struct nodes *nodes, const struct oci_strs *words,
+		     struct oci_device_rules *ret, struct arena *a, struct err *e)
+{
+	struct oci_device_rule *v = arena_alloc_n(a, base->n + nodes->n + words->n + 1, sizeof *v);
+	size_t n = base->n;
+
+	if (!v)
+		return err_oom(e);
+	if (n)
+		memcpy(v, base->v, n * sizeof *v);
+	for (size_t i = 0; i < nodes->n; i++)
+		v[n++] = rule_of_node(&nodes->v[i], a);
+	for (size_t i = 0; i < words->n; i++)
+		v[n++] = rule_of_word(words->v[i], a);
+	*ret = (struct oci_device_rules){ v, n };
+	return 0;
+}
+
+static int find_nodes(const struct ext_env *env, const struct oci_strs *words, const struct nodes *known, struct nodes *ret,
+		      struct err *e)
+{
+	ret->v = arena_alloc_n(env->arena, words->n + 1, sizeof *ret->v);
+	ret->n = 0;
+	if (!ret->v)
+		return err_oom(e);
+	for (size_t i = 0; i < words->n; i++) {
+		struct node *n = &ret->v[ret->n++];
+		size_t k = 0;
+
+		while (k < known->n && strcmp(known->v[k].word, words->v[i]) != 0)
+			k++;
+		if (k < known->n)
+			*n = known->v[k];
+		else if (find_node(env, words->v[i], n, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}
+
+static int prepare(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	static const struct nodes unknown;
+	const struct devices *d = config;
+	struct devices_saved *s = saved;
+	struct oci_linux *linux = env->spec->linux;
+
+	if (find_nodes(env, &d->nodes, &unknown, &s->nodes, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < s->nodes.n; i++)
+		if (!is_denied(s->nodes.v[i].word) && add_device(&linux->devices, &s->nodes.v[i], env->arena, e) < 0)
+			return err_ret(e);
+	return all_rules(&linux->resources->devices, &s->nodes, &d->rules, &linux->resources->devices, env->arena, e);
+}
+
+/* ---- a container that lives ---- */
+
+struct job {
+	struct oci_device device;
+	int tree;
+	bool add;
+};
+
+static int inside(void *arg, struct err *e)
+{
+	const struct job *job = arg;
+	cleanup_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0)
+		return err_sys(e, "the container's root");
+	return job->add ? dev_add(root, &job->device, job->tree, e) : dev_remove(root, &job->device, e);
+}
+
+static bool in_user_namespace(const struct ext_env *env)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)env->pid);
+	return !ns_is_own(path, CLONE_NEWUSER);
+}
+
+static int change_node(const struct ext_env *env, const struct node *n, bool add, struct err *e)
+{
+	cleanup_fd int tree = -1;
+	struct job job = { .device = device_of(n), .add = add };
+
+	if (is_denied(n->word))
+		return 0;
+	if (add && in_user_namespace(env)) {
+		tree = dev_clone(n->path, e);
+		if (tree < 0)
+			return tree;
+	}
+	job.tree = tree;
+	return ns_call(env->pid, env->pidfd, CLONE_NEWNS, inside, &job, sizeof job, e);
+}
+
+/* Those of `a` that are not in `b`, up to the first that fails. */
+static int change_nodes(const struct ext_env *env, const struct nodes *a, const struct oci_strs *b, bool add, size_t *ret_done,
+			struct err *e)
+{
+	for (*ret_done = 0; *ret_done < a->n; (*ret_done)++)
+		if (!has(b, a->v[*ret_done].word) && change_node(env, &a->v[*ret_done], add, e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+static bool base_allows(const struct oci_device_rules *base, const struct oci_device_rule *r)
+{
+	for (size_t i = 0; i < base->n; i++)
+		if (base->v[i].allow && base->v[i].type == r->type && base->v[i].major.set && base->v[i].major.v == r->major.v &&
+		    base->v[i].minor.set && base->v[i].minor.v == r->minor.v)
+			return true;
+	return false;
+}
+
+/* What is new, and the opposite of what is gone, but for what the document itself allows. */
+static void add_change(struct oci_device_rules *list, struct oci_device_rule r, bool gone, const struct oci_device_rules *base)
+{
+	if (gone && (!r.allow || base_allows(base, &r)))
+		return;
+	if (gone)
+		r.allow = false;
+	list->v[list->n++] = r;
+}
+
+struct lists {
+	struct nodes nodes;
+	const struct oci_strs *node_words, *rules;
+};
+
+static int changed_rules(const struct lists *was, const struct lists *now, const struct oci_device_rules *base,
+			 struct oci_device_rules *ret, struct arena *a, struct err *e)
+{
+	ret->v = arena_alloc_n(a, was->nodes.n + now->nodes.n + was->rules->n + now->rules->n + 1, sizeof *ret->v);
+	ret->n = 0;
+	if (!ret->v)
+		return err_oom(e);
+	for (size_t i = 0; i < was->nodes.n; i++)
+		if (!has(now->node_words, was->nodes.v[i].word))
+			add_change(ret, rule_of_node(&was->nodes.v[i], a), true, base);
+	for (size_t i = 0; i < was->rules->n; i++)
+		if (!has(now->rules, was->rules->v[i]))
+			add_change(ret, rule_of_word(was->rules->v[i], a), true, base);
+	for (size_t i = 0; i < now->nodes.n; i++)
+		if (!has(was->node_words, now->nodes.v[i].word))
+			add_change(ret, rule_of_node(&now->nodes.v[i], a), false, base);
+	for (size_t i = 0; i < now->rules->n; i++)
+		if (!has(was->rules, now->rules->v[i]))
+			add_change(ret, rule_of_word(now->rules->v[i], a), false, base);
+	return 0;
+}
+
+static int set_rules(struct ext_env *env, const struct lists *was, const struct lists *now, struct err *e)
+{
+	size_t ours = was->nodes.n + was->rules->n;
+	struct oci_device_rules base = { 0 }, all, changed;
+
+	if (env->resources && env->resources->devices.n >= ours)
+		base = (struct oci_device_rules){ env->resources->devices.v, env->resources->devices.n - ours };
+	if (all_rules(&base, &now->nodes, now->rules, &all, env->arena, e) < 0 ||
+	    changed_rules(was, now, &base, &changed, env->arena, e) < 0)
+		return err_ret(e);
+	return env->set_devices(env, &all, &changed, e);
+}
+
+/* Permission before the node, the node's end before that of the permission: nobody finds one that may not be opened. */
+static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
+{
+	const struct devices *old = was, *new = now;
+	struct devices_saved *s = saved;
+	struct lists before = { s->nodes, &old->nodes, &old->rules }, after = { { 0 }, &new->nodes, &new->rules };
+	struct err ignored;
+	size_t done, undone;
+
+	if (find_nodes(env, &new->nodes, &s->nodes, &after.nodes, e) < 0)
+		return err_ret(e);
+	if (change_nodes(env, &before.nodes, after.node_words, false, &done, e) < 0 || set_rules(env, &before, &after, e) < 0) {
+		before.nodes.n = done;
+		change_nodes(env, &before.nodes, after.node_words, true, &undone, &ignored);
+		return err_ret(e);
+	}
+	if (change_nodes(env, &after.nodes, before.node_words, true, &done, e) < 0) {
+		struct nodes made = { after.nodes.v, done };
+
+		change_nodes(env, &made, before.node_words, false, &undone, &ignored);
+		set_rules(env, &after, &before, &ignored);
+		change_nodes(env, &before.nodes, after.node_words, true, &undone, &ignored);
+		return err_ret(e);
+	}
+	s->nodes = after.nodes;
+	return 0;
+}
+
+const struct ext ext_devices = {
+	.name = "devices",
+	.rows = rows,
+	.config_size = sizeof(struct devices),
+	.saved = &devices_saved_type,
+	.validate = validate,
+	.apply = { [EXT_PREPARE] = prepare },
+	.update = update,
+};

@@ -1,0 +1,203 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Devices by annotation and on a living container: the node and the permission, together.
+
+load ../lib/helpers
+
+setup() {
+	vz_setup || return
+	needs_root
+	needs_controller devices
+	[[ -c /dev/fuse && -c /dev/loop-control ]] || skip "no /dev/fuse here"
+	config_set '.process.args = ["sleep", "1000"]'
+}
+
+annotation() { config_set --arg k "org.openvz.$1" --arg v "$2" '.annotations[$k] = $v'; }
+
+starts() { ok run --bundle "$BUNDLE" --detach "$ID"; }
+inside() { ok exec "$ID" sh -c "$1"; }
+
+# opens PATH yes|no: for reading and writing, by who is in the container
+opens() {
+	run_vzrun exec "$ID" sh -c "exec 3<>$1"
+	if [[ $2 == yes ]]; then
+		[[ $status == 0 ]] || { echo "$1 cannot be opened: $stderr"; return 1; }
+	else
+		[[ $status != 0 ]] || { echo "$1 can be opened"; return 1; }
+	fi
+}
+
+user_namespace() {
+	config_set '[{ containerID: 0, hostID: 0, size: 65536 }] as $map | .linux.uidMappings = $map
+		| .linux.gidMappings = $map | .linux.namespaces += [{ type: "user" }]'
+}
+
+setting_is() { assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" 3>&- 4>&- </dev/null | jq -r --arg k "$1" '.[$k].value')" "$2"; }
+
+@test "devnodes: by annotation" {
+	annotation devnodes "fuse:rw"
+	starts
+	inside 'stat -c "%F %t:%T %a" /dev/fuse'
+	assert_eq "$output" "character special file a:e5 600"
+	opens /dev/fuse yes
+	inside '! [ -e /dev/loop-control ]'
+}
+
+@test "devnodes: added and taken away while it lives" {
+	starts
+	inside '! [ -e /dev/fuse ]'
+	ok set "$ID" --devnodes-add fuse:rw
+	inside 'stat -c "%F %t:%T %a" /dev/fuse'
+	assert_eq "$output" "character special file a:e5 600"
+	opens /dev/fuse yes
+	ok set "$ID" --devnodes-add "loop-control:r"
+	setting_is devnodes "fuse:rw loop-control:r"
+	opens /dev/loop-control no
+	inside 'exec 3</dev/loop-control'
+	ok set "$ID" --devnodes-del fuse:rw
+	inside '! [ -e /dev/fuse ]'
+	# Not the node alone: the permission has gone too.
+	inside 'mknod /dev/mine c 10 229'
+	opens /dev/mine no
+	inside 'exec 3</dev/loop-control'
+	ok set "$ID" --devnodes ""
+	inside '! [ -e /dev/loop-control ]'
+	setting_is devnodes ""
+}
+
+@test "devnodes: in a user namespace, bound" {
+	user_namespace
+	chmod 755 "$T" "$BUNDLE"
+	annotation devnodes "loop-control:r"
+	starts
+	inside 'stat -c "%F %t:%T" /dev/loop-control'
+	assert_eq "$output" "character special file a:ed"
+	ok set "$ID" --devnodes-add fuse:rw
+	inside 'stat -c "%F %t:%T" /dev/fuse; grep -c " /dev/fuse " /proc/self/mountinfo'
+	assert_eq "$output" $'character special file a:e5\n1'
+	opens /dev/fuse yes
+	ok set "$ID" --devnodes-del fuse:rw
+	inside '! [ -e /dev/fuse ]; ! grep " /dev/fuse " /proc/self/mountinfo'
+}
+
+@test "devices: by number, a minor or all, and none" {
+	annotation devices "c:10:229:rw"
+	starts
+	inside 'mknod /dev/f c 10 229; mknod /dev/k c 10 237'
+	opens /dev/f yes
+	opens /dev/k no
+	ok set "$ID" --devices-add "c:10:237:rw"
+	opens /dev/k yes
+	ok set "$ID" --devices-del "c:10:229:rw"
+	opens /dev/f no
+	opens /dev/k yes
+	ok set "$ID" --devices-del "c:10:237" --devices-add c:10:all
+	setting_is devices "c:10:all:rw"
+	opens /dev/f yes
+	opens /dev/k yes
+	if [[ -d /sys/fs/cgroup/devices ]]; then
+		fails "cgroup v1 cannot deny a part of what a wider rule allows (c 10:229)" set "$ID" --devices "c:10:all:rw c:10:229:none"
+		opens /dev/f yes
+	else
+		ok set "$ID" --devices "c:10:all:rw c:10:229:none"
+		opens /dev/f no
+	fi
+	opens /dev/k yes
+	opens /dev/null yes
+}
+
+@test "devices: what the document allows stays allowed" {
+	config_set '.linux.resources.devices = [{ allow: false, access: "rwm" }, { allow: true, type: "c", major: 10, minor: 229, access: "rwm" }]'
+	starts
+	inside 'mknod /dev/f c 10 229'
+	ok set "$ID" --devices-add c:10:229:rw
+	ok set "$ID" --devices-del c:10:229:rw
+	opens /dev/f yes
+}
+
+@test "devnodes: the record and a second process hold the rules, pause does not keep them out" {
+	needs_controller freezer
+	starts
+	ok pause "$ID"
+	ok set "$ID" --devnodes-add fuse:rw
+	ok resume "$ID"
+	opens /dev/fuse yes
+	ok update "$ID" --pids-limit 100
+	opens /dev/fuse yes
+	[[ $(jq '[.resources.devices[] | select(.major == 10 and .minor == 229)] | length' "$ROOT/$ID/state.json") == 1 ]]
+}
+
+@test "devnodes: a node of the container under the same name is not touched" {
+	starts
+	inside 'echo mine >/dev/fuse'
+	fails "device fuse: file exists" set "$ID" --devnodes-add fuse:rw
+	inside 'cat /dev/fuse'
+	assert_eq "$output" mine
+	setting_is devnodes null
+	inside 'mknod /dev/f c 10 229'
+	opens /dev/f no
+	inside 'rm /dev/fuse; ln -s /etc/passwd /dev/fuse'
+	fails "device fuse: file exists" set "$ID" --devnodes-add fuse:rw
+	inside 'rm /dev/fuse'
+	ok set "$ID" --devnodes-add fuse:rw
+	inside 'rm /dev/fuse; echo mine >/dev/fuse'
+	ok set "$ID" --devnodes-del fuse:rw
+	inside 'cat /dev/fuse'
+	assert_eq "$output" mine
+}
+
+@test "devnodes: what a link in the container's /dev points to is not reached" {
+	mkdir "$T/host"
+	starts
+	inside 'mkdir /elsewhere; ln -s /elsewhere /dev/sub'
+	fails "" set "$ID" --devnodes-add "mapper/../sub/x:rw"
+	inside 'ls /elsewhere'
+	assert_eq "$output" ""
+}
+
+@test "devnodes, devices: what is wrong is named, and nothing is changed" {
+	local bad
+
+	starts
+	fails "--devnodes: this host has no /dev/vznone" set "$ID" --devnodes-add vznone:rw
+	fails "/dev/shm is no device" set "$ID" --devnodes-add shm:rw
+	for bad in fuse fuse:x /dev/fuse:rw ../fuse:rw a/../../fuse:rw :rw fuse:q; do
+		fails "is not NAME:ACCESS" set "$ID" --devnodes-add "$bad" || { echo "$bad"; return 1; }
+	done
+	for bad in c:10 x:10:1:r c:-1:2:r c:all:1:r c:10:1:rwx c:1:99999999999:r; do
+		fails "is not TYPE:MAJOR:MINOR" set "$ID" --devices-add "$bad" || { echo "$bad"; return 1; }
+	done
+	fails "is there already" set "$ID" --devices c:10:229:rw --devices-add c:10:229:rw
+	fails "is not there" set "$ID" --devices-del c:10:229:rw
+	inside 'mknod /dev/f c 10 229'
+	opens /dev/f no
+	config_set 'del(.annotations)'
+	annotation devnodes "vznone:rw"
+	fails "/annotations/org.openvz.devnodes: this host has no /dev/vznone" create --bundle "$BUNDLE" "$ID-2"
+}
+
+@test "devices: refused with others in one set, the permission is as it was" {
+	starts
+	inside 'mknod /dev/f c 10 229'
+	fails "" set "$ID" --devnodes-add fuse:rw --cpulimit 50 --cpuburst 900000
+	opens /dev/f no
+	inside '! [ -e /dev/fuse ]'
+	setting_is devnodes null
+}
+
+@test "devices: a daemon-reload of systemd takes nothing away" {
+	[[ -S /run/systemd/private ]] || skip "needs systemd"
+	VZ_MANAGER=systemd
+	starts
+	ok set "$ID" --devnodes-add fuse:rw
+	opens /dev/fuse yes
+	systemctl daemon-reload
+	opens /dev/fuse yes
+	systemctl set-property --runtime "vzrun-$ID.scope" CPUWeight=200
+	opens /dev/fuse yes
+	ok set "$ID" --devnodes-del fuse:rw
+	inside 'mknod /dev/f c 10 229'
+	opens /dev/f no
+	systemctl daemon-reload
+	opens /dev/f no
+}
