@@ -211,17 +211,22 @@ static int step(const struct view *v, int64_t moment, struct round *was, struct 
 	return v->interval == 0 || (v->c->args.n && was->n == 0);
 }
 
+/* In step with the clock; but a machine that is late does not catch up, which would be rates of a blink. */
+static int64_t next_moment(int64_t moment, int interval)
+{
+	int64_t now = clock_ms();
+
+	return moment + interval >= now + interval / 2 ? moment + interval : now + interval;
+}
+
 static int watch(const struct view *v, struct err *e)
 {
 	cleanup_round struct round was = { 0 };
 	int64_t moment = clock_ms() + (v->interval && v->interval < FIRST_MS ? v->interval : FIRST_MS);
 	int r = take_round(v, true, &was, e);
 
-	while (r == 0) {
+	for (; r == 0; moment = next_moment(moment, v->interval))
 		r = step(v, moment, &was, e);
-		/* A machine that is late does not catch up. */
-		moment = moment + v->interval > clock_ms() ? moment + v->interval : clock_ms() + v->interval;
-	}
 	return r < 0 ? r : 0;
 }
 

@@ -52,11 +52,16 @@ static void take_disk(const char *rootfs, struct sample_disk *ret)
 				     .used_inodes = f.f_files - f.f_ffree };
 }
 
-static bool has_ended(const struct container *c)
+static bool is_alive(const struct container *c)
 {
 	struct pollfd end = { .fd = c->pidfd, .events = POLLIN };
 
-	return c->pidfd < 0 || poll(&end, 1, 0) == 1;
+	return c->status != OCI_CREATING && c->pidfd >= 0 && poll(&end, 1, 0) == 0;
+}
+
+static int not_running(const struct container *c, struct err *e)
+{
+	return err_set(e, ERR_STATE, 0, "container with id %s is not running", c->id);
 }
 
 int sample_take(const struct container *c, struct sample *ret, struct arena *a, struct err *e)
@@ -65,6 +70,8 @@ int sample_take(const struct container *c, struct sample *ret, struct arena *a, 
 	struct err ignored;
 
 	*ret = (struct sample){ .status = c->status, .pid = pid, .start_time = c->state.start_time };
+	if (!is_alive(c))
+		return not_running(c, e);
 	ret->id = arena_strdup(a, c->id);
 	if (!ret->id)
 		return err_oom(e);
@@ -73,10 +80,8 @@ int sample_take(const struct container *c, struct sample *ret, struct arena *a, 
 		return err_ret(e);
 	ret->own_network = netstats_is_own(pid) && netstats_read(pid, &ret->network, a, &ignored) == 0;
 	take_disk(c->state.rootfs, &ret->disk);
-	/* Looked at last: as long as it lives its pid is nobody else's. */
-	if (c->status == OCI_CREATING || c->status == OCI_STOPPED || has_ended(c))
-		return err_set(e, ERR_STATE, 0, "container with id %s is not running", c->id);
-	return 0;
+	/* As long as it lives its pid is nobody else's. */
+	return is_alive(c) ? 0 : not_running(c, e);
 }
 
 /* ---- comparing ---- */
