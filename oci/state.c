@@ -127,6 +127,7 @@ static const struct oci_field oci_state_exit_fields[] = {
 	I64(struct oci_state_exit, status, "status", .flags = OCI_REQ),
 	STR(struct oci_state_exit, signal, "signal"),
 	BOOL(struct oci_state_exit, oom_killed, "oomKilled"),
+	STR(struct oci_state_exit, reboot, "reboot"),
 	ROW_END
 };
 static TABLE(oci_state_exit);

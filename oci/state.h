@@ -40,6 +40,7 @@ struct oci_state_exit { /* how process 1 ended, where vzrun could know */
 	int64_t status;     /* as $? of a shell: the exit status, or 128 + signal */
 	const char *signal; /* "SIGKILL", or NULL */
 	bool oom_killed;
+	const char *reboot; /* "restart" or "halt": reboot(2) ended it; or NULL */
 };
 
 struct oci_state_rdt {

@@ -12,6 +12,7 @@ libvzrun_a_SOURCES += runtime/cgroup/unit.c runtime/cgroup/unit.h
 libvzrun_a_SOURCES += runtime/cgroup/merge.c
 libvzrun_a_SOURCES += runtime/cgroup/plan.c runtime/cgroup/plan.h
 libvzrun_a_SOURCES += runtime/cgroup/probe.c
+libvzrun_a_SOURCES += runtime/cgroup/sample.c runtime/cgroup/sample.h
 libvzrun_a_SOURCES += runtime/cgroup/set.c
 libvzrun_a_SOURCES += runtime/cgroup/stats.c runtime/cgroup/stats.h
 libvzrun_a_SOURCES += runtime/cgroup/tree.c

@@ -138,6 +138,10 @@ bool cg_read_text(int dirfd, const char *file, char *buf, size_t size); /* trimm
 bool cg_read_u64(int dirfd, const char *file, uint64_t *ret);           /* "max": all ones */
 bool cg_read_key(int dirfd, const char *file, const char *key, uint64_t *ret);
 
+/* sample.c: a whole file, false when it cannot be read; what blkio counts under `name`, whichever scheduler counts it. */
+bool cg_slurp(const struct cg_dir *d, const char *file, struct str *ret);
+bool cg_io_text_v1(const struct cg_dir *d, const char *name, struct str *ret);
+
 /* v2.c: let the container's cgroup have its controllers */
 bool cg_v2_enabled(int fd, const char *controller); /* in this directory */
 int cg_v2_enable(struct cgroup *cg, struct cg_dir *d, struct err *e);

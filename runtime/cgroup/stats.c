@@ -10,8 +10,8 @@
 
 #include "oci/emit.h"
 #include "runtime/base/fd.h"
-#include "runtime/base/fs.h"
 #include "runtime/cgroup/hier.h"
+#include "runtime/cgroup/sample.h"
 
 /* A statistic that cannot be read is 0: a controller may be missing, and files come and go between kernels. */
 
@@ -40,45 +40,35 @@ static uint64_t keyed(struct cg_dir *d, const char *file, const char *key)
 	return v;
 }
 
-static bool slurp(struct cg_dir *d, const char *file, struct str *ret)
-{
-	struct err ignored;
-
-	str_clear(ret);
-	return d && fs_read(d->fd, file, CG_FILE_MAX, ret, &ignored) == 0;
-}
 
 /* ---- pressure ---- */
 
-static void psi_line(struct emit *out, const char *text, const char *name)
+static void psi_line(struct emit *out, const char *name, const struct cg_psi_line *l)
 {
-	double avg10, avg60, avg300;
-	unsigned long long total;
-	const char *line = strstr(text, name);
-
-	if (!line || sscanf(line + strlen(name), " avg10=%lf avg60=%lf avg300=%lf total=%llu", &avg10, &avg60, &avg300,
-			    &total) != 4)
+	if (!l->set)
 		return;
 	emit_object(out, name);
-	emit_double(out, "avg10", avg10);
-	emit_double(out, "avg60", avg60);
-	emit_double(out, "avg300", avg300);
-	emit_u64(out, "total", total);
+	emit_double(out, "avg10", l->avg10);
+	emit_double(out, "avg60", l->avg60);
+	emit_double(out, "avg300", l->avg300);
+	emit_u64(out, "total", l->total);
 	emit_object_end(out);
 }
 
-/* Pressure is counted by cgroup2 alone, without a controller: on a hybrid host too. */
+void cg_psi_emit(const struct cg_psi *psi, struct emit *out)
+{
+	emit_object(out, "psi");
+	psi_line(out, "some", &psi->some);
+	psi_line(out, "full", &psi->full);
+	emit_object_end(out);
+}
+
 static void psi(const struct cgroup *cg, const char *file, struct emit *out)
 {
-	cleanup_str struct str text = { 0 };
-	struct cg_dir *d = cg_find_v2(cg);
+	struct cg_psi p;
 
-	if (!d || cg_dir_fd(d) < 0 || !slurp(d, file, &text) || text.len == 0)
-		return;
-	emit_object(out, "psi");
-	psi_line(out, text.s, "some");
-	psi_line(out, text.s, "full");
-	emit_object_end(out);
+	if (cg_psi_read(cg, file, &p))
+		cg_psi_emit(&p, out);
 }
 
 /* ---- cpu ---- */
@@ -104,13 +94,13 @@ static void percpu(struct cg_dir *d, struct emit *out)
 {
 	cleanup_str struct str text = { 0 };
 
-	if (slurp(d, "cpuacct.usage_percpu", &text)) {
+	if (cg_slurp(d, "cpuacct.usage_percpu", &text)) {
 		for (char *p = text.s; p && *p; p++)
 			if (*p == ' ')
 				*p = '\n';
 		column(out, "percpu", str_cstr(&text), 0);
 	}
-	if (slurp(d, "cpuacct.usage_all", &text)) { /* "cpu user system" */
+	if (cg_slurp(d, "cpuacct.usage_all", &text)) { /* "cpu user system" */
 		column(out, "percpu_kernel", str_cstr(&text), 2);
 		column(out, "percpu_user", str_cstr(&text), 1);
 	}
@@ -254,7 +244,7 @@ static void raw(struct cg_dir *d, struct emit *out)
 	char key[64];
 
 	emit_object(out, "raw");
-	slurp(d, "memory.stat", &text);
+	cg_slurp(d, "memory.stat", &text);
 	for (const char *p = str_cstr(&text); *p; p += strcspn(p, "\n"), p += *p == '\n') {
 		unsigned long long v;
 
@@ -321,21 +311,13 @@ static void io_lines(struct emit *out, const char *text)
 	}
 }
 
-/* BFQ counts its own devices, the throttle files all: the first that knows a device tells. */
 static void io_v1(struct cg_dir *d, struct emit *out, const char *key, const char *name)
 {
-	static const char *const prefixes[] = { "blkio.bfq.", "blkio.", "blkio.throttle." };
 	cleanup_str struct str text = { 0 };
-	char file[96];
 
 	emit_array(out, key);
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
-		snprintf(file, sizeof file, "%s%s", prefixes[i], name);
-		if (!slurp(d, file, &text) || !strchr(str_cstr(&text), ':'))
-			continue;
+	if (d && cg_io_text_v1(d, name, &text))
 		io_lines(out, str_cstr(&text));
-		break;
-	}
 	emit_array_end(out);
 }
 
@@ -366,7 +348,7 @@ static void blkio_v2(struct cg_dir *d, struct emit *out)
 					     "ioMergedRecursive", "ioTimeRecursive",	    "sectorsRecursive" };
 	cleanup_str struct str text = { 0 };
 
-	slurp(d, "io.stat", &text);
+	cg_slurp(d, "io.stat", &text);
 	io_stat_v2(out, "ioServiceBytesRecursive", str_cstr(&text), bytes);
 	io_stat_v2(out, "ioServicedRecursive", str_cstr(&text), ios);
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {

@@ -8,8 +8,12 @@
 #include "runtime/base/str.h"
 #include "runtime/cgroup/cgroup.h"
 
+struct cg_psi; /* sample.h */
 struct emit;
 
 /* Append the members of the "data" object of `events --stats` (cpu, cpuset, memory, pids, blkio, hugetlb) to an open JSON
  * object; intel_rdt and network_interfaces are the caller's to add.  What the host does not count is 0. */
 int cg_stats_emit(const struct cgroup *cg, struct emit *out, struct err *e);
+
+/* Pressure as an object "psi". */
+void cg_psi_emit(const struct cg_psi *psi, struct emit *out);

@@ -7,7 +7,7 @@
 #include "runtime/flow/flow.h"
 
 extern const struct command cmd_create, cmd_start, cmd_run, cmd_exec, cmd_state, cmd_kill, cmd_delete, cmd_list, cmd_ps,
-	cmd_pause, cmd_resume, cmd_update, cmd_events, cmd_features, cmd_spec, cmd_completion, cmd_set;
+	cmd_pause, cmd_resume, cmd_update, cmd_events, cmd_features, cmd_spec, cmd_completion, cmd_set, cmd_stats;
 
 /* --cgroup-manager and --systemd-cgroup. */
 int cli_driver(const struct cli *c, enum cg_driver_kind *ret, struct err *e);
@@ -21,3 +21,6 @@ int cli_print(const struct str *text, struct err *e);
 
 /* The build's texts for --version and features. */
 void cli_version(struct str *out);
+
+/* --interval in Go's words: "5s", "500ms", "1m30s", "1.5s"; a bare 0 is refused.  In milliseconds. */
+int cli_duration(const char *text, int *ret_ms, struct err *e);

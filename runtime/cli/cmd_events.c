@@ -3,8 +3,6 @@
 /* events: statistics, once or again and again, and out-of-memory events. */
 
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "oci/emit.h"
@@ -13,56 +11,34 @@
 #include "runtime/cli/cli.h"
 #include "runtime/flow/container.h"
 #include "runtime/flow/netstats.h"
+#include "runtime/flow/sample.h"
 
 #define LOOKS 20
 #define LOOK_MS 10
 
-/* Go's durations: "5s", "500ms", "1m30s", "1.5s"; a bare 0 is refused.  In milliseconds. */
-static int parse_duration(const char *text, int *ret_ms, struct err *e)
-{
-	static const struct {
-		const char *unit;
-		double ms;
-	} units[] = { { "ms", 1 }, { "us", 1e-3 }, { "ns", 1e-6 }, { "s", 1e3 }, { "m", 6e4 }, { "h", 3.6e6 } };
-	const char *p = text;
-	double total = 0;
-
-	while (*p) {
-		char *end;
-		double n = strtod(p, &end);
-		size_t i = 0;
-
-		if (end == p || *p == '-' || *p == '+')
-			break;
-		while (i < ARRAY_SIZE(units) && !str_starts(end, units[i].unit))
-			i++;
-		if (i == ARRAY_SIZE(units))
-			break;
-		total += n * units[i].ms;
-		p = end + strlen(units[i].unit);
-	}
-	if (*p || !(total >= 1) || total > 1e9)
-		return err_set(e, ERR_USAGE, 0, "--interval: \"%s\" is no duration like 5s, 500ms or 1m30s", text);
-	*ret_ms = (int)total;
-	return 0;
-}
-
 static int stats_line(const struct container *box, struct str *text, struct err *e)
 {
+	cleanup_arena struct arena a = { 0 };
 	struct emit out = { .out = text };
-	int r;
+	struct net_interfaces network;
+	struct sample sample;
 
+	if (netstats_read((pid_t)box->state.pid, &network, &a, e) < 0 || sample_take(box, &sample, &a, e) < 0)
+		return err_ret(e);
 	emit_object(&out, NULL);
 	emit_string(&out, "type", "stats");
 	emit_string(&out, "id", box->id);
 	emit_object(&out, "data");
-	r = cg_stats_emit(box->cg, &out, e);
-	if (r == 0)
-		r = netstats_emit((pid_t)box->state.pid, &out, e);
+	if (cg_stats_emit(box->cg, &out, e) < 0)
+		return err_ret(e);
+	netstats_emit(&network, &out);
+	emit_object(&out, "vzrun");
+	sample_emit(&sample, &out);
+	emit_object_end(&out);
 	emit_object_end(&out);
 	emit_object_end(&out);
 	str_addc(text, '\n');
-	return r;
+	return 0;
 }
 
 static int print_stats(const struct container *box, struct err *e)
@@ -157,7 +133,7 @@ static int run_events(struct cli *c, struct err *e)
 	cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
 	int interval = 0, r;
 
-	r = parse_duration(c->interval ? c->interval : "5s", &interval, e);
+	r = cli_duration(c->interval ? c->interval : "5s", &interval, e);
 	if (r == 0)
 		r = store_check_id(c->args.v[0], e);
 	if (r == 0)

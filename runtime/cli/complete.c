@@ -26,6 +26,8 @@ enum complete_kind complete_value(const struct option_row *row)
 
 enum complete_kind complete_argument(const struct command *c, size_t i)
 {
+	if (str_starts(c->arguments, "[ID...]"))
+		return COMPLETE_ID;
 	if (i == 1)
 		return strcmp(c->arguments, "ID [SIGNAL]") == 0 ? COMPLETE_SIGNAL : COMPLETE_NOTHING;
 	if (is_choice(c->arguments))

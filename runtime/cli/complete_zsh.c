@@ -112,7 +112,7 @@ static void add_argument(const struct command *c, size_t i, struct str *out)
 {
 	switch (complete_argument(c, i)) {
 	case COMPLETE_ID:
-		str_addf(out, "\t\t\t'%s1:container:_vzrun_ids' \\\n", c->stop_at_first ? "(-)" : "");
+		str_addf(out, "\t\t\t'%s%zu:container:_vzrun_ids' \\\n", c->stop_at_first ? "(-)" : "", i + 1);
 		break;
 	case COMPLETE_SIGNAL:
 		str_addf(out, "\t\t\t'%zu:signal:(", i + 1);

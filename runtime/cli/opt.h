@@ -36,6 +36,7 @@ enum command_bit {
 	CMD_SPEC = 1 << 14,
 	CMD_COMPLETION = 1 << 15,
 	CMD_SET = 1 << 16,
+	CMD_STATS = 1 << 17,
 	CMD_GLOBAL = 1 << 30,
 	CMD_ALL = CMD_GLOBAL - 1,
 };
@@ -54,10 +55,10 @@ struct cli {
 	const char *cwd, *user, *process, *process_label, *apparmor;
 	struct oci_strs env, additional_gids, caps, cgroups;
 	bool tty, no_new_privs, ignore_paused;
-	/* kill, delete, list, ps, events, spec, features */
+	/* kill, delete, list, ps, events, stats, spec, features */
 	bool all, force, quiet, stats, spec_rootless, steps;
 	const char *annotations;
-	const char *format, *interval;
+	const char *format, *interval, *sort;
 	/* update */
 	const char *resources, *blkio_weight, *cpu_period, *cpu_quota, *cpu_burst, *cpu_shares, *cpu_rt_period,
 		*cpu_rt_runtime, *cpu_idle, *cpuset_cpus, *cpuset_mems, *memory, *memory_reservation, *memory_swap,

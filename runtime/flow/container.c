@@ -24,6 +24,17 @@
 
 static const struct container container_none = { .dir = { -1, -1 }, .pidfd = -1 };
 
+/* reboot(2) in a pid namespace ends its first process as if by one of these signals (Linux 3.4), which nothing else can do:
+ * that process ignores what it does not handle. */
+static const char *reboot_word(const struct container *c, int status)
+{
+	if (!c->state.private_pid_ns || !WIFSIGNALED(status))
+		return NULL;
+	if (WTERMSIG(status) == SIGHUP)
+		return "restart";
+	return WTERMSIG(status) == SIGINT ? "halt" : NULL;
+}
+
 static void set_exit(struct container *c, int status)
 {
 	struct oci_state_exit *x = arena_new(&c->arena, struct oci_state_exit);
@@ -36,6 +47,7 @@ static void set_exit(struct container *c, int status)
 		x->signal = arena_strdup(&c->arena, names_signal_word(WTERMSIG(status), name, sizeof name));
 		x->oom_killed = WTERMSIG(status) == SIGKILL && c->cg && cgroup_oom_kills(c->cg) > 0;
 	}
+	x->reboot = reboot_word(c, status);
 	c->state.exit = x;
 }
 

@@ -9,6 +9,7 @@ libvzrun_a_SOURCES += runtime/flow/flow.c runtime/flow/flow.h
 libvzrun_a_SOURCES += runtime/flow/hooks.c runtime/flow/hooks.h
 libvzrun_a_SOURCES += runtime/flow/netstats.c runtime/flow/netstats.h
 libvzrun_a_SOURCES += runtime/flow/notify_socket.c runtime/flow/notify_socket.h
+libvzrun_a_SOURCES += runtime/flow/sample.c runtime/flow/sample.h
 libvzrun_a_SOURCES += runtime/flow/steps.h
 libvzrun_a_SOURCES += runtime/flow/steps_ext.c
 libvzrun_a_SOURCES += runtime/flow/steps_host.c

@@ -5,7 +5,7 @@
  * start channel.  The directory itself carries the lock (flock(2) of an open descriptor).
  *
  * Who takes the container's lock: create, start, run, exec (while it sets up), update, pause, resume, checkpoint and
- * delete.  state, list, ps, kill and events never wait for it: they read state.json, which is replaced atomically. */
+ * delete.  state, list, ps, kill, events and stats never wait for it: they read state.json, which is replaced atomically. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 
 load ../lib/helpers
 
-commands='create start run exec state kill delete list ps pause resume update events features spec completion'
+commands='create start run exec state kill delete list ps pause resume update events stats features spec completion'
 
 # vz ARGS...: as run_vzrun, without --root.
 vz() {

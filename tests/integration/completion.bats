@@ -96,6 +96,8 @@ values() {
 		vzrun state 
 		vzrun state o
 		vzrun state one o
+		vzrun stats one o
+		vzrun stats --sort 
 		vzrun run o
 		vzrun --root /elsewhere state 
 		vzrun --root=/elsewhere state 
@@ -108,11 +110,11 @@ values() {
 		vzrun completion 
 	Q
 	ask
-	offers "vzrun st" start state
+	offers "vzrun st" start state stats
 	offers "vzrun --log-format " text json
 	offers "vzrun --log-format=j" json
 	offers "vzrun --cgroup-manager s" systemd
-	offers "vzrun --root run st" start state
+	offers "vzrun --root run st" start state stats
 	offers "vzrun update --cpu-idle " 0 1
 	offers "vzrun list -f " table json
 	offers "vzrun exec --cwd dir-" ""
@@ -120,6 +122,8 @@ values() {
 	offers "vzrun state " one other
 	offers "vzrun state o" one other
 	offers "vzrun state one o" ""
+	offers "vzrun stats one o" one other
+	offers "vzrun stats --sort " id cpu mem io net pids
 	offers "vzrun run o" ""
 	offers "vzrun --root /elsewhere state " third '$(touch${IFS}pwned)' '`touch${IFS}pwned`'
 	offers "vzrun --root=/elsewhere state " third '$(touch${IFS}pwned)' '`touch${IFS}pwned`'

@@ -20,7 +20,7 @@ load ../lib/helpers
 	[[ -s $T/documented ]]
 	diff "$T/documented" "$T/options"
 	# Short forms too.
-	for c in create run exec kill delete list ps update set spec; do
+	for c in create run exec kill delete list ps update set stats spec; do
 		"$VZRUN" $c --help | sed -n 's/^   --\([a-z0-9-]*\), -\(.\) .*/\1 \2/p' | while read -r long short; do
 			awk -v c=$c '$1 == ".Ss" { on = $2 == c } on' "$TOP/docs/vzrun.8" | grep -q "^\.It Fl -$long , Fl $short" ||
 				{ echo "$c: -$short"; exit 1; }

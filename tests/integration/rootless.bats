@@ -270,6 +270,8 @@ character special file 5:0
 	fails "the container has no cgroup" pause "$ID"
 	fails "the container has no cgroup" update --pids-limit 50 "$ID"
 	fails "the container has no cgroup" events --stats "$ID"
+	ok stats --format json "$ID"
+	assert_eq "$(jq -c '.[0] | [.status, .cpu, .memory]' <<<"$output")" '["running",{},{}]'
 	fails "container not paused" resume "$ID"
 	ok kill --all "$ID" KILL
 	wait_state "$ID" stopped

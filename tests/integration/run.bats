@@ -114,6 +114,48 @@ args() { config_set --arg s "$1" '.process.args = ["sh", "-c", $s]'; }
 	assert_match "$(jq -r '.exit | "\(.status) \(.signal)"' "$T/stdout")" "139 *SEGV"
 }
 
+# reboots COMMAND...: the payload calls reboot(2), but never outside of a pid namespace.
+reboots() {
+	add_probe
+	config_set '.process.capabilities |= map_values(. + ["CAP_SYS_BOOT"])'
+	config_set --arg s "[ \$\$ = 1 ] || exit 99; $*; sleep 10" '.process.args = ["sh", "-c", $s]'
+}
+
+@test "run: a reboot and a halt of the container are told apart" {
+	needs_root
+	while read -r command want word; do
+		reboots "probe call reboot 0xfee1dead 672274793 $command"
+		run_vzrun run --keep --bundle "$BUNDLE" "$ID"
+		assert_eq "$command $status" "$command $want"
+		ok state "$ID"
+		assert_eq "$(jq -c '[.status, .exit.status, .exit.reboot]' "$T/stdout")" "[\"stopped\",$want,\"$word\"]"
+		ok delete "$ID"
+		run_vzrun run --bundle "$BUNDLE" "$ID"
+		assert_eq "$command $status" "$command $want"
+	done <<-'E'
+		0x01234567 129 restart
+		0xcdef0123 130 halt
+		0x4321fedc 130 halt
+	E
+}
+
+@test "run: without CAP_SYS_BOOT nothing reboots, and a signal is no reboot" {
+	needs_root
+	reboots 'probe call reboot 0xfee1dead 672274793 0x01234567; exit 3'
+	config_set '.process.capabilities |= map_values(. - ["CAP_SYS_BOOT"])'
+	run_vzrun run --keep --bundle "$BUNDLE" "$ID"
+	assert_eq "$status $output" "3 -1 1"
+	ok state "$ID"
+	assert_eq "$(jq -c '[.exit.status, .exit.reboot]' "$T/stdout")" '[3,null]'
+	ok delete "$ID"
+	# Where the first process is like others, the same signal is only that.
+	config_set '.linux.namespaces |= map(select(.type != "pid")) | .process.args = ["sh", "-c", "kill -HUP $$; sleep 10"]'
+	run_vzrun run --keep --bundle "$BUNDLE" "$ID"
+	assert_eq "$status" 129
+	ok state "$ID"
+	assert_eq "$(jq -c '.exit | has("reboot")' "$T/stdout")" false
+}
+
 @test "run: --keep tells of the out-of-memory killer" {
 	needs_controller memory
 	config_set '.linux.resources.memory = {limit: 16777216, swap: 16777216}

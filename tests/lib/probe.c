@@ -105,6 +105,7 @@ static long call_number(const char *name)
 	} names[] = {
 		{ "getpgid", SYS_getpgid }, { "getppid", SYS_getppid }, { "sethostname", SYS_sethostname },
 		{ "getsid", SYS_getsid },   { "unshare", SYS_unshare }, { "geteuid", SYS_geteuid },
+		{ "reboot", SYS_reboot },
 	};
 
 	for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)

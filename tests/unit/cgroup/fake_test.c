@@ -12,6 +12,7 @@
 #include "oci/emit.h"
 #include "runtime/base/fs.h"
 #include "runtime/cgroup/hier.h"
+#include "runtime/cgroup/sample.h"
 #include "tests/lib/test.h"
 
 static char root[64];
@@ -297,6 +298,119 @@ TEST(v2_statistics)
 	    "{\"major\":8,\"minor\":0,\"op\":\"Write\",\"value\":2},{\"major\":8,\"minor\":16,\"op\":\"Read\",\"value\":9}");
 	HAS("\"hugetlb\":{\"2MB\":{\"usage\":2097152,\"max\":0,\"failcnt\":2}}");
 	CHECK_INT(cgroup_oom_kills(cg), 3);
+	end();
+}
+
+#define IS(n, value) CHECK((n).set && (n).v == (value))
+
+TEST(v2_sample)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct cg_sample s;
+
+	begin();
+	cleanup_cgroup struct cgroup *cg = v2_container(NULL, &a);
+	CHECK_INT(cg_sample(cg, &s, &a, &err), 0);
+	CHECK(!s.memory.usage.set && !s.cpu.usage_ns.set && !s.pids.set && !s.io.known && !s.cpu.mask && !s.cpu.psi.some.set);
+	put("/sys/fs/cgroup/c1/cpu.stat", "usage_usec 5\nuser_usec 3\nsystem_usec 2\n");
+	CHECK_INT(cg_sample(cg, &s, &a, &err), 0);
+	IS(s.cpu.usage_ns, 5000);
+	CHECK(!s.cpu.periods.set); /* no controller, and time is counted all the same */
+	put("/sys/fs/cgroup/c1/cpu.stat", "usage_usec 5\nuser_usec 3\nsystem_usec 2\nnr_periods 7\nnr_throttled 1\nthrottled_usec 4\n");
+	put("/sys/fs/cgroup/c1/cpu.max", "25000 100000\n");
+	put("/sys/fs/cgroup/c1/cpu.pressure", "some avg10=1.50 avg60=0.00 avg300=0.00 total=9\nfull avg10=0.00 avg60=0.00 avg300=0.25 total=8\n");
+	put("/sys/fs/cgroup/c1/memory.current", "100\n");
+	put("/sys/fs/cgroup/c1/memory.max", "max\n");
+	put("/sys/fs/cgroup/c1/memory.min", "50\n");
+	put("/sys/fs/cgroup/c1/memory.low", "60\n");
+	put("/sys/fs/cgroup/c1/memory.swap.current", "10\n");
+	put("/sys/fs/cgroup/c1/memory.swap.max", "500\n");
+	put("/sys/fs/cgroup/c1/memory.stat", "anon 60\nfile 40\ninactive_file 30\nworkingset_refault_anon 2\nworkingset_refault_file 3\n");
+	put("/sys/fs/cgroup/c1/pids.current", "4\n");
+	put("/sys/fs/cgroup/c1/pids.max", "max\n");
+	put("/sys/fs/cgroup/c1/io.stat", "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n8:16 cost.usage=5\n8:32 rbytes=9 wbytes=8 rios=7 wios=6\n");
+	put("/sys/fs/cgroup/c1/cpuset.cpus.effective", "0-1,3\n");
+	CHECK_INT(cg_sample(cg, &s, &a, &err), 0);
+	IS(s.cpu.user_ns, 3000);
+	IS(s.cpu.kernel_ns, 2000);
+	IS(s.cpu.periods, 7);
+	IS(s.cpu.throttled_periods, 1);
+	IS(s.cpu.throttled_ns, 4000);
+	IS(s.cpu.quota_us, 25000);
+	IS(s.cpu.period_us, 100000);
+	CHECK_STR(s.cpu.mask, "0-1,3");
+	CHECK(s.cpu.psi.some.set && s.cpu.psi.some.avg10 == 1.5 && s.cpu.psi.full.total == 8);
+	IS(s.memory.usage, 100);
+	IS(s.memory.working_set, 70);
+	IS(s.memory.cache, 40);
+	IS(s.memory.limit, CG_UNLIMITED);
+	IS(s.memory.guarantee, 50);
+	IS(s.memory.reservation, 60);
+	IS(s.memory.swap, 10);
+	IS(s.memory.swap_limit, 500);
+	IS(s.memory.refaults_anon, 2);
+	IS(s.memory.refaults_file, 3);
+	IS(s.pids, 4);
+	IS(s.pids_limit, CG_UNLIMITED);
+	CHECK(s.io.known);
+	CHECK_INT(s.io.n, 3);
+	CHECK(s.io.v[0].major == 8 && s.io.v[0].read_bytes == 1 && s.io.v[0].write_bytes == 2 && s.io.v[0].reads == 3 && s.io.v[0].writes == 4);
+	CHECK(s.io.v[1].minor == 16 && s.io.v[1].read_bytes == 0 && s.io.v[2].read_bytes == 9);
+	put("/sys/fs/cgroup/c1/cpu.max", "max 100000\n");
+	CHECK_INT(cg_sample(cg, &s, &a, &err), 0);
+	IS(s.cpu.quota_us, CG_UNLIMITED);
+	end();
+}
+
+TEST(v1_sample)
+{
+	static const char *const controllers[] = { "cpu", "cpuacct", "cpuset", "memory", "pids", "blkio" };
+	cleanup_arena struct arena a = { 0 };
+	struct cg_saved saved[ARRAY_SIZE(controllers)];
+	struct cg_saved_list list = { saved, ARRAY_SIZE(controllers) };
+	cleanup_cgroup struct cgroup *cg = NULL;
+	struct cg_sample s;
+
+	begin();
+	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
+		saved[i] = (struct cg_saved){ controllers[i], arena_printf(&a, "%s/%s", root, controllers[i]), false, true };
+	put("/cpuacct/cpuacct.usage", "123\n");
+	put("/cpuacct/cpuacct.usage_user", "100\n");
+	put("/cpu/cpu.stat", "nr_periods 7\nnr_throttled 2\nthrottled_time 9\n");
+	put("/cpu/cpu.cfs_quota_us", "-1\n");
+	put("/cpu/cpu.cfs_period_us", "100000\n");
+	put("/cpuset/cpuset.cpus", "1\n");
+	put("/memory/memory.usage_in_bytes", "1000\n");
+	put("/memory/memory.limit_in_bytes", "4096\n");
+	put("/memory/memory.soft_limit_in_bytes", "9223372036854771712\n");
+	put("/memory/memory.memsw.usage_in_bytes", "1200\n");
+	put("/memory/memory.memsw.limit_in_bytes", "9223372036854771712\n");
+	put("/memory/memory.stat", "cache 1\ninactive_file 1\ntotal_cache 600\ntotal_inactive_file 400\n");
+	put("/blkio/blkio.throttle.io_service_bytes_recursive", "8:0 Read 5\n8:0 Write 6\n8:0 Total 11\n8:16 Write 7\nTotal 18\n");
+	put("/blkio/blkio.throttle.io_serviced_recursive", "8:0 Read 1\n8:0 Write 2\n8:0 Total 3\nTotal 3\n");
+	CHECK_INT(cgroup_reopen(&list, CG_DRIVER_FS, &cg, &a, &err), 0);
+	CHECK_INT(cg_sample(cg, &s, &a, &err), 0);
+	IS(s.cpu.usage_ns, 123);
+	IS(s.cpu.user_ns, 100);
+	CHECK(!s.cpu.kernel_ns.set);
+	IS(s.cpu.throttled_ns, 9);
+	IS(s.cpu.quota_us, CG_UNLIMITED);
+	CHECK_STR(s.cpu.mask, "1");
+	IS(s.memory.working_set, 600);
+	IS(s.memory.cache, 600);
+	IS(s.memory.limit, 4096);
+	IS(s.memory.reservation, CG_UNLIMITED);
+	IS(s.memory.swap, 200);
+	IS(s.memory.swap_limit, CG_UNLIMITED);
+	CHECK(!s.memory.guarantee.set && !s.memory.refaults_file.set && !s.pids.set && !s.pids_limit.set);
+	CHECK(s.io.known && s.io.n == 2 && s.io.v[0].write_bytes == 6 && s.io.v[0].writes == 2 && s.io.v[1].write_bytes == 7);
+	put("/memory/memory.memsw.limit_in_bytes", "8192\n");
+	put("/cpu/cpu.cfs_quota_us", "5000\n");
+	CHECK_INT(cg_sample(cg, &s, &a, &err), 0);
+	IS(s.memory.swap_limit, 4096);
+	IS(s.cpu.quota_us, 5000);
+	CHECK_INT(cg_sample(NULL, &s, &a, &err), 0);
+	CHECK(!s.cpu.usage_ns.set && !s.memory.usage.set);
 	end();
 }
 

@@ -151,13 +151,13 @@ TEST(state_printed)
 TEST(state_of_the_stopped)
 {
 	cleanup_str struct str out = { 0 };
-	struct oci_state_exit how = { .status = 137, .signal = "SIGKILL", .oom_killed = true };
+	struct oci_state_exit how = { .status = 137, .signal = "SIGKILL", .oom_killed = true, .reboot = "halt" };
 	struct oci_state s = sample;
 
 	s.exit = &how;
 	oci_state_print(&s, OCI_STOPPED, 42, 0, &out);
 	CHECK(strstr(str_cstr(&out), "\"pid\":0,\"status\":\"stopped\"") != NULL);
-	CHECK(str_ends(str_cstr(&out), ",\"exit\":{\"status\":137,\"signal\":\"SIGKILL\",\"oomKilled\":true}}"));
+	CHECK(str_ends(str_cstr(&out), ",\"exit\":{\"status\":137,\"signal\":\"SIGKILL\",\"oomKilled\":true,\"reboot\":\"halt\"}}"));
 	str_clear(&out);
 	oci_state_print(&s, OCI_RUNNING, 42, 0, &out);
 	CHECK(strstr(str_cstr(&out), "exit") == NULL);
