@@ -16,6 +16,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -212,13 +213,19 @@ static const struct oci_mount *mount_on(const struct oci_spec *spec, const char 
 	return NULL;
 }
 
-/* A procfs of processes only has none of the files. */
-static bool has_all(const struct oci_mount *m)
+/* The kernel's, new or the host's: not a directory of somebody, where a link may lie, or nothing.  A procfs of processes only has
+ * none of the files, and a mount that is shared with the host would give it ours. */
+static bool is_usable(const struct oci_mount *m, const char *fs)
 {
-	for (size_t i = 0; m && i < m->options.n; i++)
-		if (strcmp(m->options.v[i], "subset=pid") == 0)
-			return false;
-	return m != NULL;
+	static const char *const unfit[] = { "subset=pid", "shared", "rshared" };
+
+	if (!m || !(str_eq(m->type, fs) || str_eq(m->source, m->destination)))
+		return false;
+	for (size_t i = 0; i < m->options.n; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(unfit); j++)
+			if (strcmp(m->options.v[i], unfit[j]) == 0)
+				return false;
+	return true;
 }
 
 /* Behind all others.  What the document mounts there itself stays. */
@@ -251,7 +258,7 @@ static int room_for_files(struct proc_saved *s, struct arena *a, struct err *e)
 
 static int add_files(struct ext_env *env, struct proc_saved *s, struct err *e)
 {
-	bool sys = mount_on(env->spec, "/sys");
+	bool sys = is_usable(mount_on(env->spec, "/sys"), "sysfs");
 
 	if (!lxcfs_runs())
 		return 0;
@@ -284,9 +291,9 @@ static int prepare(struct ext_env *env, const void *config, void *saved, struct 
 
 	if (!wanted(c))
 		return 0;
-	if (!has_all(mount_on(env->spec, "/proc"))) {
+	if (!is_usable(mount_on(env->spec, "/proc"), "proc")) {
 		if (c->mode == PROC_ON)
-			return ext_refuse(env, e, "proc", "needs all of a proc filesystem on /proc in /mounts");
+			return ext_refuse(env, e, "proc", "needs all of a proc filesystem on /proc in /mounts, and not shared with the host");
 		return add_time(env, c, e);
 	}
 	if (add_files(env, s, e) < 0 ||
@@ -307,6 +314,19 @@ void proc_uuid(uint8_t bytes[16], char buf[PROC_UUID_SIZE])
 		o += (size_t)snprintf(buf + o, PROC_UUID_SIZE - o, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", bytes[i]);
 }
 
+/* Whatever our umask is: everybody inside may read it. */
+static int let_read(const struct ext_env *env, int dir, struct err *e)
+{
+	const char *label = env->spec && env->spec->linux ? env->spec->linux->mount_label : NULL;
+
+	cleanup_fd int fd = openat(dir, BOOT_ID_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0444) < 0)
+		return err_sys(e, BOOT_ID_FILE);
+	if (label && *label && fsetxattr(fd, "security.selinux", label, strlen(label) + 1, 0) < 0 && errno != EOPNOTSUPP)
+		return err_sys(e, "label of " BOOT_ID_FILE);
+	return 0;
+}
+
 /* The file that PREPARE has bound: its directory is the container's record, with which it goes. */
 static int make_boot_id(struct ext_env *env, const void *config, void *saved, struct err *e)
 {
@@ -323,10 +343,7 @@ static int make_boot_id(struct ext_env *env, const void *config, void *saved, st
 		return err_sys(e, "%s/" BOOT_ID_FILE, path);
 	proc_uuid(bytes, text);
 	strcat(text, "\n");
-	if (fs_replace(dir, BOOT_ID_FILE, text, strlen(text), 0444, e) < 0)
-		return err_ret(e);
-	/* Whatever our umask is: everybody inside may read it. */
-	return fchmodat(dir, BOOT_ID_FILE, 0444, 0) < 0 ? err_sys(e, "chmod " BOOT_ID_FILE) : 0;
+	return fs_replace(dir, BOOT_ID_FILE, text, strlen(text), 0444, e) < 0 ? err_ret(e) : let_read(env, dir, e);
 }
 
 /* ---- living containers ---- */

@@ -203,6 +203,8 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	start_lxcfs
 	annotations proc on
 	refused "/annotations/org.openvz.proc: needs all of a proc filesystem on /proc in /mounts"
+	config_set --arg s "$T" '.mounts |= map(if .destination == "/proc" then {destination: "/proc", type: "bind", source: $s, options: ["bind"]} else . end)'
+	refused "/annotations/org.openvz.proc: needs all of a proc filesystem on /proc in /mounts"
 }
 
 @test "proc: in a user namespace" {
@@ -275,6 +277,16 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	ok create --bundle "$BUNDLE" "$ID"
 	fails "the container has no mnt namespace of its own" set "$ID" --proc on
 	! in_holder grep -q 'lxcfs /proc' /proc/self/mounts
+}
+
+@test "proc: the host's own /proc in a container is not covered by set" {
+	start_lxcfs
+	config_set 'del(.linux.maskedPaths, .linux.readonlyPaths) | .linux.namespaces |= map(select(.type != "pid")) |
+		.mounts |= map(if .destination == "/proc" then {destination: "/proc", type: "bind", source: "/proc", options: ["rbind"]} else . end)'
+	start_sleep
+	ok set "$ID" --proc on
+	lxcfs_mounts 1 # that of /sys
+	assert_eq "$(jq -c .extensions.proc.files "$ROOT/$ID/state.json")" '["/sys/devices/system/cpu/online"]'
 }
 
 # ---- hostname ----
