@@ -2,9 +2,9 @@
 
 /* proc: the container sees its own machine.
  *
- * With lxcfs: its files are bound over those of /proc and /sys.  Without: uptime begins at zero by a time namespace, and the
- * container has a boot_id of its own.  All of it becomes part of the document, whose mounts are made as all others are; what of
- * it comes from lxcfs is recorded, so that `reattach` replaces exactly these mounts after lxcfs has been restarted. */
+ * With lxcfs its files are bound over those of /proc and /sys; with or without, uptime begins at zero by a time namespace,
+ * and the container has a boot_id of its own.  All of it becomes part of the document, whose mounts are made as all others
+ * are.  What comes from lxcfs is recorded: `reattach` replaces exactly these mounts after lxcfs has been restarted. */
 
 #include <fcntl.h>
 #include <limits.h>
@@ -85,8 +85,9 @@ static const struct ext_value value_mode = { "off|auto|on", parse, print };
 static const struct ext_row rows[] = {
 	{ .name = "proc", .offset = EXT_MEMBER(struct proc, mode), .value = &value_mode, .action = "reattach",
 	  .help = "The container sees its own machine: memory, CPUs, load, uptime and boot_id",
-	  .doc = "By lxcfs, by a time namespace and by a file. on: without lxcfs it is an error; auto: without lxcfs only what needs none. "
-		 "reattach, for set only: mounts that died with a former lxcfs are replaced. Time namespace and boot_id come at creation only." },
+	  .doc = "By lxcfs, by a time namespace and by a file. on: without lxcfs it is an error; auto: without lxcfs only what "
+		 "needs none. reattach, for set only: mounts that died with a former lxcfs are replaced. Time namespace and "
+		 "boot_id come at creation only." },
 	EXT_ROWS_END,
 };
 
@@ -213,8 +214,8 @@ static const struct oci_mount *mount_on(const struct oci_spec *spec, const char 
 	return NULL;
 }
 
-/* The kernel's, new or the host's: not a directory of somebody, where a link may lie, or nothing.  A procfs of processes only has
- * none of the files, and a mount that is shared with the host would give it ours. */
+/* The kernel's, new or the host's: not a directory of somebody, where a link may lie, or nothing.  A procfs of processes
+ * only has none of the files, and a mount that is shared with the host would give it ours. */
 static bool is_usable(const struct oci_mount *m, const char *fs)
 {
 	static const char *const unfit[] = { "subset=pid", "shared", "rshared" };
@@ -293,7 +294,8 @@ static int prepare(struct ext_env *env, const void *config, void *saved, struct 
 		return 0;
 	if (!is_usable(mount_on(env->spec, "/proc"), "proc")) {
 		if (c->mode == PROC_ON)
-			return ext_refuse(env, e, "proc", "needs all of a proc filesystem on /proc in /mounts, and not shared with the host");
+			return ext_refuse(env, e, "proc", "needs all of a proc filesystem on /proc in /mounts, and not shared with "
+					  "the host");
 		return add_time(env, c, e);
 	}
 	if (add_files(env, s, e) < 0 ||
@@ -310,8 +312,11 @@ void proc_uuid(uint8_t bytes[16], char buf[PROC_UUID_SIZE])
 
 	bytes[6] = (bytes[6] & 0x0f) | 0x40; /* version 4: random */
 	bytes[8] = (bytes[8] & 0x3f) | 0x80;
-	for (size_t i = 0; i < 16; i++)
-		o += (size_t)snprintf(buf + o, PROC_UUID_SIZE - o, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", bytes[i]);
+	for (size_t i = 0; i < 16; i++) {
+		bool group = i == 4 || i == 6 || i == 8 || i == 10;
+
+		o += (size_t)snprintf(buf + o, PROC_UUID_SIZE - o, "%s%02x", group ? "-" : "", bytes[i]);
+	}
 }
 
 /* Whatever our umask is: everybody inside may read it. */
@@ -449,7 +454,8 @@ static int reattach(struct ext_env *env, const char *name, const char *word, con
 		return err_ret(e);
 	for (size_t i = 0; i < n; i++)
 		if (!list[i].there)
-			ext_warn(env, "proc", "%s is not lxcfs's: something else lies there in container %s", list[i].target, env->id);
+			ext_warn(env, "proc", "%s is not lxcfs's: something else lies there in container %s", list[i].target,
+				 env->id);
 	return 0;
 }
 

@@ -31,8 +31,8 @@ struct job {
 
 enum layer { LAYER_BARE, LAYER_FUSE, LAYER_DEAD, LAYER_OTHER };
 
-/* /proc or /sys of the container, whose root is ours now.  Each pid namespace has a procfs of its own, so one that is the host's was
- * bound, and what is mounted there might show up on the host. */
+/* /proc or /sys of the container, whose root is ours now.  Each pid namespace has a procfs of its own, so one that is the
+ * host's was bound, and what is mounted there might show up on the host. */
 static int open_top(const char *target, dev_t host, const char **ret_rest, long *ret_type)
 {
 	static const struct {
@@ -48,8 +48,9 @@ static int open_top(const char *target, dev_t host, const char **ret_rest, long 
 		if (!str_starts(target, tops[i].dir) || target[len] != '/')
 			continue;
 		cleanup_fd int fd = open(tops[i].dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != tops[i].type || fstat(fd, &st) < 0 || st.st_ino != ROOT_INODE ||
-		    st.st_dev == host)
+		if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != tops[i].type)
+			return -1;
+		if (fstat(fd, &st) < 0 || st.st_ino != ROOT_INODE || st.st_dev == host)
 			return -1;
 		*ret_rest = target + len + 1;
 		*ret_type = tops[i].type;
