@@ -289,6 +289,22 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	assert_eq "$(jq -c .extensions.proc.files "$ROOT/$ID/state.json")" '["/sys/devices/system/cpu/online"]'
 }
 
+@test "proc: the commands of the drop-in wait for lxcfs and reattach" {
+	start_lxcfs
+	annotations proc on
+	start_sleep
+	stop_lxcfs
+	sed -n 's/^ExecStartPost=-//p' "$TOP/contrib/systemd/lxcfs.service.d/vzrun.conf" |
+		sed "s,[$][$],$,g; s,/usr/local/bin/vzrun,'$VZRUN_REAL' --root '$ROOT'," >"$T/commands"
+	assert_eq "$(wc -l <"$T/commands")" 2
+	in_holder timeout 60 sh -e "$T/commands" 3>&- 4>&- </dev/null >"$T/said" 2>&1 &
+	unit=$!
+	start_lxcfs
+	wait "$unit" || { cat "$T/said"; return 1; }
+	lxcfs_mounts 8
+	inside "cat /proc/meminfo"
+}
+
 # ---- hostname ----
 
 @test "hostname: by annotation and by set, where the host has another" {
