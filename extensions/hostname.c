@@ -30,7 +30,7 @@ static int parse(const char *text, void *member, struct arena *a, struct err *e)
 	if (len == 0 || len > NAME_MAX_LEN)
 		return err_set(e, ERR_CONFIG, 0, "not 1 to %d bytes", NAME_MAX_LEN);
 	if (strspn(text, allowed) != len || *text == '-' || *text == '.')
-		return err_set(e, ERR_CONFIG, 0, "not a host name: letters, digits, '-', '.' and '_', the first a letter or digit");
+		return err_set(e, ERR_CONFIG, 0, "not a host name: letters, digits, '-', '.' and '_', neither of '-' and '.' first");
 	*name = arena_strdup(a, text);
 	return *name ? 0 : err_oom(e);
 }
@@ -46,8 +46,9 @@ static void print(const void *member, struct str *out)
 static const struct ext_value value_name = { "NAME", parse, print };
 
 static const struct ext_row rows[] = {
-	{ .name = "hostname", .offset = EXT_MEMBER(struct hostname, name), .value = &value_name, .help = "Name of the host inside",
-	  .doc = "At creation it becomes the document's hostname, which must not be another. A file /etc/hostname is not written." },
+	{ .name = "hostname", .offset = EXT_MEMBER(struct hostname, name), .value = &value_name,
+	  .help = "Name of the host inside",
+	  .doc = "At creation it becomes the document's hostname, which must not be another. No file is written." },
 	EXT_ROWS_END,
 };
 
@@ -68,7 +69,8 @@ static int prepare(struct ext_env *env, const void *config, void *saved, struct 
 	if (!oci_namespace(env->spec, CLONE_NEWUTS))
 		return ext_refuse(env, e, "hostname", "needs a uts namespace in /linux/namespaces");
 	if (*theirs && **theirs && strcmp(*theirs, c->name) != 0)
-		return ext_refuse(env, e, "hostname", "is %s, where /hostname has %.64s (leave one of the two out)", c->name, *theirs);
+		return ext_refuse(env, e, "hostname", "is %s, where /hostname has %.64s (leave one of the two out)", c->name,
+				  *theirs);
 	*theirs = c->name;
 	return 0;
 }

@@ -80,8 +80,8 @@ static int cap_index(const char *name, size_t len, struct err *e)
 		word[o++] = (char)toupper((unsigned char)name[i]);
 	word[o] = '\0';
 	if (strcmp(word, "CAP_VE_ADMIN") == 0)
-		return err_set(e, ERR_CONFIG, 0, "ve_admin: only OpenVZ's kernel has this capability (its number, %d, means another one "
-			       "here): see sys_admin and net_admin", VE_ADMIN);
+		return err_set(e, ERR_CONFIG, 0, "ve_admin: only OpenVZ's kernel has this capability (its number, %d, means another "
+			       "one here): see sys_admin and net_admin", VE_ADMIN);
 	cap = names_cap(word);
 	return cap < 0 ? err_set(e, ERR_CONFIG, 0, "%.*s: unknown capability", (int)len, name) : cap;
 }
@@ -170,8 +170,9 @@ static const struct ext_row rows[] = {
 	  .doc = "Names with or without CAP_. on: bounding, effective and permitted; off: all sets." },
 	{ .name = "features", .offset = EXT_MEMBER(struct privileges, features), .value = &value_features, .flags = EXT_COLD,
 	  .help = "Features of OpenVZ: sysfs nfs def_perms sit ipip ppp ipgre bridge nfsd time fuse tun",
-	  .doc = "on gives what it takes: net_admin for sit, ipip, ipgre, bridge, ppp and tun, sys_time for time, and the devices of fuse, tun "
-		 "and ppp. nfs and nfsd need sys_admin and no user namespace. sysfs and def_perms mean nothing here." },
+	  .doc = "on gives what it takes: net_admin for sit, ipip, ipgre, bridge, ppp and tun, sys_time for time, and the devices "
+		 "of fuse, tun and ppp. nfs and nfsd need sys_admin and no user namespace. sysfs and def_perms mean nothing "
+		 "here." },
 	EXT_ROWS_END,
 };
 
@@ -199,18 +200,19 @@ static int check_on(const struct ext_env *env, const struct privileges *c, const
 		ext_warn(env, "features", "%s means nothing: %s", f->name, f->means_nothing);
 	for (int cap = 0; cap < OCI_CAPS; cap++)
 		if (f->caps & c->caps.off & BIT(cap))
-			return ext_refuse(env, e, "features", "%s:on needs capability %s, which /annotations/" EXT_PREFIX "capability "
-					  "takes away", f->name, cap_name(cap, name, sizeof name));
+			return ext_refuse(env, e, "features", "%s:on needs capability %s, which /annotations/" EXT_PREFIX
+					  "capability takes away", f->name, cap_name(cap, name, sizeof name));
 	if (f->needs & NEED_HOST && oci_namespace(env->spec, CLONE_NEWUSER))
-		return ext_refuse(env, e, "features", "%s:on: the kernel allows it in the initial user namespace only, and this container has "
-				  "one of its own (%s)", f->name, f->needs & NEED_ADMIN ? "mount it on the host and bind it" :
-				  "a time namespace has clocks of its own, but for that of the day");
+		return ext_refuse(env, e, "features", "%s:on: the kernel allows it in the initial user namespace only, and this "
+				  "container has one of its own (%s)", f->name, f->needs & NEED_ADMIN ?
+				  "mount it on the host and bind it" : "a time namespace has no time of day of its own");
 	if (f->needs & NEED_ADMIN && !(has & BIT(CAP_SYS_ADMIN)))
-		return ext_refuse(env, e, "features", "%s:on needs capability sys_admin, which is not given along: it is most of what root "
-				  "can do (" EXT_PREFIX "capability sys_admin:on, or mount it on the host and bind it)", f->name);
+		return ext_refuse(env, e, "features", "%s:on needs capability sys_admin, which is not given along: it is most of "
+				  "what root can do (" EXT_PREFIX "capability sys_admin:on, or mount it on the host and bind it)",
+				  f->name);
 	if (f->needs & NEED_NET && !oci_namespace(env->spec, CLONE_NEWNET))
-		return ext_refuse(env, e, "features", "%s:on needs a network namespace in /linux/namespaces: its capability would reach the "
-				  "host's network", f->name);
+		return ext_refuse(env, e, "features", "%s:on needs a network namespace in /linux/namespaces: its capability would "
+				  "reach the host's network", f->name);
 	return 0;
 }
 
@@ -222,7 +224,8 @@ static int check_off(const struct ext_env *env, const struct privileges *c, cons
 	char name[64];
 
 	if (has_device(env->spec, f))
-		return ext_refuse(env, e, "features", "%s:off, where /linux/devices has %s (leave one of the two out)", f->name, f->device);
+		return ext_refuse(env, e, "features", "%s:off, where /linux/devices has %s (leave one of the two out)", f->name,
+				  f->device);
 	for (int cap = 0; cap < OCI_CAPS; cap++)
 		if (has & takes & BIT(cap))
 			ext_warn(env, "features", "%s:off: cannot be kept from a container with capability %s", f->name,
@@ -286,7 +289,8 @@ static int add_device(struct ext_env *env, const struct feature *f, struct err *
 	if (list->n)
 		memcpy(more, list->v, list->n * sizeof *more);
 	more[list->n] = (struct oci_device){
-		.path = f->device, .type = 'c', .major = { f->major, true }, .minor = { f->minor, true }, .file_mode = { 0666, true },
+		.path = f->device, .type = 'c', .major = { f->major, true }, .minor = { f->minor, true },
+		.file_mode = { 0666, true },
 	};
 	*list = (struct oci_devices){ more, list->n + 1 };
 	return 0;

@@ -2,9 +2,9 @@
 
 /* proc: the container sees its own machine.
  *
- * With lxcfs: its files are bound over those of /proc and /sys.  Without: uptime begins at zero by a time namespace, and the
- * container has a boot_id of its own.  All of it becomes part of the document, whose mounts are made as all others are; what of
- * it comes from lxcfs is recorded, so that `reattach` replaces exactly these mounts after lxcfs has been restarted. */
+ * With lxcfs its files are bound over those of /proc and /sys; with or without, uptime begins at zero by a time namespace,
+ * and the container has a boot_id of its own.  All of it becomes part of the document, whose mounts are made as all others
+ * are.  What comes from lxcfs is recorded: `reattach` replaces exactly these mounts after lxcfs has been restarted. */
 
 #include <fcntl.h>
 #include <limits.h>
@@ -16,6 +16,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,8 +85,9 @@ static const struct ext_value value_mode = { "off|auto|on", parse, print };
 static const struct ext_row rows[] = {
 	{ .name = "proc", .offset = EXT_MEMBER(struct proc, mode), .value = &value_mode, .action = "reattach",
 	  .help = "The container sees its own machine: memory, CPUs, load, uptime and boot_id",
-	  .doc = "By lxcfs, by a time namespace and by a file. on: without lxcfs it is an error; auto: without lxcfs only what needs none. "
-		 "reattach, for set only: mounts that died with a former lxcfs are replaced. Time namespace and boot_id come at creation only." },
+	  .doc = "By lxcfs, by a time namespace and by a file. on: without lxcfs it is an error; auto: without lxcfs only what "
+		 "needs none. reattach, for set only: mounts that died with a former lxcfs are replaced. Time namespace and "
+		 "boot_id come at creation only." },
 	EXT_ROWS_END,
 };
 
@@ -212,13 +214,19 @@ static const struct oci_mount *mount_on(const struct oci_spec *spec, const char 
 	return NULL;
 }
 
-/* A procfs of processes only has none of the files. */
-static bool has_all(const struct oci_mount *m)
+/* The kernel's, new or the host's: not a directory of somebody, where a link may lie, or nothing.  A procfs of processes
+ * only has none of the files, and a mount that is shared with the host would give it ours. */
+static bool is_usable(const struct oci_mount *m, const char *fs)
 {
-	for (size_t i = 0; m && i < m->options.n; i++)
-		if (strcmp(m->options.v[i], "subset=pid") == 0)
-			return false;
-	return m != NULL;
+	static const char *const unfit[] = { "subset=pid", "shared", "rshared" };
+
+	if (!m || !(str_eq(m->type, fs) || str_eq(m->source, m->destination)))
+		return false;
+	for (size_t i = 0; i < m->options.n; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(unfit); j++)
+			if (strcmp(m->options.v[i], unfit[j]) == 0)
+				return false;
+	return true;
 }
 
 /* Behind all others.  What the document mounts there itself stays. */
@@ -251,7 +259,7 @@ static int room_for_files(struct proc_saved *s, struct arena *a, struct err *e)
 
 static int add_files(struct ext_env *env, struct proc_saved *s, struct err *e)
 {
-	bool sys = mount_on(env->spec, "/sys");
+	bool sys = is_usable(mount_on(env->spec, "/sys"), "sysfs");
 
 	if (!lxcfs_runs())
 		return 0;
@@ -284,9 +292,10 @@ static int prepare(struct ext_env *env, const void *config, void *saved, struct 
 
 	if (!wanted(c))
 		return 0;
-	if (!has_all(mount_on(env->spec, "/proc"))) {
+	if (!is_usable(mount_on(env->spec, "/proc"), "proc")) {
 		if (c->mode == PROC_ON)
-			return ext_refuse(env, e, "proc", "needs all of a proc filesystem on /proc in /mounts");
+			return ext_refuse(env, e, "proc", "needs all of a proc filesystem on /proc in /mounts, and not shared with "
+					  "the host");
 		return add_time(env, c, e);
 	}
 	if (add_files(env, s, e) < 0 ||
@@ -303,8 +312,24 @@ void proc_uuid(uint8_t bytes[16], char buf[PROC_UUID_SIZE])
 
 	bytes[6] = (bytes[6] & 0x0f) | 0x40; /* version 4: random */
 	bytes[8] = (bytes[8] & 0x3f) | 0x80;
-	for (size_t i = 0; i < 16; i++)
-		o += (size_t)snprintf(buf + o, PROC_UUID_SIZE - o, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", bytes[i]);
+	for (size_t i = 0; i < 16; i++) {
+		bool group = i == 4 || i == 6 || i == 8 || i == 10;
+
+		o += (size_t)snprintf(buf + o, PROC_UUID_SIZE - o, "%s%02x", group ? "-" : "", bytes[i]);
+	}
+}
+
+/* Whatever our umask is: everybody inside may read it. */
+static int let_read(const struct ext_env *env, int dir, struct err *e)
+{
+	const char *label = env->spec && env->spec->linux ? env->spec->linux->mount_label : NULL;
+
+	cleanup_fd int fd = openat(dir, BOOT_ID_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0444) < 0)
+		return err_sys(e, BOOT_ID_FILE);
+	if (label && *label && fsetxattr(fd, "security.selinux", label, strlen(label) + 1, 0) < 0 && errno != EOPNOTSUPP)
+		return err_sys(e, "label of " BOOT_ID_FILE);
+	return 0;
 }
 
 /* The file that PREPARE has bound: its directory is the container's record, with which it goes. */
@@ -323,10 +348,7 @@ static int make_boot_id(struct ext_env *env, const void *config, void *saved, st
 		return err_sys(e, "%s/" BOOT_ID_FILE, path);
 	proc_uuid(bytes, text);
 	strcat(text, "\n");
-	if (fs_replace(dir, BOOT_ID_FILE, text, strlen(text), 0444, e) < 0)
-		return err_ret(e);
-	/* Whatever our umask is: everybody inside may read it. */
-	return fchmodat(dir, BOOT_ID_FILE, 0444, 0) < 0 ? err_sys(e, "chmod " BOOT_ID_FILE) : 0;
+	return fs_replace(dir, BOOT_ID_FILE, text, strlen(text), 0444, e) < 0 ? err_ret(e) : let_read(env, dir, e);
 }
 
 /* ---- living containers ---- */
@@ -432,7 +454,8 @@ static int reattach(struct ext_env *env, const char *name, const char *word, con
 		return err_ret(e);
 	for (size_t i = 0; i < n; i++)
 		if (!list[i].there)
-			ext_warn(env, "proc", "%s is not lxcfs's: something else lies there in container %s", list[i].target, env->id);
+			ext_warn(env, "proc", "%s is not lxcfs's: something else lies there in container %s", list[i].target,
+				 env->id);
 	return 0;
 }
 

@@ -24,14 +24,16 @@
 #define LAYERS 16    /* mounts on one file that are looked at: somebody inside may add more meanwhile */
 
 struct job {
+	dev_t host; /* its /proc */
 	size_t n;
 	struct cover v[COVER_MAX];
 };
 
 enum layer { LAYER_BARE, LAYER_FUSE, LAYER_DEAD, LAYER_OTHER };
 
-/* /proc or /sys of the container, whose root is ours now. */
-static int open_top(const char *target, const char **ret_rest, long *ret_type)
+/* /proc or /sys of the container, whose root is ours now.  Each pid namespace has a procfs of its own, so one that is the
+ * host's was bound, and what is mounted there might show up on the host. */
+static int open_top(const char *target, dev_t host, const char **ret_rest, long *ret_type)
 {
 	static const struct {
 		const char *dir;
@@ -46,7 +48,9 @@ static int open_top(const char *target, const char **ret_rest, long *ret_type)
 		if (!str_starts(target, tops[i].dir) || target[len] != '/')
 			continue;
 		cleanup_fd int fd = open(tops[i].dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != tops[i].type || fstat(fd, &st) < 0 || st.st_ino != ROOT_INODE)
+		if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != tops[i].type)
+			return -1;
+		if (fstat(fd, &st) < 0 || st.st_ino != ROOT_INODE || st.st_dev == host)
 			return -1;
 		*ret_rest = target + len + 1;
 		*ret_type = tops[i].type;
@@ -56,13 +60,13 @@ static int open_top(const char *target, const char **ret_rest, long *ret_type)
 }
 
 /* The directory of the target; its name in *ret_name.  Below zero: there is no such place in this container. */
-static int open_parent(const char *target, const char **ret_name, long *ret_type)
+static int open_parent(const char *target, dev_t host, const char **ret_name, long *ret_type)
 {
 	const char *rest, *slash;
 	char dirs[PATH_MAX];
 	struct err ignored;
 
-	cleanup_fd int top = open_top(target, &rest, ret_type);
+	cleanup_fd int top = open_top(target, host, &rest, ret_type);
 	if (top < 0)
 		return -1;
 	slash = strrchr(rest, '/');
@@ -102,11 +106,11 @@ static int attach(int tree, int target, struct err *e)
 	return r < 0 ? err_set(e, ERR_KERNEL, -r, "attach") : 0;
 }
 
-static int change_one(struct cover *c, struct err *e)
+static int change_one(struct cover *c, dev_t host, struct err *e)
 {
 	const char *name;
 	long type;
-	cleanup_fd int parent = open_parent(c->target, &name, &type);
+	cleanup_fd int parent = open_parent(c->target, host, &name, &type);
 
 	c->there = false;
 	for (int i = 0; parent >= 0 && i < LAYERS; i++) {
@@ -130,7 +134,7 @@ static int change_all(void *arg, struct err *e)
 	struct job *job = arg;
 
 	for (size_t i = 0; i < job->n; i++)
-		if (change_one(&job->v[i], e) < 0)
+		if (change_one(&job->v[i], job->host, e) < 0)
 			return err_wrap(e, "%s", job->v[i].target);
 	return 0;
 }
@@ -138,9 +142,13 @@ static int change_all(void *arg, struct err *e)
 int cover_change(pid_t pid, int pidfd, struct cover *list, size_t n, struct err *e)
 {
 	struct job job = { .n = n };
+	struct stat st;
 
 	if (n > COVER_MAX)
 		return err_set(e, ERR_INTERNAL, 0, "too many files");
+	if (stat("/proc", &st) < 0)
+		return err_sys(e, "/proc");
+	job.host = st.st_dev;
 	memcpy(job.v, list, n * sizeof *list);
 	if (ns_call(pid, pidfd, CLONE_NEWNS, change_all, &job, sizeof job, e) < 0)
 		return err_ret(e);

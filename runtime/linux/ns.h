@@ -30,11 +30,12 @@ int ns_unshare(uint64_t flags, struct err *e);    /* text names the types */
 bool ns_is_own(const char *path, int64_t type);
 const char *ns_type_name(int64_t type); /* "mnt" */
 
-/* Calls `fn` in a child of ours that has entered these namespaces (CLONE_NEW*) of the process, and waits for its end; what it
- * leaves in the `size` bytes of `arg` comes back.  Namespaces that the process shares with us are refused: they are the host's.
- * A plain user enters the user namespace as well, which is what gives him the right.  It is killed after some seconds: it may
- * meet a file system whose server does not answer. */
-int ns_call(pid_t pid, int pidfd, int64_t types, int (*fn)(void *arg, struct err *e), void *arg, size_t size, struct err *e);
+/* Calls `fn` in a child of ours that has entered these namespaces (CLONE_NEW*) of the process, and waits for its end; what
+ * it leaves in the `size` bytes of `arg` comes back.  Namespaces that the process shares with us are refused: they are the
+ * host's.  A plain user enters the user namespace as well, which is what gives him the right.  The child is killed after
+ * some seconds: it may meet a file system whose server does not answer. */
+int ns_call(pid_t pid, int pidfd, int64_t types, int (*fn)(void *arg, struct err *e), void *arg, size_t size,
+	    struct err *e);
 
 /* After unshare(CLONE_NEWTIME), before the fork that enters it: "monotonic S NS\nboottime S NS\n". */
 int ns_time_offsets(int procfs, const struct oci_time_offsets *offsets, struct err *e);

@@ -64,7 +64,7 @@ document() {
 	user)
 		config_set '
 			[{ containerID: 0, hostID: 0, size: 65536 }] as $map
-			| .process.noNewPrivileges = false | .process.oomScoreAdj = 100
+			| .process.noNewPrivileges = false | .process.oomScoreAdj = 100 | .annotations = { "org.openvz.proc": "auto" }
 			| .linux.uidMappings = $map | .linux.gidMappings = $map
 			| .linux.timeOffsets = { "boottime": { "secs": 1000 } }
 			| .linux.namespaces += [{ type: "user" }, { type: "time" }]

@@ -446,3 +446,76 @@ TEST(private_procfs)
 	in_child(false_proc);
 	in_child(plain_proc);
 }
+
+/* ---- calls in the namespaces of another process ---- */
+
+struct call {
+	char name[65];
+	int how; /* what the function does besides: fail, die */
+};
+
+static int call_inside(void *arg, struct err *error)
+{
+	struct call *c = arg;
+	struct utsname u;
+
+	if (c->how == 2)
+		_exit(0);
+	uname(&u);
+	snprintf(c->name, sizeof c->name, "%s", u.nodename);
+	return c->how == 1 ? err_set(error, ERR_KERNEL, EBUSY, "as told") : 0;
+}
+
+/* A process that waits in new namespaces until it is killed. */
+static pid_t parked_in(int flags, int *pidfd)
+{
+	struct clone_options o = { .flags = (uint64_t)flags, .cgroup_fd = -1, .want_pidfd = true };
+	int ends[2];
+	char c = 0;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	pid = clone_process(&o, pidfd, &e);
+	if (pid == 0) {
+		ns_hostname("parked", NULL, &e);
+		(void)!write(ends[1], &c, 1);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	CHECK_INT(read(ends[0], &c, 1), 1);
+	close(ends[0]);
+	return pid;
+}
+
+TEST(call_in_namespaces)
+{
+	struct call c = { 0 };
+	int pidfd = -1;
+	pid_t pid;
+
+	NEED_ROOT();
+	pid = parked_in(CLONE_NEWUTS, &pidfd);
+	CHECK(pid > 0);
+	if (pid <= 0)
+		return;
+	CHECK_INT(ns_call(pid, pidfd, CLONE_NEWUTS, call_inside, &c, sizeof c, &e), 0);
+	CHECK_STR(c.name, "parked");
+	c = (struct call){ .how = 1 };
+	CHECK(ns_call(pid, pidfd, CLONE_NEWUTS, call_inside, &c, sizeof c, &e) < 0);
+	CHECK_STR(e.text, "as told");
+	CHECK_INT(e.num, EBUSY);
+	CHECK_STR(c.name, "parked");
+	c = (struct call){ .how = 2 };
+	CHECK(ns_call(pid, pidfd, CLONE_NEWUTS, call_inside, &c, sizeof c, &e) < 0);
+	CHECK_INT(e.num, ETIMEDOUT);
+	/* What it shares with us is the host's. */
+	CHECK(ns_call(pid, pidfd, CLONE_NEWUTS | CLONE_NEWNS, call_inside, &c, sizeof c, &e) < 0);
+	CHECK_STR(e.text, "the container has no mnt namespace of its own");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	c = (struct call){ 0 };
+	CHECK(ns_call(pid, pidfd, CLONE_NEWUTS, call_inside, &c, sizeof c, &e) < 0);
+	close(pidfd);
+}
