@@ -154,10 +154,10 @@ static const struct ext_value value_node = { "NAME:r|w|rw|none", parse_node, pri
 static const struct ext_value value_rule = { "TYPE:MAJOR:MINOR[:ACCESS]", parse_rule, print_word };
 
 static const struct ext_row rows[] = {
-	{ .name = "devnodes", .kind = EXT_LIST, .offset = EXT_MEMBER(struct devices, nodes), .value = &value_node,
+	{ .name = "devnodes", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct devices, nodes), .value = &value_node,
 	  .help = "Devices of the host by their name below /dev, node and permission",
 	  .doc = "In a user namespace the host's node is bound, with the host's owner and mode." },
-	{ .name = "devices", .kind = EXT_LIST, .offset = EXT_MEMBER(struct devices, rules), .value = &value_rule,
+	{ .name = "devices", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct devices, rules), .value = &value_rule,
 	  .help = "Devices by number, permission only", .doc = "A minor number or all; none denies." },
 	EXT_ROWS_END,
 };

@@ -165,10 +165,10 @@ const struct ext_value value_capabilities = { "NAME:on|off,...", parse_caps, pri
 const struct ext_value value_features = { "NAME:on|off,...", parse_features, print_features };
 
 static const struct ext_row rows[] = {
-	{ .name = "capability", .offset = EXT_MEMBER(struct privileges, caps), .value = &value_capabilities, .flags = EXT_COLD,
+	{ .name = "capability", .offset = EXT_MEMBER(struct privileges, caps), .value = &value_capabilities, .flags = EXT_COLD | EXT_GRANT,
 	  .help = "Capabilities given (on) or taken (off) besides those of the document",
 	  .doc = "Names with or without CAP_. on: bounding, effective and permitted; off: all sets." },
-	{ .name = "features", .offset = EXT_MEMBER(struct privileges, features), .value = &value_features, .flags = EXT_COLD,
+	{ .name = "features", .offset = EXT_MEMBER(struct privileges, features), .value = &value_features, .flags = EXT_COLD | EXT_GRANT,
 	  .help = "Features of OpenVZ: sysfs nfs def_perms sit ipip ppp ipgre bridge nfsd time fuse tun",
 	  .doc = "on gives what it takes: net_admin for sit, ipip, ipgre, bridge, ppp and tun, sys_time for time, and the devices "
 		 "of fuse, tun and ppp. nfs and nfsd need sys_admin and no user namespace. sysfs and def_perms mean nothing "

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/flow/ext.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "oci/emit.h"
 #include "oci/json.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/log.h"
 
 static const struct ext *const none[] = { NULL };
@@ -277,6 +279,45 @@ int ext_read(const struct oci_map *annotations, const struct oci_state_exts *sav
 	return 0;
 }
 
+/* containerd and CRI-O mark the documents of pods so. */
+static bool is_pod(const struct oci_map *annotations)
+{
+	for (size_t i = 0; i < annotations->n; i++)
+		if (str_starts(annotations->v[i].key, "io.kubernetes.cri"))
+			return true;
+	return false;
+}
+
+static bool has_line(const char *text, const char *line)
+{
+	size_t len = strlen(line);
+
+	for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
+		if (strncmp(p, line, len) == 0 && (p[len] == '\n' || p[len] == '\0'))
+			return true;
+	return false;
+}
+
+int ext_check_pod(const struct oci_map *annotations, const char *allowed, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	struct err ignored;
+
+	if (!is_pod(annotations))
+		return 0;
+	fs_read(AT_FDCWD, allowed, 65536, &text, &ignored);
+	for (size_t i = 0; i < annotations->n; i++) {
+		const char *key = annotations->v[i].key, *name = key + sizeof EXT_PREFIX - 1;
+		const struct ext *ext;
+		const struct ext_row *row = str_starts(key, EXT_PREFIX) ? find_row(name, strlen(name), &ext) : NULL;
+
+		if (row && row->flags & EXT_GRANT && !has_line(str_cstr(&text), row->name))
+			return err_set(e, ERR_CONFIG, EPERM, "/annotations/%s: gives rights, and whoever makes pods chooses their "
+				       "annotations (a line \"%s\" in %s permits it)", key, row->name, allowed);
+	}
+	return 0;
+}
+
 /* ---- points ---- */
 
 bool ext_acts(const struct ext_uses *uses, enum ext_point point)
@@ -476,6 +517,8 @@ static void print_flags(const struct ext_row *row, struct str *out)
 		str_add(out, "At creation only.");
 	if (row->flags & EXT_INERT)
 		str_add(out, "Kept and shown, not enforced.");
+	if (row->flags & EXT_GRANT)
+		str_addf(out, "%sFor a pod only where " EXT_POD_KEYS " has it.", row->flags & (EXT_COLD | EXT_INERT) ? " " : "");
 }
 
 void ext_print_reference(struct str *out)

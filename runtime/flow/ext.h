@@ -74,6 +74,7 @@ enum ext_kind {
 enum ext_flags {
 	EXT_COLD = 1 << 0,  /* not on a living container */
 	EXT_INERT = 1 << 1, /* accepted, kept, shown, and reported as not enforced */
+	EXT_GRANT = 1 << 2, /* gives rights: not from the annotations of a Kubernetes pod, which whoever may make pods chooses */
 };
 
 struct ext_row {
@@ -139,6 +140,10 @@ struct ext_uses {
 int ext_read(const struct oci_map *annotations, const struct oci_state_exts *saved, bool warn, struct ext_uses *ret,
 	     struct arena *a, struct err *e);
 bool ext_any(const struct oci_map *annotations);
+
+/* Keys that pods may have though they give rights: one a line, in a file of the host's administrator. */
+#define EXT_POD_KEYS "/etc/vzrun/pod-annotations"
+int ext_check_pod(const struct oci_map *annotations, const char *allowed, struct err *e);
 
 /* validate, the native changes merged into env->spec, PREPARE. */
 int ext_prepare(const struct ext_uses *uses, struct ext_env *env, struct err *e);

@@ -76,6 +76,8 @@ int step_ext_prepare(struct flow *f, struct err *e)
 	if (r == 0)
 		r = flow_choose_cgroup(f, e);
 	if (r == 0)
+		r = ext_check_pod(&f->spec.annotations, EXT_POD_KEYS, e);
+	if (r == 0)
 		r = ext_read(&f->spec.annotations, &no_saved, true, &f->exts, &f->arena, e);
 	env = env_of(f);
 	if (r == 0)

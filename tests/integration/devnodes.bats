@@ -201,3 +201,14 @@ setting_is() { assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" 3>&-
 	systemctl daemon-reload
 	opens /dev/f no
 }
+
+@test "devices: not from the annotations of a pod" {
+	[[ ! -e /etc/vzrun/pod-annotations ]] || skip "this host lets pods have devices"
+	config_set '.annotations["io.kubernetes.cri.container-type"] = "container"'
+	annotation devnodes "fuse:rw"
+	fails "/annotations/org.openvz.devnodes: gives rights, and whoever makes pods chooses their annotations" create --bundle "$BUNDLE" "$ID"
+	config_set 'del(.annotations["org.openvz.devnodes"])'
+	annotation cpulimit 50
+	ok create --bundle "$BUNDLE" "$ID"
+	ok set "$ID" --devnodes-add fuse:rw
+}

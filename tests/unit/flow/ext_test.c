@@ -104,7 +104,7 @@ static const struct oci_field cold_saved_fields[] = { I64(struct cold_saved, kep
 static TABLE(cold_saved);
 
 static const struct ext_row cold_rows[] = {
-	{ .name = "cold", .offset = EXT_MEMBER(struct cold, n), .value = &value_number, .help = "h" },
+	{ .name = "cold", .flags = EXT_GRANT, .offset = EXT_MEMBER(struct cold, n), .value = &value_number, .help = "h" },
 	EXT_ROWS_END,
 };
 
@@ -249,6 +249,28 @@ TEST(two_words_for_one_field)
 	CHECK_STR(e.text, "/annotations/org.openvz.toylimit: means 5 for /linux/resources/pids/limit, where the document has 6 "
 			  "(leave one of the two out)");
 	CHECK_INT(other.pids->limit.v, 6);
+}
+
+TEST(a_pod_gives_itself_no_rights)
+{
+	struct oci_pair pairs[] = { { "io.kubernetes.cri.container-type", "container" }, { EXT_PREFIX "cold", "1" } };
+	struct oci_map pod = { pairs, 2 }, other = { pairs + 1, 1 };
+	char path[] = "/tmp/ext_test.XXXXXX";
+	int fd = mkstemp(path);
+
+	ext_register(list);
+	CHECK_INT(ext_check_pod(&other, "/nonexistent", &e), 0);
+	CHECK(ext_check_pod(&pod, "/nonexistent", &e) < 0);
+	CHECK_STR(e.text, "/annotations/org.openvz.cold: gives rights, and whoever makes pods chooses their annotations (a line "
+			  "\"cold\" in /nonexistent permits it)");
+	CHECK_INT(write(fd, "colder\ntoys\n", 12), 12);
+	CHECK(ext_check_pod(&pod, path, &e) < 0);
+	CHECK_INT(write(fd, "cold", 4), 4);
+	CHECK_INT(ext_check_pod(&pod, path, &e), 0);
+	pairs[1].key = EXT_PREFIX "toylimit";
+	CHECK_INT(ext_check_pod(&pod, "/nonexistent", &e), 0);
+	close(fd);
+	unlink(path);
 }
 
 TEST(the_field_is_the_truth)
