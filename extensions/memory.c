@@ -14,7 +14,7 @@ struct memory {
 static const struct ext_row rows[] = {
 	{ .name = "physpages", .offset = EXT_MEMBER(struct memory, physpages), .value = &value_pages,
 	  .native = "memory/limit", .help = "Memory, in pages of 4 KiB or with a suffix",
-	  .doc = "Of a pair the second counts. A change keeps the swap beside it." },
+	  .doc = "Of a pair the second counts. A change keeps the swap beside it; one below what is used is refused." },
 	{ .name = "swappages", .offset = EXT_MEMBER(struct memory, swappages), .value = &value_pages,
 	  .native = "memory/swap", .help = "Swap besides the memory, in pages of 4 KiB or with a suffix",
 	  .doc = "The field counts memory and swap together." },
@@ -72,6 +72,9 @@ static int native(const struct ext_env *env, const void *config, struct oci_reso
 	if (!m || !p)
 		return err_oom(e);
 	m->limit = c->physpages;
+	/* A limit below what is used is refused, as in OpenVZ; v2 would kill for it. */
+	if (env->option && ext_wished(env, "physpages"))
+		m->check_before_update = (struct opt_bool){ .v = true, .set = true };
 	if (swap.set && (c->swappages.set || c->physpages.set) && memory.set)
 		m->swap = (struct opt_i64){ .v = swap.v < 0 || memory.v < 0 ? -1 : memory.v + swap.v, .set = true };
 	p->limit = c->numproc;

@@ -177,6 +177,16 @@ picks_idle() {
 	kernel pids.max 4194304 pids.max 4194304
 }
 
+@test "physpages below what is used: refused, and nothing dies" {
+	needs_controller memory
+	annotations physpages 64M
+	start_sleep
+	fails "memory" set "$ID" --physpages 4096B
+	sleep 0.2
+	state_is "$ID" running
+	kernel memory.limit_in_bytes 67108864 memory.max 67108864
+}
+
 @test "swappages stay beside the memory when that changes" {
 	needs_controller memory
 	annotations physpages 64M swappages 32M

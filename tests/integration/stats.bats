@@ -86,9 +86,11 @@ near() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(d * d <= b * b / 100
 	config_set '.linux.resources = {}'
 	start_sleep
 	ok stats --format json "$ID"
-	json '.[0] | (.cpu.limit_percent, .memory.limit_bytes, .pids.limit) == null and .memory.usage_bytes > 0'
+	# systemd bounds the processes of every unit.
+	[[ ${VZ_MANAGER:-} == systemd ]] || json '.[0].pids.limit == null'
+	json '.[0] | (.cpu.limit_percent, .memory.limit_bytes) == null and .memory.usage_bytes > 0'
 	ok stats "$ID"
-	assert_match "$(tail -n 1 <<<"$output")" "$ID *([0-9.]) * max * max *"
+	assert_match "$(tail -n 1 <<<"$output")" "$ID *([0-9.]) * max *"
 	ok set "$ID" --cpulimit 30 --physpages 64M --numproc 50
 	ok stats --format json "$ID"
 	json '.[0] | .cpu.limit_percent == 30 and .memory.limit_bytes == 67108864 and .pids.limit == 50'
