@@ -6,6 +6,7 @@ static const struct ext *const list[] = {
 	&ext_memory,
 	&ext_cpu,
 	&ext_beancounters,
+	&ext_io, /* follows all that bring devices */
 #ifdef VZRUN_FAULT_INJECTION
 	&ext_probe,
 #endif

@@ -6,6 +6,6 @@
 
 #include "runtime/flow/ext.h"
 
-extern const struct ext ext_beancounters, ext_cpu, ext_memory, ext_probe;
+extern const struct ext ext_beancounters, ext_cpu, ext_io, ext_memory, ext_probe;
 
 const struct ext *const *extensions(void); /* ends with NULL */

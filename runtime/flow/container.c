@@ -92,6 +92,7 @@ struct ext_env container_env(struct container *c)
 {
 	return (struct ext_env){
 		.id = c->id, .resources = c->state.resources, .cg = c->cg, .rootfs = c->state.rootfs,
+		.bundle = c->state.bundle, .kept = &c->state.extensions,
 		.pid = c->pidfd < 0 ? 0 : (pid_t)c->state.pid, .pidfd = c->pidfd, .root_fd = -1, .arena = &c->arena,
 	};
 }
