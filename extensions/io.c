@@ -113,10 +113,11 @@ static const struct ext_row rows[] = {
 	{ .name = "iolimit", .offset = EXT_MEMBER(struct io, bytes), .value = &value_bytes,
 	  .native = "blockIO/throttleReadBpsDevice blockIO/throttleWriteBpsDevice",
 	  .help = "Highest rate of reads, and of writes, in bytes a second or with a suffix",
-	  .doc = "0 is unlimited. It holds for each disk below the root filesystem and the volumes." },
+	  .doc = "0 is unlimited. It holds for each disk below the root filesystem and the volumes; on cgroup v1 writes through the page "
+		 "cache are not counted." },
 	{ .name = "iopslimit", .offset = EXT_MEMBER(struct io, iops), .value = &value_iops,
 	  .native = "blockIO/throttleReadIOPSDevice blockIO/throttleWriteIOPSDevice",
-	  .help = "The same in operations a second", .doc = "0 is unlimited." },
+	  .help = "Highest rate of reads, and of writes, in operations a second", .doc = "0 is unlimited. As iolimit." },
 	EXT_ROWS_END,
 };
 
