@@ -173,6 +173,23 @@ limited_disks() { { cg blkio.throttle.read_bps_device || cg io.max; } 2>/dev/nul
 	limits_are "2097152 2097152 max max" "$lower" "$LOOP_ID" $(disks_of "$T")
 }
 
+@test "the disk of a partition, and a source that is relative to the bundle" {
+	local whole
+
+	loop_volume
+	whole=$LOOP_ID
+	losetup -d "$LOOP" && losetup --partscan "$LOOP" "$T/image.0"
+	addpart "$LOOP" 1 2048 65536 2>/dev/null && wait_until test -b "${LOOP}p1" || skip "no partitions of loop devices here"
+	mkfs.ext4 -q "${LOOP}p1"
+	mkdir "$BUNDLE/vol"
+	in_mount_ns "mount ${LOOP}p1 $BUNDLE/vol"
+	add_mount /vol bind vol bind
+	annotations iolimit 1M
+	ok create --bundle "$BUNDLE" "$ID"
+	limits_are "1048576 1048576 max max" "$whole"
+	assert_eq "$(limited_disks)" "$({ disks_of "$T"; echo "$whole"; } | sort -u)"
+}
+
 @test "a device that is given to the container, and one that was mounted in it later" {
 	local given
 
