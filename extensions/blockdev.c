@@ -20,6 +20,7 @@
 static const struct oci_field blockdev_fields[] = {
 	I64(struct blockdev, major, "major", .flags = OCI_REQ),
 	I64(struct blockdev, minor, "minor", .flags = OCI_REQ),
+	BOOL(struct blockdev, stacked, "stacked"),
 	ROW_END
 };
 TABLE(blockdev);
@@ -59,12 +60,18 @@ static void dir_of(const char *root, const struct blockdev *d, char *buf, size_t
 	snprintf(buf, size, "%s/sys/dev/block/%lld:%lld", root, (long long)d->major, (long long)d->minor);
 }
 
-static bool is_known(const struct blockdevs *list, const struct blockdev *d)
+static struct blockdev *find(const struct blockdevs *list, const struct blockdev *d)
 {
 	for (size_t i = 0; i < list->n; i++)
 		if (list->v[i].major == d->major && list->v[i].minor == d->minor)
-			return true;
-	return false;
+			return &list->v[i];
+	return NULL;
+}
+
+/* Adds up what one after the other found; a failure stays. */
+static int both(int one, int other)
+{
+	return one < 0 ? one : other < 0 ? other : one | other;
 }
 
 static int keep(struct blockdev_search *s, const struct blockdev *d, struct err *e)
@@ -88,12 +95,12 @@ static int add_members(struct blockdev_search *s, const char *dir, struct err *e
 	char path[PATH_MAX];
 	int r = 0;
 
-	for (struct dirent *entry = d ? readdir(d) : NULL; entry && r == 0; entry = readdir(d)) {
+	for (struct dirent *entry = d ? readdir(d) : NULL; entry && r >= 0; entry = readdir(d)) {
 		uint64_t major, minor;
 
 		snprintf(path, sizeof path, "%s/%s/dev", dir, entry->d_name);
 		if (entry->d_name[0] != '.' && read_number(path, &major, &minor))
-			r = blockdev_add_number(s, major, minor, e);
+			r = both(r, blockdev_add_number(s, major, minor, e));
 	}
 	return r;
 }
@@ -108,12 +115,15 @@ static int add_disk(struct blockdev_search *s, const struct blockdev *d, const c
 	snprintf(path, sizeof path, "%s/slaves", dir);
 	r = add_members(s, path, e);
 	snprintf(path, sizeof path, "%s/loop/backing_file", dir);
-	return r == 0 && read_line(path, image, sizeof image) ? blockdev_add_path(s, image, e) : r;
+	if (r >= 0 && read_line(path, image, sizeof image))
+		r = both(r, blockdev_add_path(s, image, e));
+	find(s->found, d)->stacked = r > 0;
+	return r < 0 ? r : 1;
 }
 
 static int add_number(struct blockdev_search *s, uint64_t major, uint64_t minor, struct err *e)
 {
-	struct blockdev d = { (int64_t)major, (int64_t)minor };
+	struct blockdev d = { .major = (int64_t)major, .minor = (int64_t)minor };
 	char dir[PATH_MAX / 2], path[PATH_MAX];
 
 	dir_of(s->root, &d, dir, sizeof dir);
@@ -122,7 +132,9 @@ static int add_number(struct blockdev_search *s, uint64_t major, uint64_t minor,
 		snprintf(path, sizeof path, "%s/../dev", dir);
 		return read_number(path, &major, &minor) ? blockdev_add_number(s, major, minor, e) : 0;
 	}
-	return access(dir, F_OK) < 0 || is_known(s->found, &d) ? 0 : add_disk(s, &d, dir, e);
+	if (find(s->found, &d))
+		return 1;
+	return access(dir, F_OK) < 0 ? 0 : add_disk(s, &d, dir, e);
 }
 
 int blockdev_add_number(struct blockdev_search *s, uint64_t major, uint64_t minor, struct err *e)
@@ -186,7 +198,7 @@ static int add_layers(struct blockdev_search *s, const char *list, struct err *e
 	char layer[PATH_MAX];
 	int r = 0;
 
-	while (*list && r == 0) {
+	while (*list && r >= 0) {
 		size_t n = 0;
 
 		for (; *list && *list != ':'; list++) {
@@ -198,7 +210,7 @@ static int add_layers(struct blockdev_search *s, const char *list, struct err *e
 		list += *list == ':';
 		layer[n] = '\0';
 		if (layer[0] == '/')
-			r = blockdev_add_path(s, layer, e);
+			r = both(r, blockdev_add_path(s, layer, e));
 	}
 	return r;
 }
@@ -209,11 +221,12 @@ static int add_overlay(struct blockdev_search *s, const char *options, struct er
 	char *rest = arena_strdup(s->arena, options);
 	int r = rest ? 0 : err_oom(e);
 
-	for (char *o = strsep(&rest, ","); o && r == 0; o = strsep(&rest, ","))
-		for (size_t i = 0; i < ARRAY_SIZE(keys) && r == 0; i++)
+	for (char *o = strsep(&rest, ","); o && r >= 0; o = strsep(&rest, ","))
+		for (size_t i = 0; i < ARRAY_SIZE(keys) && r >= 0; i++)
 			if (str_starts(o, keys[i])) {
 				unescape(o);
-				r = add_layers(s, o + strlen(keys[i]), e);
+				r = both(r, add_layers(s, o + strlen(keys[i]), e));
+				break;
 			}
 	return r;
 }
@@ -250,12 +263,12 @@ static int add_btrfs(struct blockdev_search *s, const char *source, struct err *
 
 	snprintf(all, sizeof all, "%s/sys/fs/btrfs", s->root);
 	cleanup_dir DIR *d = opendir(all);
-	for (struct dirent *entry = d ? readdir(d) : NULL; entry && r == 0; entry = readdir(d)) {
+	for (struct dirent *entry = d ? readdir(d) : NULL; entry && r >= 0; entry = readdir(d)) {
 		snprintf(path, sizeof path, "%s/%s/devices", all, entry->d_name);
 		if (entry->d_name[0] != '.' && has_device(path, node ? &st : NULL, name ? name + 1 : NULL))
-			r = add_members(s, path, e);
+			r = both(r, add_members(s, path, e));
 	}
-	return r == 0 && node ? blockdev_add_number(s, major(st.st_rdev), minor(st.st_rdev), e) : r;
+	return r >= 0 && node ? both(r, blockdev_add_number(s, major(st.st_rdev), minor(st.st_rdev), e)) : r;
 }
 
 /* "/dev/sda:/dev/sdb" of other filesystems with several devices; an image of erofs. */
@@ -264,11 +277,11 @@ static int add_sources(struct blockdev_search *s, const char *fs, const char *so
 	char *rest = arena_strdup(s->arena, source);
 	int r = rest ? 0 : err_oom(e);
 
-	for (char *one = strsep(&rest, ":"); one && r == 0; one = strsep(&rest, ":")) {
+	for (char *one = strsep(&rest, ":"); one && r >= 0; one = strsep(&rest, ":")) {
 		struct stat st;
 
 		if (one[0] == '/' && stat(one, &st) == 0 && (S_ISBLK(st.st_mode) || strcmp(fs, "erofs") == 0))
-			r = blockdev_add_path(s, one, e);
+			r = both(r, blockdev_add_path(s, one, e));
 	}
 	return r;
 }
@@ -389,29 +402,13 @@ int blockdev_add_process(struct blockdev_search *s, pid_t pid, struct err *e)
 	rest = mounts ? arena_strdup(s->arena, mounts) : NULL;
 	if (!rest)
 		return err_oom(e);
-	for (char *line = strsep(&rest, "\n"); line && r == 0; line = strsep(&rest, "\n"))
+	for (char *line = strsep(&rest, "\n"); line && r >= 0; line = strsep(&rest, "\n"))
 		if (parse_line(line, &m) && m.major)
-			r = blockdev_add_number(s, m.major, m.minor, e);
+			r = both(r, blockdev_add_number(s, m.major, m.minor, e));
 	return r;
 }
 
 /* ---- what a device can ---- */
-
-bool blockdev_is_stacked(const char *root, const struct blockdev *d)
-{
-	char dir[PATH_MAX / 2], path[PATH_MAX];
-	bool any = false;
-
-	dir_of(root, d, dir, sizeof dir);
-	snprintf(path, sizeof path, "%s/loop/backing_file", dir);
-	if (access(path, F_OK) == 0)
-		return true;
-	snprintf(path, sizeof path, "%s/slaves", dir);
-	cleanup_dir DIR *members = opendir(path);
-	for (struct dirent *entry = members ? readdir(members) : NULL; entry && !any; entry = readdir(members))
-		any = entry->d_name[0] != '.';
-	return any;
-}
 
 /* "none mq-deadline [bfq]" */
 bool blockdev_scheduled_by(const char *root, const struct blockdev *d, const char *name)

@@ -3,7 +3,8 @@
 
 /* The whole disks on which files stand: a partition's disk, a mapped or multiple device with its members, a loop device
  * with the one below its image, all devices of a btrfs, those below the layers of an overlay.  What stands on none
- * (tmpfs, network) adds none, and so does what cannot be read: only memory can run out. */
+ * (tmpfs, network) adds none, and so does what cannot be read: only memory can run out.  Who adds returns 1 when there was a
+ * device, new or not. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 
 struct blockdev {
 	int64_t major, minor;
+	bool stacked; /* others of the list carry what is written to it */
 };
 
 struct blockdevs {
@@ -41,8 +43,6 @@ int blockdev_add_mount(struct blockdev_search *s, const char *fs, const char *so
 /* Mounts of another process.  Only numbers are taken from there: names are of its namespace, and of its choice. */
 int blockdev_add_process(struct blockdev_search *s, pid_t pid, struct err *e);
 
-/* Others of the list carry what is written to it. */
-bool blockdev_is_stacked(const char *root, const struct blockdev *d);
 /* Whether this is its I/O scheduler. */
 bool blockdev_scheduled_by(const char *root, const struct blockdev *d, const char *name);
 /* Whether iocost is on for it; cgroup v2 only. */

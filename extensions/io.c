@@ -167,9 +167,9 @@ static int add_document(struct blockdev_search *s, const struct ext_env *env, st
 	const struct oci_spec *spec = env->spec;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < spec->mounts.n; i++)
+	for (size_t i = 0; r >= 0 && i < spec->mounts.n; i++)
 		r = add_volume(s, env, &spec->mounts.v[i], e);
-	for (size_t i = 0; r == 0 && spec->linux && i < spec->linux->devices.n; i++) {
+	for (size_t i = 0; r >= 0 && spec->linux && i < spec->linux->devices.n; i++) {
 		const struct oci_device *d = &spec->linux->devices.v[i];
 
 		if (d->type == 'b' && d->major.set && d->minor.set)
@@ -184,12 +184,12 @@ static int find_devices(const struct ext_env *env, struct io_saved *saved, struc
 	size_t before = saved->devices.n;
 	int r = env->rootfs ? blockdev_add_path(&s, env->rootfs, e) : 0;
 
-	if (r == 0 && env->spec)
+	if (r >= 0 && env->spec)
 		r = add_document(&s, env, e);
-	if (r == 0 && env->pid > 0)
+	if (r >= 0 && env->pid > 0)
 		r = blockdev_add_process(&s, env->pid, e);
 	saved->grown |= saved->devices.n > before;
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /* ---- weights ---- */
@@ -210,7 +210,7 @@ static struct weighing weigh(const struct ext_env *env, const struct io_saved *s
 
 		w.bfq |= bfq;
 		w.iocost |= iocost;
-		if (!bfq && !iocost && !w.other[0] && !blockdev_is_stacked("", d))
+		if (!bfq && !iocost && !w.other[0] && !d->stacked)
 			blockdev_name("", d, w.other, sizeof w.other);
 	}
 	return w;
