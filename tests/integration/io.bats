@@ -10,7 +10,7 @@ setup() {
 	if [[ $(cg_mode) == v2 ]]; then needs_controller io; else needs_controller blkio; fi
 	config_set '.linux.resources = {}'
 	config_set '.process.args = ["sleep", "1000"]'
-	LOOPS=() SCHEDULERS=() DISK_DIR=
+	LOOPS=() SCHEDULERS=() DISK_DIR= LOOP_FLAGS=
 }
 
 # Containers first: they hold the devices.
@@ -52,7 +52,7 @@ loop_volume() {
 	needs_command mkfs.ext4
 	[[ -e /dev/loop-control ]] || skip "no loop devices here"
 	truncate -s 64M "$image" && mkfs.ext4 -q -O ^has_journal "$image" || return
-	LOOP=$(losetup --find --show ${DIRECT_IO:+--direct-io=on} "$image" 2>/dev/null) || skip "no loop devices here"
+	LOOP=$(losetup --find --show $LOOP_FLAGS "$image" 2>/dev/null) || skip "no loop devices here"
 	LOOPS+=("$LOOP") SCHEDULERS+=("")
 	LOOP_ID=$((0x$(stat -c %t "$LOOP"))):$((0x$(stat -c %T "$LOOP")))
 }
@@ -176,9 +176,8 @@ limited_disks() { { cg blkio.throttle.read_bps_device || cg io.max; } 2>/dev/nul
 @test "the disk of a partition, and a source that is relative to the bundle" {
 	local whole
 
-	loop_volume
+	LOOP_FLAGS=--partscan loop_volume
 	whole=$LOOP_ID
-	losetup -d "$LOOP" && losetup --partscan "$LOOP" "$T/image.0"
 	addpart "$LOOP" 1 2048 65536 2>/dev/null && wait_until test -b "${LOOP}p1" || skip "no partitions of loop devices here"
 	mkfs.ext4 -q "${LOOP}p1"
 	mkdir "$BUNDLE/vol"
@@ -421,25 +420,25 @@ written() { cg io.stat | sed -n "s/^$1 .*wbytes=\([0-9]*\).*/\1/p"; }
 
 started() { (($(written "$1") - $2 > 1048576)); }
 
-# dd_written: the rate at which the kernel writes what a dd left in the cache, once it does.
-dd_written() {
-	local disk from began
-
-	disk=$(disks_of "$DISK_DIR" | head -n 1)
-	from=$(written "$disk")
-	ok exec --detach "$ID" dd if=/dev/zero of=/vol/new bs=1M count=80 conv=fsync || return
-	wait_until started "$disk" "${from:-0}" || return
-	from=$(written "$disk") began=${EPOCHREALTIME/[.,]/}
-	sleep 6
-	RATE=$((($(written "$disk") - from) * 1000000 / (${EPOCHREALTIME/[.,]/} - began)))
-	echo "written: $RATE bytes a second"
-}
-
 @test "buffered writes under iolimit 8M as well, on cgroup v2" {
 	needs_v2
 	disk_container
-	dd_written
-	((RATE >= 7549747 && RATE <= 9227468))
+	local disk from began i
+
+	disk=$(disks_of "$DISK_DIR" | head -n 1)
+	from=$(written "$disk")
+	ok exec --detach "$ID" dd if=/dev/zero of=/vol/new bs=1M count=240 conv=fsync
+	wait_until started "$disk" "${from:-0}"
+	# As in at_8m; what is measured is what the kernel writes of what is in the cache.
+	for i in 1 2 3 4 5; do
+		from=$(written "$disk") began=${EPOCHREALTIME/[.,]/}
+		sleep 4
+		RATE=$((($(written "$disk") - from) * 1000000 / (${EPOCHREALTIME/[.,]/} - began)))
+		echo "written: $RATE bytes a second"
+		((RATE <= 9227468)) || return
+		((RATE < 7549747)) || return 0
+	done
+	return 1
 }
 
 # served ID: bytes that it had read from the loop device.
@@ -456,7 +455,7 @@ served() {
 
 	disk_dir
 	# Past the cache, or it would be the processors that they share.
-	DIRECT_IO=1 loop_volume "$DISK_DIR/image"
+	LOOP_FLAGS=--direct-io=on loop_volume "$DISK_DIR/image"
 	use_bfq
 	# What BFQ does for the first seconds of an interactive program, and for the queues of a disk, is not what is measured.
 	echo 0 >"/sys/block/${LOOP#/dev/}/queue/iosched/low_latency"
