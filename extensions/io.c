@@ -37,11 +37,14 @@ struct io {
 
 struct io_saved {
 	struct blockdevs devices;
-	bool grown; /* in this call; not in the record */
+	bool bfq, iocost; /* some of them had it: the fields that ioprio means are those of then */
+	bool grown;       /* in this call; not in the record */
 };
 
 static const struct oci_field io_saved_fields[] = {
 	LIST(struct io_saved, devices, "devices", blockdev),
+	BOOL(struct io_saved, bfq, "bfq"),
+	BOOL(struct io_saved, iocost, "iocost"),
 	ROW_END
 };
 static TABLE(io_saved);
@@ -178,22 +181,7 @@ static int add_document(struct blockdev_search *s, const struct ext_env *env, st
 	return r;
 }
 
-static int find_devices(const struct ext_env *env, struct io_saved *saved, struct err *e)
-{
-	struct blockdev_search s = { .root = "", .found = &saved->devices, .arena = env->arena };
-	size_t before = saved->devices.n;
-	int r = env->rootfs ? blockdev_add_path(&s, env->rootfs, e) : 0;
-
-	if (r >= 0 && env->spec)
-		r = add_document(&s, env, e);
-	if (r >= 0 && env->pid > 0)
-		r = blockdev_add_process(&s, env->pid, e);
-	saved->grown |= saved->devices.n > before;
-	return r < 0 ? r : 0;
-}
-
-/* ---- weights ---- */
-
+/* Who knows weights among them. */
 struct weighing {
 	bool bfq, iocost;
 	char other[64]; /* a disk that knows no weights */
@@ -216,12 +204,32 @@ static struct weighing weigh(const struct ext_env *env, const struct io_saved *s
 	return w;
 }
 
+static int find_devices(const struct ext_env *env, struct io_saved *saved, struct err *e)
+{
+	struct blockdev_search s = { .root = "", .found = &saved->devices, .arena = env->arena };
+	size_t before = saved->devices.n;
+	struct weighing w;
+	int r = env->rootfs ? blockdev_add_path(&s, env->rootfs, e) : 0;
+
+	if (r >= 0 && env->spec)
+		r = add_document(&s, env, e);
+	if (r >= 0 && env->pid > 0)
+		r = blockdev_add_process(&s, env->pid, e);
+	if (r < 0)
+		return r;
+	w = weigh(env, saved);
+	saved->grown |= saved->devices.n > before || (w.bfq && !saved->bfq) || (w.iocost && !saved->iocost);
+	saved->bfq = w.bfq;
+	saved->iocost = w.iocost;
+	return 0;
+}
+
+/* ---- the class of processes ---- */
+
 static bool needs_class(const struct ext_env *env, const struct io_saved *saved)
 {
 	return saved->devices.n == 0 || weigh(env, saved).other[0];
 }
-
-/* ---- the class of processes ---- */
 
 static int value_of_level(const struct opt_u64 *prio)
 {
@@ -404,14 +412,14 @@ static int limit_all(const struct blockdevs *devices, uint64_t rate, struct oci_
 static int native_weight(const struct ext_env *env, uint64_t weight, struct oci_block_io *b, struct oci_resources *changes,
 			 struct err *e)
 {
-	struct weighing w = weigh(env, env->saved);
+	const struct io_saved *saved = env->saved;
 	struct oci_pair *pair = arena_new(env->arena, struct oci_pair);
 
 	if (!pair)
 		return err_oom(e);
-	if (w.bfq)
+	if (saved->bfq)
 		b->weight = (struct opt_u64){ .v = weight, .set = true };
-	if (!w.iocost)
+	if (!saved->iocost)
 		return 0;
 	pair->key = "io.weight";
 	pair->value = arena_printf(env->arena, "%llu", (unsigned long long)weight);
