@@ -51,7 +51,7 @@ struct ext_env {
 	bool option;                           /* values came as options: errors say --NAME */
 	const struct ext_wishes *wishes;       /* these options; NULL at creation */
 	const struct oci_state_exts *kept;     /* what the record has of extensions; NULL: nothing yet */
-	void *saved;                           /* of the one that is called, in validate, native and derive; NULL in derive */
+	void *saved;                           /* of the one that is called: in validate and native, which have no parameter */
 	struct arena *arena;
 };
 

@@ -14,7 +14,8 @@ static struct ext_env env_of(struct flow *f)
 {
 	return (struct ext_env){
 		.id = f->o->id, .spec = &f->spec, .resources = flow_linux(f)->resources, .cg = f->cg,
-		.rootfs = f->state.rootfs, .bundle = f->o->bundle ? f->o->bundle : f->state.bundle, .kept = &f->state.extensions, .pid = f->pid, .pidfd = f->pidfd, .root_fd = f->root_fd, .arena = &f->arena,
+		.rootfs = f->state.rootfs, .bundle = f->o->bundle ? f->o->bundle : f->state.bundle, .kept = &f->state.extensions,
+		.pid = f->pid, .pidfd = f->pidfd, .root_fd = f->root_fd, .arena = &f->arena,
 	};
 }
 
