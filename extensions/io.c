@@ -8,6 +8,9 @@
  *   iolimit    bytes a second, of each device and each direction: the kernel has no budget for reads and writes together
  *   iopslimit  the same in operations
  *
+ * Where one device stands on another both are limited: which of them a request is charged to differs (writes of RAID 5 and, with
+ * v1, those through the page cache of an image are the kernel's below).  A program that waits for each request waits at each.
+ *
  * The devices are found at creation and again at every `set`, and kept in the record: so a change replaces the limits of those
  * that had them, and what was added meanwhile gets them as well. */
 
