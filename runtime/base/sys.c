@@ -54,6 +54,11 @@ int sys_ioprio_set(int which, int who, int ioprio)
 	return (int)syscall(SYS_ioprio_set, which, who, ioprio);
 }
 
+int sys_ioprio_get(int which, int who)
+{
+	return (int)syscall(SYS_ioprio_get, which, who);
+}
+
 int sys_set_mempolicy(int mode, const unsigned long *nodes, unsigned long maxnode)
 {
 	return (int)syscall(SYS_set_mempolicy, mode, nodes, maxnode);

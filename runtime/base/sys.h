@@ -35,6 +35,7 @@ int sys_pivot_root(const char *new_root, const char *put_old);
 ssize_t sys_getcwd(char *buf, size_t size); /* the raw call: "(unreachable)/..." shows */
 int sys_sched_setattr(pid_t pid, const struct sys_sched_attr *attr, unsigned flags);
 int sys_ioprio_set(int which, int who, int ioprio);
+int sys_ioprio_get(int which, int who);
 int sys_set_mempolicy(int mode, const unsigned long *nodes, unsigned long maxnode);
 long sys_keyctl(int cmd, unsigned long a2, unsigned long a3, unsigned long a4, unsigned long a5);
 int sys_seccomp(unsigned op, unsigned flags, void *args);

@@ -104,7 +104,8 @@ struct ext_env container_env(struct container *c)
 {
 	return (struct ext_env){
 		.id = c->id, .resources = c->state.resources, .cg = c->cg, .rootfs = c->state.rootfs,
-		.store = c->root, .pid = c->pidfd < 0 ? 0 : (pid_t)c->state.pid, .pidfd = c->pidfd, .root_fd = -1, .arena = &c->arena,
+		.bundle = c->state.bundle, .kept = &c->state.extensions, .store = c->root,
+		.pid = c->pidfd < 0 ? 0 : (pid_t)c->state.pid, .pidfd = c->pidfd, .root_fd = -1, .arena = &c->arena,
 	};
 }
 

@@ -121,7 +121,7 @@ static const void *config_before(const struct change *ch, const struct ext *ext)
 	return arena_alloc(&ch->c->arena, ext->config_size);
 }
 
-/* Only what is wished for: other extensions have nothing to do with this call. */
+/* Only what is wished for, and who follows that: other extensions have nothing to do with this call. */
 static int read_changed(struct change *ch, const struct oci_map *map, struct err *e)
 {
 	struct container *c = ch->c;
@@ -134,7 +134,7 @@ static int read_changed(struct change *ch, const struct oci_map *map, struct err
 	if (!ch->now.v)
 		return err_oom(e);
 	for (size_t i = 0; i < all.n; i++)
-		if (wished(ch, all.v[i].ext))
+		if (all.v[i].ext->follows || wished(ch, all.v[i].ext))
 			ch->now.v[ch->now.n++] = all.v[i];
 	return 0;
 }
@@ -150,13 +150,7 @@ static int check_wishes(const struct change *ch, struct err *e)
 		if (row->flags & EXT_INERT)
 			ext_warn(&ch->env, row->name, "is kept, but not enforced: an upstream kernel has nothing like it");
 	}
-	for (size_t i = 0; i < ch->now.n; i++) {
-		const struct ext_use *u = &ch->now.v[i];
-
-		if (u->ext->validate && u->ext->validate(&ch->env, u->config, e) < 0)
-			return err_ret(e);
-	}
-	return 0;
+	return ext_validate(&ch->now, &ch->env, e);
 }
 
 static void take_back(struct change *ch, size_t end)
@@ -182,12 +176,12 @@ static bool any_native(const struct change *ch)
 }
 
 /* Native fields come last: the planner puts back what it wrote when a later value is refused, so that nothing has to be
- * taken back from outside. */
+ * taken back from outside.  And what some of them are is known only now: an update may have brought a device. */
 static int apply_change(struct change *ch, struct err *e)
 {
 	struct oci_resources changes;
 	size_t i = 0;
-	int r = ext_native(&ch->now, &ch->env, &changes, e);
+	int r = 0;
 
 	for (; i < ch->now.n && r >= 0; i++) {
 		const struct ext_use *u = &ch->now.v[i];
@@ -200,6 +194,8 @@ static int apply_change(struct change *ch, struct err *e)
 		if (r < 0)
 			break;
 	}
+	if (r >= 0)
+		r = ext_native(&ch->now, &ch->env, &changes, e);
 	if (r >= 0 && any_native(ch))
 		r = change_resources(ch->c, ch->env.resources, &changes, e);
 	if (r < 0)
@@ -249,17 +245,21 @@ static int record(struct change *ch, const struct oci_map *map, struct err *e)
 int container_set(struct container *c, const struct ext_wishes *wishes, struct err *e)
 {
 	struct change ch = { .c = c, .wishes = wishes, .env = container_env(c) };
+	struct oci_spec spec;
 	struct oci_map map;
 	int r;
 
-	ch.env.option = true;
-	ch.env.wishes = wishes;
-	ch.env.set_devices = set_devices;
 	r = may_change(c, e);
 	if (r == 0)
 		r = container_resources(c, &ch.env.resources, e);
 	if (r == 0)
+		r = store_load_spec(&c->dir, &spec, &c->arena, e);
+	if (r == 0)
 		r = ext_present(&c->state.annotations, &ch.env, &ch.present, e);
+	ch.env.option = true;
+	ch.env.wishes = wishes;
+	ch.env.set_devices = set_devices;
+	ch.env.spec = &spec;
 	if (r == 0)
 		r = ext_wish(&ch.present, wishes, &map, &c->arena, e);
 	if (r == 0)

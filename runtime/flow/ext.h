@@ -41,16 +41,18 @@ struct ext_wishes;
 /* What a module may touch. */
 struct ext_env {
 	const char *id;
-	struct oci_spec *spec;                 /* PREPARE: may be changed.  NULL where no document is at hand */
+	struct oci_spec *spec;                 /* PREPARE: may be changed; `set`: the kept one.  NULL or empty where none is at hand */
 	const struct oci_resources *resources; /* in force; may be NULL */
 	const struct cgroup *cg;               /* NULL: none */
-	const char *rootfs;                    /* the host's path */
+	const char *rootfs, *bundle;           /* the host's paths */
 	const char *store;                     /* --root: files in STORE/ID, which is there from CGROUP_READY on, go with the record */
 	pid_t pid;                             /* init's or exec's, 0: none */
 	int pidfd;                             /* of it, or -1 */
 	int root_fd;                           /* ROOTFS_READY: the new root, else -1 */
 	bool option;                           /* values came as options: errors say --NAME */
 	const struct ext_wishes *wishes;       /* these options; NULL at creation */
+	const struct oci_state_exts *kept;     /* what the record has of extensions; NULL: nothing yet */
+	void *saved;                           /* of the one that is called: in validate and native, which have no parameter */
 	struct arena *arena;
 	/* In update(): device rules that hold from now on, and what of them is new; in the cgroup, in env->resources and in the record.
 	 * NULL elsewhere: at creation they are resources of the document. */
@@ -95,9 +97,14 @@ struct ext {
 	const struct ext_row *rows; /* ends with a row without a name */
 	size_t config_size;
 	const struct oci_type *saved; /* what it keeps in the record besides; or NULL */
+	/* Its native fields depend on what others have made: a container that has settings of it is asked again at every
+	 * `set`, after the updates of those before it. */
+	bool follows;
 	/* Against this machine, before anything is done. */
 	int (*validate)(const struct ext_env *env, void *config, struct err *e);
-	/* Members of `changes` for what the config sets.  The env's resources are those that the rest of it comes from. */
+	/* Members of `changes` for what the config sets.  The env's resources are those that the rest of it comes from.  Of a
+	 * field that is a list only elements are given; whether the document has another for the same thing only validate
+	 * can know. */
 	int (*native)(const struct ext_env *env, const void *config, struct oci_resources *changes, struct err *e);
 	/* The other way: what the resources in force are in the words of this extension. */
 	void (*derive)(const struct ext_env *env, const struct oci_resources *r, void *config);
@@ -145,6 +152,7 @@ bool ext_any(const struct oci_map *annotations);
 #define EXT_POD_KEYS "/etc/vzrun/pod-annotations"
 int ext_check_pod(const struct oci_map *annotations, const char *allowed, struct err *e);
 
+int ext_validate(const struct ext_uses *uses, const struct ext_env *env, struct err *e);
 /* validate, the native changes merged into env->spec, PREPARE. */
 int ext_prepare(const struct ext_uses *uses, struct ext_env *env, struct err *e);
 bool ext_acts(const struct ext_uses *uses, enum ext_point point);

@@ -39,14 +39,21 @@ static const char *next_field(const char *rest, char *field, size_t size)
 }
 
 /* "cpu/quota" in the tree, NULL when it is not set.  Only the first "/" separates: keys of `unified` are file names. */
-static const char *value_of(const struct json_node *tree, const char *field)
+static const struct json_node *node_of(const struct json_node *tree, const char *field)
 {
 	char object[64];
 	const struct json_node *node;
 
 	snprintf(object, sizeof object, "%.*s", (int)strcspn(field, "/"), field);
 	node = json_get(tree, object);
-	node = node && node->kind == JSON_OBJECT ? json_get(node, strchr(field, '/') + 1) : NULL;
+	return node && node->kind == JSON_OBJECT ? json_get(node, strchr(field, '/') + 1) : NULL;
+}
+
+/* NULL for lists as well. */
+static const char *value_of(const struct json_node *tree, const char *field)
+{
+	const struct json_node *node = node_of(tree, field);
+
 	return node ? node->text : NULL;
 }
 
@@ -65,26 +72,50 @@ int ext_native_text(const struct ext_row *row, const struct oci_resources *r, st
 	if (tree_of(r, &tree, a, e) < 0)
 		return err_ret(e);
 	EACH_FIELD (p, row, field) {
-		const char *value = value_of(tree, field);
+		const struct json_node *node = node_of(tree, field);
 
-		if (value)
-			str_addf(out, "%s%s=%s", out->len ? " " : "", field, value);
+		if (!node)
+			continue;
+		str_addf(out, "%s%s=%s", out->len ? " " : "", field, node->text ? node->text : "");
+		if (!node->text)
+			emit_node(&(struct emit){ .out = out }, NULL, node);
 	}
 	return str_failed(out) ? err_oom(e) : 0;
 }
 
 /* ---- creation ---- */
 
+static struct ext_env env_for(const struct ext_env *env, const struct ext_use *u)
+{
+	struct ext_env own = *env;
+
+	own.saved = u->saved;
+	return own;
+}
+
+int ext_validate(const struct ext_uses *uses, const struct ext_env *env, struct err *e)
+{
+	for (size_t i = 0; i < uses->n; i++) {
+		const struct ext_use *u = &uses->v[i];
+		struct ext_env own = env_for(env, u);
+
+		if (u->ext->validate && u->ext->validate(&own, u->config, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}
+
 int ext_native(const struct ext_uses *uses, const struct ext_env *env, struct oci_resources *changes, struct err *e)
 {
 	*changes = (struct oci_resources){ 0 };
 	for (size_t i = 0; i < uses->n; i++) {
 		const struct ext_use *u = &uses->v[i];
+		struct ext_env own = env_for(env, u);
 		struct oci_resources one = { 0 };
 
 		if (!u->ext->native)
 			continue;
-		if (u->ext->native(env, u->config, &one, e) < 0 || cg_merge(changes, &one, changes, env->arena, e) < 0)
+		if (u->ext->native(&own, u->config, &one, e) < 0 || cg_merge(changes, &one, changes, env->arena, e) < 0)
 			return err_ret(e);
 	}
 	return 0;
@@ -146,15 +177,42 @@ static int merge_native(const struct ext_uses *uses, struct ext_env *env, struct
 int ext_prepare(const struct ext_uses *uses, struct ext_env *env, struct err *e)
 {
 	env->resources = env->spec->linux->resources;
-	for (size_t i = 0; i < uses->n; i++)
-		if (uses->v[i].ext->validate && uses->v[i].ext->validate(env, uses->v[i].config, e) < 0)
-			return err_ret(e);
-	if (merge_native(uses, env, e) < 0)
+	if (ext_validate(uses, env, e) < 0 || merge_native(uses, env, e) < 0)
 		return err_ret(e);
 	return ext_run(uses, EXT_PREPARE, env, e);
 }
 
 /* ---- what is shown ---- */
+
+static bool same(const struct json_node *x, const struct json_node *y)
+{
+	const struct json_node *a = x->child, *b = y->child;
+
+	if (x->kind != y->kind || !str_eq(x->text, y->text) || !str_eq(x->key, y->key) || x->truth != y->truth)
+		return false;
+	while (a && b && same(a, b)) {
+		a = a->next;
+		b = b->next;
+	}
+	return !a && !b;
+}
+
+static bool has_element(const struct json_node *list, const struct json_node *element)
+{
+	for (const struct json_node *p = list ? list->child : NULL; p; p = p->next)
+		if (same(p, element))
+			return true;
+	return false;
+}
+
+/* Others may have put more into a list. */
+static bool list_holds(const struct json_node *has, const struct json_node *wants)
+{
+	for (const struct json_node *p = wants->child; p; p = p->next)
+		if (!has_element(has, p))
+			return false;
+	return true;
+}
 
 /* Whether the fields that the setting means are as it means them. */
 static bool row_holds(const struct ext_row *row, const struct json_node *has, const struct json_node *wants)
@@ -162,9 +220,9 @@ static bool row_holds(const struct ext_row *row, const struct json_node *has, co
 	char field[64];
 
 	EACH_FIELD (p, row, field) {
-		const char *ours = value_of(wants, field);
+		const struct json_node *ours = node_of(wants, field), *theirs = node_of(has, field);
 
-		if (ours && !str_eq(ours, value_of(has, field)))
+		if (ours && (ours->kind == JSON_ARRAY ? !list_holds(theirs, ours) : !theirs || !str_eq(ours->text, theirs->text)))
 			return false;
 	}
 	return true;
@@ -183,10 +241,11 @@ static void drop(struct oci_map *map, const char *name)
 static int drop_stale(const struct ext_use *u, const struct ext_env *env, const struct json_node *has, struct oci_map *map,
 		      struct err *e)
 {
+	struct ext_env own = env_for(env, u);
 	struct oci_resources wants = { 0 };
 	const struct json_node *ours;
 
-	if (u->ext->native(env, u->config, &wants, e) < 0 || tree_of(&wants, &ours, env->arena, e) < 0)
+	if (u->ext->native(&own, u->config, &wants, e) < 0 || tree_of(&wants, &ours, env->arena, e) < 0)
 		return err_ret(e);
 	for (const struct ext_row *row = u->ext->rows; row->name; row++)
 		if (is_set(row, u->config) && !row_holds(row, has, ours))
@@ -205,7 +264,7 @@ int ext_present(const struct oci_map *annotations, const struct ext_env *env, st
 		return err_oom(e);
 	if (map.n)
 		memcpy(map.v, annotations->v, map.n * sizeof *map.v);
-	if (ext_read(annotations, &no_saved, false, &uses, env->arena, e) < 0 ||
+	if (ext_read(annotations, env->kept ? env->kept : &no_saved, false, &uses, env->arena, e) < 0 ||
 	    (uses.n && tree_of(env->resources, &has, env->arena, e) < 0))
 		return err_ret(e);
 	for (size_t i = 0; i < uses.n; i++)

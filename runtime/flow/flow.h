@@ -164,5 +164,6 @@ int flow_print_steps(struct str *ret);
 bool flow_has_userns(const struct flow *f);
 bool flow_new_mount_ns(const struct flow *f);
 int flow_choose_cgroup(struct flow *f, struct err *e); /* once; later calls do nothing */
+int flow_rootfs(struct flow *f, const char **ret, struct err *e); /* the document's root as an absolute path */
 bool flow_keeps_groups(const struct flow *f); /* the caller's additional groups, by annotation */
 const struct oci_linux *flow_linux(const struct flow *f); /* never NULL */

@@ -14,8 +14,8 @@ static struct ext_env env_of(struct flow *f)
 {
 	return (struct ext_env){
 		.id = f->o->id, .spec = &f->spec, .resources = flow_linux(f)->resources, .cg = f->cg,
-		.rootfs = f->state.rootfs, .store = f->o->root, .pid = f->pid, .pidfd = f->pidfd, .root_fd = f->root_fd,
-		.arena = &f->arena,
+		.rootfs = f->state.rootfs, .bundle = f->o->bundle ? f->o->bundle : f->state.bundle, .kept = &f->state.extensions,
+		.store = f->o->root, .pid = f->pid, .pidfd = f->pidfd, .root_fd = f->root_fd, .arena = &f->arena,
 	};
 }
 
@@ -75,6 +75,8 @@ int step_ext_prepare(struct flow *f, struct err *e)
 	/* Where it will be says what may be given to it. */
 	if (r == 0)
 		r = flow_choose_cgroup(f, e);
+	if (r == 0 && f->spec.root && f->spec.root->path)
+		r = flow_rootfs(f, &f->state.rootfs, e);
 	if (r == 0)
 		r = ext_check_pod(&f->spec.annotations, EXT_POD_KEYS, e);
 	if (r == 0)

@@ -333,7 +333,7 @@ static const char *driver_name(enum cg_driver_kind driver)
 	return "cgroupfs";
 }
 
-static int fill_state(struct flow *f, struct err *e)
+int flow_rootfs(struct flow *f, const char **ret, struct err *e)
 {
 	const char *path = f->spec.root->path;
 	char joined[4096], clean[4096];
@@ -341,13 +341,23 @@ static int fill_state(struct flow *f, struct err *e)
 	snprintf(joined, sizeof joined, "%s/%s", f->o->bundle, path);
 	if (path_clean(path[0] == '/' ? path : joined, clean, sizeof clean) < 0)
 		return err_set(e, ERR_CONFIG, ENAMETOOLONG, "/root/path: too long");
+	*ret = arena_strdup(&f->arena, clean);
+	return *ret ? 0 : err_oom(e);
+}
+
+static int fill_state(struct flow *f, struct err *e)
+{
+	const char *rootfs;
+
+	if (flow_rootfs(f, &rootfs, e) < 0)
+		return err_ret(e);
 	f->state = (struct oci_state){
 		.version = OCI_STATE_VERSION,
 		.id = f->o->id,
 		.status = OCI_CREATING,
 		.oci_version = f->spec.oci_version,
 		.bundle = f->o->bundle,
-		.rootfs = arena_strdup(&f->arena, clean),
+		.rootfs = rootfs,
 		.created = arena_strdup(&f->arena, clock_rfc3339(9).s),
 		.owner = geteuid() == 0 ? "root" : arena_printf(&f->arena, "%u", (unsigned)geteuid()),
 		.annotations = f->spec.annotations,
@@ -357,7 +367,7 @@ static int fill_state(struct flow *f, struct err *e)
 		.has_poststart = f->spec.hooks && f->spec.hooks->poststart.n,
 		.has_poststop = f->spec.hooks && f->spec.hooks->poststop.n,
 	};
-	if (!f->state.rootfs || !f->state.created || !f->state.owner)
+	if (!f->state.created || !f->state.owner)
 		return err_oom(e);
 	return 0;
 }
