@@ -481,11 +481,11 @@ network_is() { gives Status '{"verbose": true}' && get '.info.cniconfig' | grep 
 @test "cri: annotations of the pod and of the container that the handler lets through" {
 	local dir=$BATS_FILE_TMPDIR/state/io.containerd.runtime.v2.task/k8s.io
 
-	run_pod p1 '.annotations = { "org.openvz.note": "pod", "example.org/other": "no" }'
+	run_pod p1 '.annotations = { "org.openvz.proc": "off", "org.openvz.capability": "sys_admin:on" }'
 	container c1 'sleep 1000' '.annotations = { "org.openvz.numproc": "77", "example.org/other": "no" }'
 	note() { jq -r ".annotations[\"$2\"]" "$dir/$1/config.json"; }
-	assert_eq "$(note "$C" org.openvz.note) $(note "$C" org.openvz.numproc) $(note "$C" example.org/other)" "pod 77 null"
-	assert_eq "$(note "$POD" org.openvz.note)" pod
+	assert_eq "$(note "$C" org.openvz.proc) $(note "$C" org.openvz.numproc) $(note "$C" org.openvz.capability) $(note "$C" example.org/other)" "off 77 null null"
+	assert_eq "$(note "$POD" org.openvz.proc)" off
 	assert_eq "$("$VZRUN" --root "$BATS_FILE_TMPDIR/runtime/k8s.io" state "$C" | jq -r '.annotations["org.openvz.numproc"]')" 77
 	assert_eq "$(cat "$(cg_dir "$(pid_in)" pids)/pids.max")" 77
 }
