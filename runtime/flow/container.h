@@ -21,6 +21,8 @@ struct container {
 	struct cgroup *cg;  /* NULL when cgroups are disabled */
 	int64_t status;     /* the present one, paused included */
 	int pidfd;          /* of a living process 1, or -1 */
+	const struct oci_resources *document_limits; /* container_resources() reads the document once */
+	bool document_read;
 };
 
 /* `lock`: who takes it is written in store.h. */

@@ -16,13 +16,15 @@ int container_resources(struct container *c, const struct oci_resources **ret, s
 	struct oci_spec spec;
 	int r;
 
-	*ret = c->state.resources;
-	if (*ret)
+	*ret = c->state.resources ? c->state.resources : c->document_limits;
+	if (*ret || c->document_read)
 		return 0;
 	r = store_load_spec(&c->dir, &spec, &c->arena, e);
-	if (r == 0)
-		*ret = spec.linux ? spec.linux->resources : NULL;
-	return r;
+	if (r < 0)
+		return r;
+	c->document_read = true;
+	*ret = c->document_limits = spec.linux ? spec.linux->resources : NULL;
+	return 0;
 }
 
 static int update_rdt(struct container *c, const struct oci_intel_rdt *rdt, struct err *e)
@@ -268,9 +270,10 @@ int container_set(struct container *c, const struct ext_wishes *wishes, struct e
 		r = check_wishes(&ch, e);
 	if (r == 0)
 		r = apply_change(&ch, e);
+	/* Recorded before anything is done that is no setting: when that fails the record still says what the kernel has. */
 	if (r == 0)
-		r = act(&ch, e);
-	return r < 0 ? r : record(&ch, &map, e);
+		r = record(&ch, &map, e);
+	return r < 0 ? r : act(&ch, e);
 }
 
 int container_settings(struct container *c, struct oci_map *ret, struct err *e)

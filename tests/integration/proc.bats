@@ -224,6 +224,16 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	lxcfs_mounts 0
 }
 
+@test "proc: an action that fails leaves what was set beside it in force, and in the record" {
+	start_lxcfs
+	annotations proc auto
+	start_sleep
+	stop_lxcfs
+	fails "lxcfs is not running" set "$ID" --proc reattach --hostname other
+	inside_is hostname other
+	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" </dev/null 3>&- 4>&- | jq -r .hostname.value)" other
+}
+
 @test "proc: a paused container and one that is only created are reattached" {
 	start_lxcfs
 	annotations proc on
