@@ -413,14 +413,16 @@ rate() {
 	echo "$*: $RATE bytes a second"
 }
 
-# at_8m ARG...: within a tenth.  Never more; beside other work less for a while.
+# RATE is within a tenth of 8 MiB.
+near_8m() { ((RATE >= 7549747 && RATE <= 9227468)); }
+
+# at_8m ARG...: in one window of several: a guest that stood still for a while is slow in one and catches up in the next.
 at_8m() {
 	local i
 
 	for i in 1 2 3 4; do
 		rate 32 "$@" || return
-		((RATE <= 9227468)) || return
-		((RATE < 7549747)) || return 0
+		! near_8m || return 0
 	done
 	return 1
 }
@@ -462,11 +464,11 @@ started() { (($(written "$1") - $2 > 1048576)); }
 		sleep 4
 		RATE=$((($(written "$disk") - from) * 1000000 / (${EPOCHREALTIME/[.,]/} - began)))
 		echo "written: $RATE bytes a second"
-		((RATE <= 9227468 && RATE < 7549747)) || break
+		! near_8m || break
 	done
 	# Or dd would not end before what it has written.
 	ok set "$ID" --iolimit 0
-	((RATE >= 7549747 && RATE <= 9227468))
+	near_8m
 }
 
 # served ID: bytes that it had read from the loop device.
