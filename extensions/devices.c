@@ -8,52 +8,24 @@
  * "q", OpenVZ's right to manage quotas, means nothing to an upstream kernel: it is taken and left out.  The rules stand behind
  * those of the document, in the order of the keys; the last one that speaks of an access wins. */
 
-#include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "extensions/node.h"
 #include "extensions/registry.h"
 #include "oci/rows.h"
-#include "runtime/base/fd.h"
-#include "runtime/linux/ns.h"
-#include "runtime/linux/rootfs.h"
-
-#define NODE_MODE 0600
 
 struct devices {
 	struct oci_strs nodes, rules;
 };
 
-/* What was given, by number: the host's node may be another one, or gone, when it is taken back. */
-struct node {
-	const char *word;
-	const char *path; /* "/dev/fuse" */
-	int64_t type, major, minor;
-};
-
-struct nodes {
-	struct node *v;
-	size_t n;
-};
-
 struct devices_saved {
 	struct nodes nodes;
 };
-
-static const struct oci_field node_fields[] = {
-	STR(struct node, word, "word"),
-	STR(struct node, path, "path"),
-	I64(struct node, type, "type"),
-	I64(struct node, major, "major"),
-	I64(struct node, minor, "minor"),
-	ROW_END
-};
-static TABLE(node);
 
 static const struct oci_field devices_saved_fields[] = {
 	LIST(struct devices_saved, nodes, "nodes", node),
@@ -164,11 +136,6 @@ static const struct ext_row rows[] = {
 
 /* ---- what they mean ---- */
 
-static const char *access_of(const char *word)
-{
-	return strrchr(word, ':') + 1;
-}
-
 static int find_node(const struct ext_env *env, const char *word, struct node *ret, struct err *e)
 {
 	struct stat st;
@@ -186,30 +153,12 @@ static int find_node(const struct ext_env *env, const char *word, struct node *r
 	return 0;
 }
 
-static struct oci_device_rule rule_for(int64_t type, int64_t major, int64_t minor, const char *access, struct arena *a)
-{
-	bool allow = strcmp(access, "none") != 0;
-
-	return (struct oci_device_rule){
-		.allow = allow,
-		.type = type,
-		.major = { .v = major, .set = true },
-		.minor = { .v = minor, .set = true },
-		.access = allow ? arena_printf(a, "%sm", access) : "rwm",
-	};
-}
-
 static struct oci_device_rule rule_of_word(const char *word, struct arena *a)
 {
 	struct rule r = { 0 };
 
 	parse_numbers(word, &r); /* it was read before */
-	return rule_for(r.type, r.major, r.minor, r.access, a);
-}
-
-static struct oci_device_rule rule_of_node(const struct node *n, struct arena *a)
-{
-	return rule_for(n->type, n->major, n->minor, access_of(n->word), a);
+	return node_rule_for(r.type, r.major, r.minor, r.access, a);
 }
 
 static bool has(const struct oci_strs *list, const char *word)
@@ -218,11 +167,6 @@ static bool has(const struct oci_strs *list, const char *word)
 		if (strcmp(list->v[i], word) == 0)
 			return true;
 	return false;
-}
-
-static bool is_denied(const char *word)
-{
-	return strcmp(access_of(word), "none") == 0;
 }
 
 static int validate(const struct ext_env *env, void *config, struct err *e)
@@ -236,45 +180,17 @@ static int validate(const struct ext_env *env, void *config, struct err *e)
 	return 0;
 }
 
-static struct oci_device device_of(const struct node *n)
+/* All rules of both keys. */
+static int rules_of(const struct nodes *nodes, const struct oci_strs *words, struct oci_device_rules *ret, struct arena *a,
+		    struct err *e)
 {
-	return (struct oci_device){
-		.path = n->path, .type = n->type, .major = { .v = n->major, .set = true }, .minor = { .v = n->minor, .set = true },
-		.file_mode = { .v = NODE_MODE, .set = true },
-	};
-}
-
-/* ---- creation: they become devices and rules of the document ---- */
-
-static int add_device(struct oci_devices *list, const struct node *n, struct arena *a, struct err *e)
-{
-	struct oci_device *more = arena_alloc_n(a, list->n + 1, sizeof *more);
-
-	if (!more)
+	*ret = (struct oci_device_rules){ arena_alloc_n(a, nodes->n + words->n + 1, sizeof *ret->v), 0 };
+	if (!ret->v)
 		return err_oom(e);
-	if (list->n)
-		memcpy(more, list->v, list->n * sizeof *more);
-	more[list->n] = device_of(n);
-	*list = (struct oci_devices){ more, list->n + 1 };
-	return 0;
-}
-
-/* `base`, then ours. */
-static int all_rules(const struct oci_device_rules *base, const struct nodes *nodes, const struct oci_strs *words,
-		     struct oci_device_rules *ret, struct arena *a, struct err *e)
-{
-	struct oci_device_rule *v = arena_alloc_n(a, base->n + nodes->n + words->n + 1, sizeof *v);
-	size_t n = base->n;
-
-	if (!v)
-		return err_oom(e);
-	if (n)
-		memcpy(v, base->v, n * sizeof *v);
 	for (size_t i = 0; i < nodes->n; i++)
-		v[n++] = rule_of_node(&nodes->v[i], a);
+		ret->v[ret->n++] = node_rule(&nodes->v[i], a);
 	for (size_t i = 0; i < words->n; i++)
-		v[n++] = rule_of_word(words->v[i], a);
-	*ret = (struct oci_device_rules){ v, n };
+		ret->v[ret->n++] = rule_of_word(words->v[i], a);
 	return 0;
 }
 
@@ -304,85 +220,28 @@ static int prepare(struct ext_env *env, const void *config, void *saved, struct 
 	static const struct nodes unknown;
 	const struct devices *d = config;
 	struct devices_saved *s = saved;
-	struct oci_linux *linux = env->spec->linux;
+	struct oci_device_rules rules;
 
 	if (find_nodes(env, &d->nodes, &unknown, &s->nodes, e) < 0)
 		return err_ret(e);
 	for (size_t i = 0; i < s->nodes.n; i++)
-		if (!is_denied(s->nodes.v[i].word) && add_device(&linux->devices, &s->nodes.v[i], env->arena, e) < 0)
+		if (node_to_document(env, &s->nodes.v[i], e) < 0)
 			return err_ret(e);
-	return all_rules(&linux->resources->devices, &s->nodes, &d->rules, &linux->resources->devices, env->arena, e);
+	if (rules_of(&s->nodes, &d->rules, &rules, env->arena, e) < 0)
+		return err_ret(e);
+	return node_rules_to_document(env, &rules, e);
 }
 
 /* ---- a container that lives ---- */
-
-struct job {
-	struct oci_device device;
-	int tree;
-	bool add;
-};
-
-static int inside(void *arg, struct err *e)
-{
-	const struct job *job = arg;
-	cleanup_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (root < 0)
-		return err_sys(e, "the container's root");
-	return job->add ? dev_add(root, &job->device, job->tree, e) : dev_remove(root, &job->device, e);
-}
-
-static bool in_user_namespace(const struct ext_env *env)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)env->pid);
-	return !ns_is_own(path, CLONE_NEWUSER);
-}
-
-static int change_node(const struct ext_env *env, const struct node *n, bool add, struct err *e)
-{
-	cleanup_fd int tree = -1;
-	struct job job = { .device = device_of(n), .add = add };
-
-	if (is_denied(n->word))
-		return 0;
-	if (add && in_user_namespace(env)) {
-		tree = dev_clone(n->path, e);
-		if (tree < 0)
-			return tree;
-	}
-	job.tree = tree;
-	return ns_call(env->pid, env->pidfd, CLONE_NEWNS, inside, &job, sizeof job, e);
-}
 
 /* Those of `a` that are not in `b`, up to the first that fails. */
 static int change_nodes(const struct ext_env *env, const struct nodes *a, const struct oci_strs *b, bool add, size_t *ret_done,
 			struct err *e)
 {
 	for (*ret_done = 0; *ret_done < a->n; (*ret_done)++)
-		if (!has(b, a->v[*ret_done].word) && change_node(env, &a->v[*ret_done], add, e) < 0)
+		if (!has(b, a->v[*ret_done].word) && node_change(env, &a->v[*ret_done], add, e) < 0)
 			return err_ret(e);
 	return 0;
-}
-
-static bool base_allows(const struct oci_device_rules *base, const struct oci_device_rule *r)
-{
-	for (size_t i = 0; i < base->n; i++)
-		if (base->v[i].allow && base->v[i].type == r->type && base->v[i].major.set && base->v[i].major.v == r->major.v &&
-		    base->v[i].minor.set && base->v[i].minor.v == r->minor.v)
-			return true;
-	return false;
-}
-
-/* What is new, and the opposite of what is gone, but for what the document itself allows. */
-static void add_change(struct oci_device_rules *list, struct oci_device_rule r, bool gone, const struct oci_device_rules *base)
-{
-	if (gone && (!r.allow || base_allows(base, &r)))
-		return;
-	if (gone)
-		r.allow = false;
-	list->v[list->n++] = r;
 }
 
 struct lists {
@@ -390,39 +249,14 @@ struct lists {
 	const struct oci_strs *node_words, *rules;
 };
 
-static int changed_rules(const struct lists *was, const struct lists *now, const struct oci_device_rules *base,
-			 struct oci_device_rules *ret, struct arena *a, struct err *e)
-{
-	ret->v = arena_alloc_n(a, was->nodes.n + now->nodes.n + was->rules->n + now->rules->n + 1, sizeof *ret->v);
-	ret->n = 0;
-	if (!ret->v)
-		return err_oom(e);
-	for (size_t i = 0; i < was->nodes.n; i++)
-		if (!has(now->node_words, was->nodes.v[i].word))
-			add_change(ret, rule_of_node(&was->nodes.v[i], a), true, base);
-	for (size_t i = 0; i < was->rules->n; i++)
-		if (!has(now->rules, was->rules->v[i]))
-			add_change(ret, rule_of_word(was->rules->v[i], a), true, base);
-	for (size_t i = 0; i < now->nodes.n; i++)
-		if (!has(was->node_words, now->nodes.v[i].word))
-			add_change(ret, rule_of_node(&now->nodes.v[i], a), false, base);
-	for (size_t i = 0; i < now->rules->n; i++)
-		if (!has(was->rules, now->rules->v[i]))
-			add_change(ret, rule_of_word(now->rules->v[i], a), false, base);
-	return 0;
-}
-
 static int set_rules(struct ext_env *env, const struct lists *was, const struct lists *now, struct err *e)
 {
-	size_t ours = was->nodes.n + was->rules->n;
-	struct oci_device_rules base = { 0 }, all, changed;
+	struct oci_device_rules before, after;
 
-	if (env->resources && env->resources->devices.n >= ours)
-		base = (struct oci_device_rules){ env->resources->devices.v, env->resources->devices.n - ours };
-	if (all_rules(&base, &now->nodes, now->rules, &all, env->arena, e) < 0 ||
-	    changed_rules(was, now, &base, &changed, env->arena, e) < 0)
+	if (rules_of(&was->nodes, was->rules, &before, env->arena, e) < 0 ||
+	    rules_of(&now->nodes, now->rules, &after, env->arena, e) < 0)
 		return err_ret(e);
-	return env->set_devices(env, &all, &changed, e);
+	return node_rules_change(env, &before, &after, e);
 }
 
 /* Permission before the node, the node's end before that of the permission: nobody finds one that may not be opened. */

@@ -10,6 +10,7 @@ static const struct ext *const list[] = {
 	&ext_privileges,
 	&ext_hostname,
 	&ext_proc,
+	&ext_netdev,
 	&ext_io, /* follows all that bring devices */
 #ifdef VZRUN_FAULT_INJECTION
 	&ext_probe,

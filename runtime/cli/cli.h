@@ -7,7 +7,7 @@
 #include "runtime/flow/flow.h"
 
 extern const struct command cmd_create, cmd_start, cmd_run, cmd_exec, cmd_state, cmd_kill, cmd_delete, cmd_list, cmd_ps,
-	cmd_pause, cmd_resume, cmd_update, cmd_events, cmd_features, cmd_spec, cmd_completion, cmd_set, cmd_stats;
+	cmd_pause, cmd_resume, cmd_update, cmd_events, cmd_features, cmd_spec, cmd_completion, cmd_set, cmd_stats, cmd_reconcile;
 
 /* --cgroup-manager and --systemd-cgroup. */
 int cli_driver(const struct cli *c, enum cg_driver_kind *ret, struct err *e);

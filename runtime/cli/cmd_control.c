@@ -49,6 +49,12 @@ static int run_resume(struct cli *c, struct err *e)
 	return r < 0 ? r : container_resume(&box, e);
 }
 
+static int run_reconcile(struct cli *c, struct err *e)
+{
+	(void)c;
+	return container_reconcile(e);
+}
+
 const struct command cmd_kill = {
 	"kill", CMD_KILL, "ID [SIGNAL]", "send a signal to a container (default: TERM)", 1, 2, true, run_kill,
 };
@@ -60,4 +66,7 @@ const struct command cmd_pause = {
 };
 const struct command cmd_resume = {
 	"resume", CMD_RESUME, "ID", "resume what pause suspended", 1, 1, false, run_resume,
+};
+const struct command cmd_reconcile = {
+	"reconcile", CMD_RECONCILE, "", "give back what containers that have ended still have of the host", 0, 0, false, run_reconcile,
 };

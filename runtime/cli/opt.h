@@ -37,6 +37,7 @@ enum command_bit {
 	CMD_COMPLETION = 1 << 15,
 	CMD_SET = 1 << 16,
 	CMD_STATS = 1 << 17,
+	CMD_RECONCILE = 1 << 18,
 	CMD_GLOBAL = 1 << 30,
 	CMD_ALL = CMD_GLOBAL - 1,
 };

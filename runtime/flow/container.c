@@ -277,12 +277,22 @@ static int may_delete(const struct container *c, struct err *e)
 		       oci_status_name(c->status));
 }
 
+static int reclaim(const char *root, const char *id, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct ext_env env = { .id = id, .store = root, .pidfd = -1, .root_fd = -1, .arena = &a };
+
+	return ext_reclaim(&env, e);
+}
+
 /* A directory without a readable record: all that can be found in it is removed. */
 static int delete_damaged(const char *root, const char *id, struct err *e)
 {
 	cleanup_store struct store_dir dir = STORE_DIR_NONE;
 	int r = store_open(root, id, STORE_WAIT, &dir, e);
 
+	if (r == 0)
+		r = reclaim(root, id, e);
 	return r < 0 ? r : store_remove(&dir, id, e);
 }
 
@@ -306,6 +316,11 @@ static int force_open(const char *root, const char *id, struct container *ret, s
 	return r;
 }
 
+int container_reconcile(struct err *e)
+{
+	return reclaim(NULL, NULL, e);
+}
+
 int container_delete(const char *root, const char *id, bool force, struct err *e)
 {
 	cleanup_container struct container c = container_none;
@@ -313,7 +328,7 @@ int container_delete(const char *root, const char *id, bool force, struct err *e
 
 	r = force ? force_open(root, id, &c, e) : container_open(root, id, STORE_WAIT, &c, e);
 	if (r < 0 && force && e->kind == ERR_NOTFOUND)
-		return 0;
+		return reclaim(root, id, e);
 	if (r < 0 && force && e->num != EWOULDBLOCK)
 		return delete_damaged(root, id, e);
 	if (r == 0 && !force)

@@ -38,6 +38,9 @@ int container_kill(struct container *c, int sig, bool all, struct err *e);
  * what a killed create or a damaged record left behind. */
 int container_delete(const char *root, const char *id, bool force, struct err *e);
 
+/* What containers of this machine that have ended still have of the host is given back, whatever their --root. */
+int container_reconcile(struct err *e);
+
 int container_pause(struct container *c, struct err *e);
 int container_resume(struct container *c, struct err *e);
 

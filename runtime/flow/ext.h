@@ -27,6 +27,8 @@
 
 enum ext_point {
 	EXT_PREPARE,      /* host; may change the document, which is checked afterwards.  Makes nothing: no record would name it */
+	EXT_RECORDED,     /* host: the record stands, nothing else is made.  Takes what the host has of devices, and may add to the
+			   * document what these turned out to be */
 	EXT_CGROUP_READY, /* host: made and limited (under systemd: made), nobody in it */
 	EXT_NS_READY,     /* host: all namespaces exist, init waits */
 	EXT_ROOTFS_READY, /* init: mounts and devices are there, the root is not switched */
@@ -40,7 +42,7 @@ struct ext_wishes;
 
 /* What a module may touch. */
 struct ext_env {
-	const char *id;
+	const char *id;                        /* NULL: in reclaim(), all that are no more */
 	struct oci_spec *spec;                 /* PREPARE: may be changed; `set`: the kept one.  NULL or empty where none is at hand */
 	const struct oci_resources *resources; /* in force; may be NULL */
 	const struct cgroup *cg;               /* NULL: none */
@@ -112,6 +114,9 @@ struct ext {
 	void (*undo[EXT_POINTS])(struct ext_env *env, const void *config, const void *saved);
 	/* On a living container: what is not native.  Called again with the two exchanged when a later one refuses. */
 	int (*update)(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e);
+	/* Gives back what of the host a container still has that is no more: env->id, or NULL: whichever.  After the undo of all
+	 * points, also where the record tells of no setting: a killed command may have come no further. */
+	int (*reclaim)(struct ext_env *env, struct err *e);
 	int (*act)(struct ext_env *env, const char *name, const char *word, const void *config, void *saved, struct err *e);
 };
 
@@ -127,6 +132,9 @@ void ext_warn(const struct ext_env *env, const char *key, const char *fmt, ...) 
 
 /* Whether `set` was asked for this key. */
 bool ext_wished(const struct ext_env *env, const char *key);
+
+/* Whether this container has come to its end, or is not there at all. */
+bool ext_has_ended(const char *root, const char *id);
 
 /* ---- for the flow ---- */
 
@@ -164,6 +172,9 @@ int ext_saved(const struct ext_uses *uses, struct oci_state_exts *ret, struct ar
 
 /* The container is no more: undoes every point, then AFTER_STOP.  Failures are warnings. */
 void ext_end(struct ext_env *env, const struct oci_state *state);
+
+/* The same without a record, and (no id) of all containers that have ended. */
+int ext_reclaim(struct ext_env *env, struct err *e);
 
 /* One wish of `vzrun set`. */
 enum ext_verb { EXT_SET, EXT_ADD, EXT_DEL };

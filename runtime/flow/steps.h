@@ -16,6 +16,9 @@ void undo_intent(struct flow *f);
 /* Extensions: steps_ext.c */
 bool when_ext_prepare(const struct flow *f);
 int step_ext_prepare(struct flow *f, struct err *e);
+bool when_ext_recorded(const struct flow *f);
+int step_ext_recorded(struct flow *f, struct err *e);
+void undo_ext_recorded(struct flow *f);
 bool when_ext_cgroup(const struct flow *f);
 int step_ext_cgroup(struct flow *f, struct err *e);
 void undo_ext_cgroup(struct flow *f);

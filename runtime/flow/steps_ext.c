@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "oci/emit.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/log.h"
 #include "runtime/flow/ext.h"
 #include "runtime/flow/flow.h"
@@ -22,6 +23,11 @@ static struct ext_env env_of(struct flow *f)
 bool when_ext_prepare(const struct flow *f)
 {
 	return ext_any(&f->spec.annotations);
+}
+
+bool when_ext_recorded(const struct flow *f)
+{
+	return ext_acts(&f->exts, EXT_RECORDED);
 }
 
 bool when_ext_cgroup(const struct flow *f)
@@ -124,6 +130,25 @@ static void undo_point(struct flow *f, enum ext_point point)
 	ext_undo(&f->exts, point, &env);
 }
 
+/* The kept document and the limits know what was added. */
+int step_ext_recorded(struct flow *f, struct err *e)
+{
+	int r = run_point(f, EXT_RECORDED, e);
+
+	if (r == 0)
+		r = write_again(f, e);
+	if (r == 0)
+		r = fs_replace(f->dir.fd, STORE_CONFIG, f->document.s, f->document.len, 0600, e);
+	if (r < 0)
+		undo_ext_recorded(f);
+	return r;
+}
+
+void undo_ext_recorded(struct flow *f)
+{
+	undo_point(f, EXT_RECORDED);
+}
+
 int step_ext_cgroup(struct flow *f, struct err *e)
 {
 	return run_point(f, EXT_CGROUP_READY, e);
@@ -185,4 +210,42 @@ void ext_end(struct ext_env *env, const struct oci_state *state)
 		ext_undo(&uses, (enum ext_point)point, env);
 	if (ext_run(&uses, EXT_AFTER_STOP, env, &e) < 0)
 		log_warn("extensions: %s", err_format(&e, text, sizeof text));
+	if (ext_reclaim(env, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+}
+
+int ext_reclaim(struct ext_env *env, struct err *e)
+{
+	const struct ext *const *list = ext_registry();
+	char text[ERR_TEXT_MAX + 128];
+	int r = 0;
+
+	for (size_t i = 0; list[i]; i++) {
+		struct err one;
+
+		if (!list[i]->reclaim || list[i]->reclaim(env, &one) >= 0)
+			continue;
+		if (r < 0)
+			log_warn("%s", err_format(e, text, sizeof text));
+		*e = one;
+		r = err_wrap(e, "%s", list[i]->name);
+	}
+	return r;
+}
+
+/* One that is being made has no process yet, but somebody has its lock. */
+bool ext_has_ended(const char *root, const char *id)
+{
+	cleanup_arena struct arena a = { 0 };
+	cleanup_store struct store_dir dir = STORE_DIR_NONE;
+	struct oci_state state;
+	int64_t status;
+	struct err e;
+
+	if (store_open(root, id, STORE_TRY, &dir, &e) < 0)
+		return e.kind == ERR_NOTFOUND;
+	if (store_load(&dir, id, &state, &a, &e) < 0)
+		return true;
+	store_status(&dir, &state, &status, NULL);
+	return status == OCI_STOPPED || (status == OCI_CREATING && state.pid <= 0);
 }

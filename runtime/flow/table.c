@@ -25,6 +25,8 @@ const struct step flow_table[] = {
 	  "every rule that can be checked is checked while there is nothing to undo" },
 	{ "intent", H, C | R, NULL, NULL, step_intent, undo_intent,
 	  "the record of what will be made is written before it is made: a killed create can be deleted" },
+	{ "ext-recorded", H, C | R, NULL, when_ext_recorded, step_ext_recorded, undo_ext_recorded,
+	  "what takes devices of the host says which before limits and nodes are made of the document" },
 	{ "cgroup-begin", H, C | R | X, "cgroup", when_cgroup, step_cgroup_begin, undo_cgroup,
 	  "a busy or frozen cgroup is refused before anything else exists" },
 	{ "cgroup-limits", H, C | R, "cgroup", when_cgroup, step_cgroup_limits, NULL,

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Network interfaces.  Only netdev.c knows libmnl (opened on first use; loopback needs only an ioctl). */
+/* Network interfaces that go from one network namespace to another: those of the document for good (netdev.c), those of an
+ * extension on loan (netdev_lend.c). */
 
 #include <sys/types.h>
 
 #include "oci/spec.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/linux/netlink.h"
 
 int net_loopback_up(struct err *e);
 
@@ -16,3 +19,45 @@ int net_loopback_up(struct err *e);
  * one knows only the document's names, not what a template became.  Both must run on the host's side, with its /proc. */
 int netdev_move(const struct oci_net_devices *devices, int netns_fd, struct err *e);
 void netdev_undo(const struct oci_net_devices *devices, int netns_fd);
+
+/* ---- on loan ---- */
+
+struct netdev_address { /* as ip(8) writes them */
+	const char *local, *peer, *broadcast;
+	int64_t prefix, scope, flags, metric;
+};
+
+struct netdev_addresses {
+	struct netdev_address *v;
+	size_t n;
+};
+
+/* What an interface was on the host; enough to make a virtual one again. */
+struct netdev_record {
+	const char *name, *kind, *bus;    /* as in struct net_link; NULL: none */
+	const char *mac, *permanent_mac, *data; /* hexadecimal */
+	const char *lower, *master;       /* names */
+	int64_t flags, mtu, txqueuelen;
+	int64_t index;                    /* in the other namespace; 0: it was not moved yet */
+	struct netdev_addresses addresses;
+	struct netdev_record *peer;       /* of a veth: the other end, where that is on the host */
+};
+
+/* ERR_CONFIG, num ENODEV: there is none. */
+int netdev_describe(struct netlink *host, const char *name, struct netdev_record *ret, struct arena *a, struct err *e);
+
+/* Moves it as netdev_move() does, under its name, and keeps its index there. */
+int netdev_lend(struct netlink *host, struct netlink *inside, struct netdev_record *d, struct err *e);
+
+/* Wherever it is now - in the namespace, given back by the kernel, or destroyed with it - it is on the host with its name,
+ * hardware address, size, flags, master and addresses as they were before.  What those inside have set does not come with it,
+ * and what they have put into its place does not come at all.  May be called again.  `inside` may be NULL. */
+int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct err *e);
+
+/* ---- shared by both ---- */
+
+/* The interface and its permanent global addresses. */
+int netdev_transfer(struct netlink *from, struct netlink *to, const struct net_link *l, const char *name, bool up,
+		    struct net_link *ret, struct err *e);
+int netdev_choose_name(struct netlink *to, const char *name, char out[IFNAMSIZ], struct err *e);
+int netdev_set_up(struct netlink *n, int index, struct err *e);

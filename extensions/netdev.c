@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* Network interfaces of the host for a container (vzctl(8), --netdev_add).
+ *
+ * An interface goes in with its addresses, and comes back as it was: name, addresses, state.  The kernel alone would give
+ * hardware back without addresses, and destroy what is virtual: so the network namespace is held until all is out of it. */
+
+#include "extensions/netdev.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "extensions/registry.h"
+#include "oci/check_rules.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/linux/ns.h"
+
+#define KIND "netdev"
+
+struct netdev {
+	struct oci_strs names;
+};
+
+/* ---- words ---- */
+
+static int parse(const char *text, void *member, struct arena *a, struct err *e)
+{
+	const char **name = member;
+
+	if (!check_is_if_name(text) || strchr(text, '%'))
+		return err_set(e, ERR_CONFIG, 0, "\"%.64s\" is no name of a network interface", text);
+	*name = arena_strdup(a, text);
+	return *name ? 0 : err_oom(e);
+}
+
+static void print(const void *member, struct str *out)
+{
+	str_add(out, *(const char *const *)member);
+}
+
+static const struct ext_value value_name = { "NAME", parse, print };
+
+static const struct ext_row rows[] = {
+	{ .name = "netdev", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct netdev, names), .value = &value_name,
+	  .help = "Network interfaces of the host, moved in",
+	  .doc = "With their addresses, and up. They come back with name, addresses and state when they are taken away, when the container "
+		 "is deleted, when a foreground run ends, and by `vzrun reconcile`. The interface of the host's default route is refused." },
+	EXT_ROWS_END,
+};
+
+/* ---- both sides ---- */
+
+int netdev_ends_open(struct netdev_ends *ends, const struct ext_env *env, struct err *e)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/net", (int)env->pid);
+	if (ns_is_own(path, CLONE_NEWNET))
+		return err_set(e, ERR_STATE, 0, "the container has no network namespace of its own");
+	ends->netns = ns_open(path, CLONE_NEWNET, e);
+	if (ends->netns < 0 || netlink_open(&ends->host, -1, e) < 0 || netlink_open(&ends->inside, ends->netns, e) < 0)
+		return err_ret(e);
+	return 0;
+}
+
+void netdev_ends_close(struct netdev_ends *ends)
+{
+	netlink_close(&ends->host);
+	netlink_close(&ends->inside);
+	fd_close(&ends->netns);
+}
+
+int netdev_may_lend(const struct ext_env *env, const struct claim_list *claims, const char *name, struct err *e)
+{
+	const struct claim *claim = claims_find(claims, KIND, name);
+	cleanup_netlink struct netlink host = NETLINK_NONE;
+	struct net_link l;
+	bool is_default = false;
+	int r;
+
+	if (claim && claim_is_of(claim, env))
+		return 0;
+	if (claim)
+		return err_set(e, ERR_STATE, EBUSY, "%s is lent to container %s (%s)", name, claim->id, claim->root);
+	if (netlink_open(&host, -1, e) < 0)
+		return err_ret(e);
+	r = net_link_find(&host, name, &l);
+	if (r < 0)
+		return err_set(e, ERR_CONFIG, 0, "no such interface: %s", name);
+	if (l.flags & IFF_LOOPBACK)
+		return err_set(e, ERR_CONFIG, 0, "%s is the host's loopback", name);
+	r = net_link_has_default_route(&host, l.index, &is_default);
+	if (r < 0)
+		return err_set(e, ERR_KERNEL, -r, "read the host's routes");
+	return is_default ? err_set(e, ERR_STATE, EBUSY, "the host's default route goes over %s", name) : 0;
+}
+
+static int64_t own_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/net", &st) == 0 ? (int64_t)st.st_ino : 0;
+}
+
+int netdev_lend_to(const struct ext_env *env, const struct claims *claims, struct netdev_ends *ends, const char *name, const char *of,
+		   struct err *e)
+{
+	struct netdev_record record;
+	struct claim claim = {
+		.kind = KIND, .name = name, .root = env->store, .id = env->id, .host_ns = own_namespace(), .of = of, .netdev = &record,
+	};
+	struct err ignored;
+
+	if (netdev_describe(&ends->host, name, &record, env->arena, e) < 0 || claims_put(claims, &claim, e) < 0)
+		return err_ret(e);
+	if (claims_pin(claims, &claim, ends->netns, e) < 0 || netdev_lend(&ends->host, &ends->inside, &record, e) < 0 ||
+	    claims_put(claims, &claim, e) < 0) {
+		netdev_give_back(claims, &claim, env->arena, &ignored);
+		return err_wrap(e, "%s", name);
+	}
+	return 0;
+}
+
+int netdev_give_back(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
+{
+	cleanup_netlink struct netlink host = NETLINK_NONE, inside = NETLINK_NONE;
+	cleanup_fd int netns = claims_pinned(claims, claim);
+
+	(void)a;
+	if (!claim->netdev)
+		return err_set(e, ERR_STATE, 0, "%s: the claim says nothing about it", claim->name);
+	if (netlink_open(&host, -1, e) < 0 || (netns >= 0 && netlink_open(&inside, netns, e) < 0))
+		return err_ret(e);
+	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, e) < 0)
+		return err_ret(e);
+	claims_drop(claims, claim);
+	return 0;
+}
+
+/* ---- the key ---- */
+
+static bool has(const struct oci_strs *list, const char *word)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->v[i], word) == 0)
+			return true;
+	return false;
+}
+
+/* Under a lock that is let go again: whoever takes it in the meantime is found once more by lend(). */
+static int validate(const struct ext_env *env, void *config, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	const struct netdev *d = config;
+	struct claim_list list = { 0 };
+	struct err why;
+
+	if (d->names.n == 0 || (env->option && !ext_wished(env, "netdev")))
+		return 0;
+	if (claims_open_any(&claims, e) < 0 || (claims.dir >= 0 && claims_list(&claims, &list, env->arena, e) < 0))
+		return err_ret(e);
+	if (!env->option && !oci_namespace(env->spec, CLONE_NEWNET))
+		return ext_refuse(env, e, "netdev", "needs a network namespace in /linux/namespaces");
+	for (size_t i = 0; i < d->names.n; i++)
+		if (netdev_may_lend(env, &list, d->names.v[i], &why) < 0)
+			return ext_refuse(env, e, "netdev", "%s", why.text);
+	return 0;
+}
+
+/* And has arrived: what a killed `set` only claimed is still the host's. */
+static bool is_lent(const struct ext_env *env, const struct claim *claim)
+{
+	return claim && claim_is_of(claim, env) && claim->netdev && claim->netdev->index;
+}
+
+/* Those of `names` that are not in `other`. */
+static int lend(struct ext_env *env, const struct oci_strs *names, const struct oci_strs *other, struct err *e)
+{
+	cleanup_netdev_ends struct netdev_ends ends = NETDEV_ENDS_NONE;
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	struct claim_list list;
+
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0 || netdev_ends_open(&ends, env, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < names->n; i++) {
+		const char *name = names->v[i];
+
+		if (has(other, name) || is_lent(env, claims_find(&list, KIND, name)))
+			continue;
+		if (netdev_may_lend(env, &list, name, e) < 0 || netdev_lend_to(env, &claims, &ends, name, NULL, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}
+
+static int take(struct ext_env *env, const struct oci_strs *names, const struct oci_strs *other, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	struct claim_list list;
+
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < names->n; i++) {
+		const struct claim *claim = has(other, names->v[i]) ? NULL : claims_find(&list, KIND, names->v[i]);
+
+		if (claim && claim_is_of(claim, env) && netdev_give_back(&claims, claim, env->arena, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}
+
+static int apply(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	static const struct oci_strs none;
+	const struct netdev *d = config;
+
+	(void)saved;
+	return d->names.n ? lend(env, &d->names, &none, e) : 0;
+}
+
+static int reclaim(struct ext_env *env, struct err *e)
+{
+	return claims_reclaim(env, KIND, netdev_give_back, e);
+}
+
+static void undo(struct ext_env *env, const void *config, const void *saved)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	(void)config;
+	(void)saved;
+	if (reclaim(env, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+}
+
+static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
+{
+	const struct oci_strs *old = &((const struct netdev *)was)->names, *new = &((const struct netdev *)now)->names;
+	struct err ignored;
+
+	(void)saved;
+	if (take(env, old, new, e) == 0 && lend(env, new, old, e) == 0)
+		return 0;
+	/* Each is where it was before; what is there already is left. */
+	take(env, new, old, &ignored);
+	lend(env, old, new, &ignored);
+	return err_ret(e);
+}
+
+const struct ext ext_netdev = {
+	.name = "netdev",
+	.rows = rows,
+	.config_size = sizeof(struct netdev),
+	.validate = validate,
+	.apply = { [EXT_NS_READY] = apply },
+	.undo = { [EXT_NS_READY] = undo },
+	.update = update,
+	.reclaim = reclaim,
+};

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "extensions/node.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "oci/rows.h"
+#include "runtime/base/fd.h"
+#include "runtime/linux/ns.h"
+#include "runtime/linux/rootfs.h"
+
+#define NODE_MODE 0600
+
+static const struct oci_field node_fields[] = {
+	STR(struct node, word, "word"),
+	STR(struct node, path, "path"),
+	I64(struct node, type, "type"),
+	I64(struct node, major, "major"),
+	I64(struct node, minor, "minor"),
+	ROW_END
+};
+TABLE(node);
+
+static const char *access_of(const struct node *n)
+{
+	return strrchr(n->word, ':') + 1;
+}
+
+bool node_is_denied(const struct node *n)
+{
+	return strcmp(access_of(n), "none") == 0;
+}
+
+struct oci_device_rule node_rule_for(int64_t type, int64_t major, int64_t minor, const char *access, struct arena *a)
+{
+	bool allow = strcmp(access, "none") != 0;
+
+	return (struct oci_device_rule){
+		.allow = allow,
+		.type = type,
+		.major = { .v = major, .set = true },
+		.minor = { .v = minor, .set = true },
+		.access = allow ? arena_printf(a, "%sm", access) : "rwm",
+	};
+}
+
+struct oci_device_rule node_rule(const struct node *n, struct arena *a)
+{
+	return node_rule_for(n->type, n->major, n->minor, access_of(n), a);
+}
+
+static struct oci_device device_of(const struct node *n)
+{
+	return (struct oci_device){
+		.path = n->path, .type = n->type, .major = { .v = n->major, .set = true }, .minor = { .v = n->minor, .set = true },
+		.file_mode = { .v = NODE_MODE, .set = true },
+	};
+}
+
+/* ---- creation: they become devices and rules of the document ---- */
+
+int node_to_document(struct ext_env *env, const struct node *n, struct err *e)
+{
+	struct oci_devices *list = &env->spec->linux->devices;
+	struct oci_device *more;
+
+	if (node_is_denied(n))
+		return 0;
+	more = arena_alloc_n(env->arena, list->n + 1, sizeof *more);
+	if (!more)
+		return err_oom(e);
+	if (list->n)
+		memcpy(more, list->v, list->n * sizeof *more);
+	more[list->n] = device_of(n);
+	*list = (struct oci_devices){ more, list->n + 1 };
+	return 0;
+}
+
+static int joined(const struct oci_device_rules *x, const struct oci_device_rules *y, struct oci_device_rules *ret,
+		  struct arena *a, struct err *e)
+{
+	struct oci_device_rule *v = arena_alloc_n(a, x->n + y->n + 1, sizeof *v);
+
+	if (!v)
+		return err_oom(e);
+	if (x->n)
+		memcpy(v, x->v, x->n * sizeof *v);
+	if (y->n)
+		memcpy(v + x->n, y->v, y->n * sizeof *v);
+	*ret = (struct oci_device_rules){ v, x->n + y->n };
+	return 0;
+}
+
+int node_rules_to_document(struct ext_env *env, const struct oci_device_rules *more, struct err *e)
+{
+	struct oci_device_rules *rules = &env->spec->linux->resources->devices;
+
+	return joined(rules, more, rules, env->arena, e);
+}
+
+/* ---- a container that lives ---- */
+
+struct job {
+	struct oci_device device;
+	int tree;
+	bool add;
+};
+
+static int inside(void *arg, struct err *e)
+{
+	const struct job *job = arg;
+	cleanup_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0)
+		return err_sys(e, "the container's root");
+	return job->add ? dev_add(root, &job->device, job->tree, e) : dev_remove(root, &job->device, e);
+}
+
+static bool in_user_namespace(const struct ext_env *env)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)env->pid);
+	return !ns_is_own(path, CLONE_NEWUSER);
+}
+
+int node_change(const struct ext_env *env, const struct node *n, bool add, struct err *e)
+{
+	cleanup_fd int tree = -1;
+	struct job job = { .device = device_of(n), .add = add };
+
+	if (node_is_denied(n))
+		return 0;
+	if (add && in_user_namespace(env)) {
+		tree = dev_clone(n->path, e);
+		if (tree < 0)
+			return tree;
+	}
+	job.tree = tree;
+	return ns_call(env->pid, env->pidfd, CLONE_NEWNS, inside, &job, sizeof job, e);
+}
+
+/* ---- rules ---- */
+
+static bool same_number(const struct opt_i64 *x, const struct opt_i64 *y)
+{
+	return x->set == y->set && (!x->set || x->v == y->v);
+}
+
+static bool same_device(const struct oci_device_rule *x, const struct oci_device_rule *y)
+{
+	return x->type == y->type && same_number(&x->major, &y->major) && same_number(&x->minor, &y->minor);
+}
+
+static bool same_rule(const struct oci_device_rule *x, const struct oci_device_rule *y)
+{
+	return x->allow == y->allow && same_device(x, y) && str_eq(x->access, y->access);
+}
+
+static bool has(const struct oci_device_rules *list, const struct oci_device_rule *rule)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (same_rule(&list->v[i], rule))
+			return true;
+	return false;
+}
+
+/* The last that is equal: those of extensions stand behind the document's. */
+static void take_out(struct oci_device_rules *list, const struct oci_device_rule *rule)
+{
+	size_t at = list->n;
+
+	while (at > 0 && !same_rule(&list->v[at - 1], rule))
+		at--;
+	if (at == 0)
+		return;
+	for (; at < list->n; at++)
+		list->v[at - 1] = list->v[at];
+	list->n--;
+}
+
+static bool allowed_by(const struct oci_device_rules *list, const struct oci_device_rule *r)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (list->v[i].allow && same_device(&list->v[i], r))
+			return true;
+	return false;
+}
+
+/* What is new, and the opposite of what is gone, but for what others allow. */
+static int changes(const struct oci_device_rules *was, const struct oci_device_rules *now, const struct oci_device_rules *base,
+		   struct oci_device_rules *ret, struct arena *a, struct err *e)
+{
+	ret->v = arena_alloc_n(a, was->n + now->n + 1, sizeof *ret->v);
+	ret->n = 0;
+	if (!ret->v)
+		return err_oom(e);
+	for (size_t i = 0; i < was->n; i++) {
+		struct oci_device_rule gone = was->v[i];
+
+		if (has(now, &gone) || !gone.allow || allowed_by(base, &gone))
+			continue;
+		gone.allow = false;
+		ret->v[ret->n++] = gone;
+	}
+	for (size_t i = 0; i < now->n; i++)
+		if (!has(was, &now->v[i]))
+			ret->v[ret->n++] = now->v[i];
+	return 0;
+}
+
+int node_rules_change(struct ext_env *env, const struct oci_device_rules *was, const struct oci_device_rules *now, struct err *e)
+{
+	static const struct oci_device_rules none;
+	struct oci_device_rules base, all, changed;
+
+	if (joined(env->resources ? &env->resources->devices : &none, &none, &base, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = was->n; i-- > 0;)
+		take_out(&base, &was->v[i]);
+	if (joined(&base, now, &all, env->arena, e) < 0 || changes(was, now, &base, &changed, env->arena, e) < 0)
+		return err_ret(e);
+	return env->set_devices(env, &all, &changed, e);
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/log.h"
+#include "runtime/base/str.h"
+#include "runtime/linux/netdev.h"
+
+/* What of an interface's flags is somebody's wish; the rest is its state. */
+#define KEPT_FLAGS (IFF_UP | IFF_PROMISC | IFF_ALLMULTI | IFF_NOARP | IFF_MULTICAST | IFF_DYNAMIC)
+
+/* Kinds that can be made from what the kernel tells of one. */
+static const char *const makeable[] = { "dummy", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "veth", "vlan" };
+
+#define net_err(e, num, ...) err_set((e), ERR_KERNEL, (num), __VA_ARGS__)
+
+/* ---- the record ---- */
+
+static const char *hex_of(const struct net_bytes *b, struct arena *a)
+{
+	char text[2 * sizeof b->v + 1] = "";
+
+	for (size_t i = 0; i < b->n; i++)
+		snprintf(text + 2 * i, 3, "%02x", b->v[i]);
+	return b->n ? arena_strdup(a, text) : NULL;
+}
+
+static struct net_bytes bytes_of(const char *hex)
+{
+	struct net_bytes b = { 0 };
+	unsigned v;
+
+	for (const char *p = hex ? hex : ""; b.n < sizeof b.v && sscanf(p, "%2x", &v) == 1 && p[1]; p += 2)
+		b.v[b.n++] = (uint8_t)v;
+	return b;
+}
+
+static const char *word_of(const char *text, struct arena *a)
+{
+	return *text ? arena_strdup(a, text) : NULL;
+}
+
+static const char *address_text(const struct net_address *x, int type, struct arena *a)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!x->has[type] || !inet_ntop(x->family, x->bytes[type], text, sizeof text))
+		return NULL;
+	return arena_strdup(a, text);
+}
+
+static int describe_addresses(struct netlink *host, int index, struct netdev_addresses *ret, struct arena *a, struct err *e)
+{
+	cleanup_net_addresses struct net_addresses as = { 0 };
+	int r = net_addresses_read(host, index, &as);
+
+	if (r < 0)
+		return net_err(e, -r, "read the addresses");
+	ret->v = arena_alloc_n(a, as.n + 1, sizeof *ret->v);
+	if (!ret->v)
+		return err_oom(e);
+	for (ret->n = 0; ret->n < as.n; ret->n++) {
+		const struct net_address *x = &as.v[ret->n];
+
+		/* IPv4 has both, the same unless there is another end; IPv6 has one, or both. */
+		ret->v[ret->n] = (struct netdev_address){
+			.local = address_text(x, x->has[IFA_LOCAL] ? IFA_LOCAL : IFA_ADDRESS, a),
+			.peer = x->has[IFA_LOCAL] ? address_text(x, IFA_ADDRESS, a) : NULL,
+			.broadcast = address_text(x, IFA_BROADCAST, a),
+			.prefix = x->prefix, .scope = x->scope, .flags = x->flags, .metric = x->priority,
+		};
+	}
+	return 0;
+}
+
+static const char *name_of(struct netlink *host, int index, struct arena *a)
+{
+	struct net_link l;
+
+	return index && net_link_by_index(host, index, &l) == 0 ? word_of(l.name, a) : NULL;
+}
+
+static int describe_link(struct netlink *host, const struct net_link *l, struct netdev_record *ret, struct arena *a,
+			 struct err *e)
+{
+	*ret = (struct netdev_record){
+		.name = word_of(l->name, a), .kind = word_of(l->kind, a), .bus = word_of(l->bus, a),
+		.mac = hex_of(&l->mac, a), .permanent_mac = hex_of(&l->permanent_mac, a), .data = hex_of(&l->data, a),
+		.lower = l->lower_elsewhere ? NULL : name_of(host, l->lower, a), .master = name_of(host, l->master, a),
+		.flags = l->flags & KEPT_FLAGS, .mtu = l->mtu, .txqueuelen = l->txqueuelen,
+	};
+	return ret->name ? describe_addresses(host, l->index, &ret->addresses, a, e) : err_oom(e);
+}
+
+static int describe_peer(struct netlink *host, const struct net_link *l, struct netdev_record *ret, struct arena *a,
+			 struct err *e)
+{
+	struct net_link peer;
+
+	if (strcmp(l->kind, "veth") != 0 || l->lower_elsewhere || net_link_by_index(host, l->lower, &peer) < 0)
+		return 0;
+	ret->peer = arena_new(a, struct netdev_record);
+	return ret->peer ? describe_link(host, &peer, ret->peer, a, e) : err_oom(e);
+}
+
+int netdev_describe(struct netlink *host, const char *name, struct netdev_record *ret, struct arena *a, struct err *e)
+{
+	struct net_link l;
+	int r = strlen(name) < IFNAMSIZ ? net_link_find(host, name, &l) : -ENODEV;
+
+	if (r == -ENODEV)
+		return err_set(e, ERR_CONFIG, ENODEV, "no such interface: %.64s", name);
+	if (r < 0)
+		return net_err(e, -r, "look for %s", name);
+	if (describe_link(host, &l, ret, a, e) < 0 || describe_peer(host, &l, ret, a, e) < 0)
+		return err_wrap(e, "%s", name);
+	return 0;
+}
+
+int netdev_lend(struct netlink *host, struct netlink *inside, struct netdev_record *d, struct err *e)
+{
+	char name[IFNAMSIZ];
+	struct net_link l;
+	int r = net_link_find(host, d->name, &l);
+
+	if (r < 0)
+		return net_err(e, -r, "look for %s", d->name);
+	if (netdev_choose_name(inside, d->name, name, e) < 0 || netdev_transfer(host, inside, &l, name, true, &l, e) < 0)
+		return err_ret(e);
+	d->index = l.index;
+	return 0;
+}
+
+/* ---- the way back ---- */
+
+/* The container's root may have removed it and put something else under its name or number. */
+static bool is_it(const struct netdev_record *d, const struct net_link *l)
+{
+	const struct net_bytes permanent = bytes_of(d->permanent_mac);
+
+	if (strcmp(l->kind, d->kind ? d->kind : "") != 0 || strcmp(l->bus, d->bus ? d->bus : "") != 0)
+		return false;
+	/* Interfaces of one function tell themselves apart by it. */
+	return permanent.n == l->permanent_mac.n && memcmp(permanent.v, l->permanent_mac.v, permanent.n) == 0;
+}
+
+struct hunt {
+	const struct netdev_record *d;
+	struct net_link *ret;
+	bool found;
+};
+
+static bool is_same_hardware(const struct net_link *l, void *arg)
+{
+	struct hunt *h = arg;
+
+	h->found = h->d->bus && is_it(h->d, l);
+	if (h->found)
+		*h->ret = *l;
+	return h->found;
+}
+
+static bool on_host(struct netlink *host, const struct netdev_record *d, struct net_link *ret)
+{
+	struct hunt h = { d, ret, false };
+
+	if (net_link_find(host, d->name, ret) == 0 && is_it(d, ret))
+		return true;
+	/* Hardware comes back by itself when its namespace ends, as "dev0" where its name is taken. */
+	return net_link_each(host, is_same_hardware, &h) == 0 && h.found;
+}
+
+static bool is_inside(struct netlink *inside, const struct netdev_record *d, struct net_link *ret)
+{
+	if (d->index && net_link_by_index(inside, (int)d->index, ret) == 0 && is_it(d, ret))
+		return true;
+	return net_link_find(inside, d->name, ret) == 0 && is_it(d, ret);
+}
+
+/* Its own name, or one that is free. */
+static int free_name(struct netlink *host, const struct netdev_record *d, char ret[IFNAMSIZ], struct err *e)
+{
+	struct err taken;
+
+	if (netdev_choose_name(host, d->name, ret, &taken) == 0)
+		return 0;
+	if (taken.num != EEXIST)
+		return net_err(e, taken.num, "look for %s", d->name);
+	if (netdev_choose_name(host, "dev%d", ret, e) < 0)
+		return err_ret(e);
+	log_warn("network device %s comes back as %s: the host has another one of that name", d->name, ret);
+	return 0;
+}
+
+static int set_down(struct netlink *n, int index, struct err *e)
+{
+	const struct net_change down = { .mask = IFF_UP };
+	int r = net_link_change(n, index, &down);
+
+	return r < 0 ? net_err(e, -r, "set down") : 0;
+}
+
+static int move_back(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct net_link *l, struct err *e)
+{
+	char name[IFNAMSIZ];
+	int r;
+
+	if (set_down(inside, l->index, e) < 0 || free_name(host, d, name, e) < 0)
+		return err_ret(e);
+	r = net_link_move(inside, l->index, host->ns_fd, name);
+	if (r == 0)
+		r = net_link_find(host, name, l);
+	return r < 0 ? net_err(e, -r, "move back as %s", name) : 0;
+}
+
+static int index_of(struct netlink *host, const char *name)
+{
+	struct net_link l;
+
+	return name && net_link_find(host, name, &l) == 0 ? l.index : 0;
+}
+
+static bool can_be_made(const struct netdev_record *d)
+{
+	for (size_t i = 0; d->kind && i < ARRAY_SIZE(makeable); i++)
+		if (strcmp(makeable[i], d->kind) == 0)
+			/* One end alone would lead nowhere. */
+			return d->peer || strcmp(d->kind, "veth") != 0;
+	return false;
+}
+
+/* What the kernel reports of a macvlan is more than it takes: mode and flags are the first two of its attributes. */
+static struct net_bytes data_to_make(const struct netdev_record *d)
+{
+	struct net_bytes all = bytes_of(d->data), some = { 0 };
+
+	if (!str_starts(d->kind, "macv"))
+		return all;
+	for (size_t at = 0, size; at + 4 <= all.n; at += (size + 3) & ~(size_t)3) {
+		uint16_t head[2];
+
+		memcpy(head, all.v + at, sizeof head);
+		size = head[0];
+		if (size < 4 || at + size > all.n)
+			break;
+		if (head[1] <= 2) {
+			memcpy(some.v + some.n, all.v + at, size);
+			some.n += (size + 3) & ~(size_t)3;
+		}
+	}
+	return some;
+}
+
+static int make_again(struct netlink *host, const struct netdev_record *d, struct net_link *ret, struct err *e)
+{
+	struct net_bytes mac = bytes_of(d->mac), data, peer_mac = { 0 };
+	struct net_new peer = { 0 }, new = { .name = d->name, .kind = d->kind, .mac = &mac, .data = &data, .mtu = (uint32_t)d->mtu };
+	int r;
+
+	if (!can_be_made(d))
+		return err_set(e, ERR_STATE, ENODEV, "is gone: it was removed inside, and cannot be made again");
+	data = data_to_make(d);
+	if (d->peer) {
+		peer_mac = bytes_of(d->peer->mac);
+		peer = (struct net_new){ .name = d->peer->name, .mac = &peer_mac, .mtu = (uint32_t)d->peer->mtu };
+		new.peer = &peer;
+	} else if (d->lower) {
+		new.lower = index_of(host, d->lower);
+	}
+	r = net_link_new(host, &new);
+	if (r == 0)
+		r = net_link_find(host, d->name, ret);
+	return r < 0 ? net_err(e, -r, "make it again") : 0;
+}
+
+/* ---- as it was ---- */
+
+static bool put_text(struct net_address *x, int type, const char *text)
+{
+	if (!text)
+		return true;
+	x->has[type] = inet_pton(x->family, text, x->bytes[type]) == 1;
+	return x->has[type];
+}
+
+static int add_address(struct netlink *host, int index, const struct netdev_address *from, struct err *e)
+{
+	bool six = from->local && strchr(from->local, ':');
+	struct net_address x = {
+		.family = six ? AF_INET6 : AF_INET, .size = six ? 16 : 4, .prefix = (uint8_t)from->prefix, .scope = (uint8_t)from->scope,
+		.flags = (uint32_t)from->flags, .priority = (uint32_t)from->metric,
+	};
+	int r;
+
+	if (!from->local || !put_text(&x, IFA_LOCAL, from->local) || !put_text(&x, IFA_ADDRESS, from->peer ? from->peer : from->local) ||
+	    !put_text(&x, IFA_BROADCAST, from->broadcast))
+		return err_set(e, ERR_STATE, 0, "address %s", from->local ? from->local : "");
+	r = net_address_add(host, index, &x);
+	return r < 0 && r != -EEXIST ? net_err(e, -r, "address %s", from->local) : 0;
+}
+
+/* Down for what an interface that is up refuses. */
+static int restore(struct netlink *host, const struct net_link *l, const struct netdev_record *d, struct err *e)
+{
+	const struct net_bytes mac = bytes_of(d->mac);
+	const int master = index_of(host, d->master);
+	struct net_change was = {
+		.flags = (unsigned)d->flags & ~(unsigned)IFF_UP, .mask = KEPT_FLAGS, .mac = mac.n ? &mac : NULL,
+		.mtu = (uint32_t)d->mtu, .txqueuelen = (uint32_t)d->txqueuelen, .set_txqueuelen = true,
+		.master = master != l->master ? &master : NULL,
+	};
+	int r;
+
+	if (memcmp(mac.v, l->mac.v, sizeof mac.v) == 0)
+		was.mac = NULL; /* not every kind lets it be set */
+	if (strcmp(l->name, d->name) != 0 && index_of(host, d->name) == 0)
+		was.name = d->name;
+	r = net_link_change(host, l->index, &was);
+	if (r < 0)
+		return net_err(e, -r, "set what it was");
+	for (size_t i = 0; i < d->addresses.n; i++)
+		if (add_address(host, l->index, &d->addresses.v[i], e) < 0)
+			return err_ret(e);
+	return d->flags & IFF_UP ? netdev_set_up(host, l->index, e) : 0;
+}
+
+static int restore_peer(struct netlink *host, const struct netdev_record *peer, struct err *e)
+{
+	struct net_link l;
+	int r = net_link_find(host, peer->name, &l);
+
+	if (r < 0)
+		return net_err(e, -r, "find %s", peer->name);
+	return restore(host, &l, peer, e) < 0 ? err_wrap(e, "%s", peer->name) : 0;
+}
+
+int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct err *e)
+{
+	struct net_link l;
+	bool made = false;
+	int r = 0;
+
+	if (inside && is_inside(inside, d, &l)) {
+		r = move_back(host, inside, d, &l, e);
+	} else if (!on_host(host, d, &l)) {
+		r = make_again(host, d, &l, e);
+		made = true;
+	}
+	if (r == 0)
+		r = restore(host, &l, d, e);
+	if (r == 0 && made && d->peer)
+		r = restore_peer(host, d->peer, e);
+	return r < 0 ? err_wrap(e, "%s", d->name) : 0;
+}

@@ -1,0 +1,293 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# org.openvz.netdev: interfaces of the host on loan.  The host's network is one of the test's own, held by a process.
+
+load ../lib/helpers
+
+CLAIMS=/run/vzrun/.claims
+
+setup() {
+	vz_setup || return
+	needs_root
+	needs_command ip
+	unshare -n ip link add va type veth peer name vb 2>/dev/null || skip "the kernel makes no network device here"
+	unshare -n sleep 300 3>&- 4>&- &
+	HOLDER=$!
+	VZRUN_REAL=$VZRUN
+	printf '#!/bin/sh\nexec nsenter --net=/proc/%s/ns/net "%s" "$@"\n' "$HOLDER" "$VZRUN" >"$T/vzrun"
+	chmod 755 "$T/vzrun"
+	VZRUN=$T/vzrun
+	wait_until own_network
+	new_link d1 address 02:00:00:00:07:01 mtu 1400
+	host ip addr add 10.7.0.1/24 broadcast 10.7.0.255 dev d1
+	host ip addr add 10.7.0.2 peer 10.9.0.1/32 dev d1
+	host ip addr add fd07::1/64 dev d1 nodad
+	host ip link set d1 up txqueuelen 77
+	config_set '.process.args = ["sleep", "1000"] | .process.capabilities[] |= (. + ["CAP_NET_ADMIN"] | unique)'
+	WAS=$(link d1)
+}
+
+# new_link NAME [ARG...]: one that stands alone, or the end of a pair where the kernel knows no such.
+new_link() {
+	host ip link add "$@" type dummy 2>/dev/null || { host ip link add "$@" type veth peer name "$1p" && host ip link set "$1p" up; }
+}
+
+own_network() { [[ $(readlink "/proc/$HOLDER/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
+
+teardown() {
+	local c rc=0
+
+	for c in "$ROOT"/*/; do
+		[[ ! -d $c ]] || "$VZRUN" --root "$ROOT" delete --force "$(basename "$c")" 3>&- 4>&-
+	done
+	if [[ -n ${HOLDER:-} ]]; then
+		"$VZRUN" reconcile
+		if compgen -G "$CLAIMS/*-$(stat -Lc %i "/proc/$HOLDER/ns/net")-*"; then
+			echo "claims are left"
+			rc=1
+		fi
+		! grep "$CLAIMS" /proc/self/mountinfo || rc=1
+		kill "$HOLDER"
+		wait "$HOLDER" || :
+	fi
+	vz_teardown && return $rc
+}
+
+host() { nsenter --net="/proc/$HOLDER/ns/net" "$@"; }
+
+# All that must be as it was; the number may change.
+link() { host ip -d addr show "$1" 2>/dev/null | sed -e 's/^[0-9]*: //' -e '/fe80::/,+1d' -e 's/ \(numtxqueues\|gso\|tso\|gro\).*//' -e 's/@if[0-9]*//' -e 's/ link-netnsid [0-9]*//'; }
+
+is_back() { assert_eq "$(link "${1:-d1}")" "${2:-$WAS}"; }
+is_away() { [[ -z $(link "${1:-d1}") ]]; }
+annotation() { config_set --arg v "$1" '.annotations["org.openvz.netdev"] = $v'; }
+starts() { ok run --bundle "$BUNDLE" --detach "$ID"; }
+inside() { ok exec "$ID" sh -c "$1"; }
+
+@test "goes in with its addresses and up, and comes back as it was when the container is deleted" {
+	annotation d1
+	starts
+	is_away
+	inside 'ip addr show d1'
+	assert_match "$output" "*d1*: <*UP*mtu 1400*02:00:00:00:07:01*10.7.0.1/24*10.7.0.2 peer 10.9.0.1/32*fd07::1/64*"
+	ok delete --force "$ID"
+	is_back
+}
+
+@test "added and taken away while the container lives" {
+	starts
+	ok set "$ID" --netdev-add d1
+	inside 'ip addr show d1'
+	assert_match "$output" "*10.7.0.1/24*"
+	is_away
+	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -r .netdev.value)" d1
+	ok set "$ID" --netdev-del d1
+	is_back
+	inside '! ip link show d1 2>/dev/null'
+}
+
+@test "an interface that was down, without addresses, is so again" {
+	new_link d2
+	WAS=$(link d2)
+	annotation d2
+	starts
+	inside 'ip link show d2'
+	assert_match "$output" "*d2*: <*UP*"
+	ok delete --force "$ID"
+	is_back d2
+}
+
+@test "what the container did to it does not come back with it" {
+	annotation d1
+	starts
+	inside 'ip link set d1 down; ip link set d1 name mine; ip addr flush dev mine; ip addr add 192.0.2.1/24 dev mine
+		ip link set mine address 02:00:00:00:66:66 mtu 900 promisc on arp off; ip link set mine up'
+	ok delete --force "$ID"
+	is_back
+}
+
+@test "comes back when the container has ended by itself, and with the end of a foreground run" {
+	config_set '.process.args = ["true"]'
+	annotation d1
+	ok run --bundle "$BUNDLE" "$ID"
+	is_back
+	ok run --bundle "$BUNDLE" --detach "$ID"
+	wait_state "$ID" stopped
+	is_away
+	ok delete "$ID"
+	is_back
+}
+
+@test "a port of a bridge is one again" {
+	host ip link add bridge0 type bridge
+	host ip link set d1 master bridge0
+	WAS=$(link d1)
+	assert_match "$WAS" "*master bridge0*"
+	annotation d1
+	starts
+	ok delete --force "$ID"
+	is_back
+}
+
+@test "after everything was killed reconcile brings it back, and leaves alone who lives" {
+	annotation d1
+	"$VZRUN" --root "$ROOT" run --bundle "$BUNDLE" "$ID" 3>&- 4>&- </dev/null &
+	local run=$! other=$ID-b
+	wait_state "$ID" running
+	new_link d2
+	annotation d2
+	ok run --bundle "$BUNDLE" --detach "$other"
+	kill -KILL "$run"
+	wait "$run" || :
+	kill -KILL "$(pid_of "$ID")"
+	wait_until state_is "$ID" stopped
+	is_away
+	ok reconcile
+	is_back
+	is_away d2
+	# A second time there is nothing to do, nor at the delete.
+	host ip addr del 10.7.0.1/24 dev d1
+	WAS=$(link d1)
+	ok reconcile
+	ok delete "$ID"
+	is_back
+	ok delete --force "$other"
+}
+
+@test "delete --force of a container whose record is gone brings it back" {
+	annotation d1
+	starts
+	kill -KILL "$(pid_of "$ID")"
+	wait_until state_is "$ID" stopped
+	cp -a "$ROOT/$ID" "$T/kept"
+	rm -r "${ROOT:?}/$ID"
+	ok delete --force "$ID"
+	is_back
+	# For the cgroup.
+	mv "$T/kept" "$ROOT/$ID"
+	ok delete --force "$ID"
+	is_back
+}
+
+@test "a pair whose end the container removed is made again, with the other end as it was" {
+	host ip link add va address 02:00:00:00:07:0a type veth peer name vb address 02:00:00:00:07:0b mtu 1300
+	host ip link add bridge0 type bridge
+	host ip link set vb master bridge0 up
+	host ip addr add 10.8.0.1/24 dev va
+	host ip link set va up
+	local va vb
+	va=$(link va) vb=$(link vb)
+	annotation va
+	starts
+	inside 'ip link del va'
+	[[ -z $(link vb) ]]
+	ok delete --force "$ID"
+	is_back va "$va"
+	is_back vb "$vb"
+}
+
+@test "kinds that stand on another interface are made again" {
+	local kind was
+	host ip link add link d1 name v5 type vlan id 5 || skip "this kernel has no VLANs"
+	host ip link add link d1 name m1 type macvlan mode bridge
+	# One interface takes only one of these two.
+	new_link d2
+	host ip link add link d2 name i1 type ipvlan mode l3
+	for kind in v5 m1 i1; do
+		host ip link set "$kind" up
+		was=$(link "$kind")
+		annotation "$kind"
+		starts
+		inside "ip link del $kind"
+		ok delete --force "$ID"
+		is_back "$kind" "$was"
+	done
+}
+
+@test "what the container put into its place stays there" {
+	annotation d1
+	starts
+	inside 'i=$(cat /sys/class/net/d1/ifindex 2>/dev/null || ip -o link show d1 | cut -d: -f1); ip link del d1; ip link add d1 index $i type bridge'
+	ok delete --force "$ID"
+	is_back
+}
+
+@test "one whose name was taken meanwhile comes back under another, with a warning" {
+	annotation d1
+	starts
+	host ip link add d1 type ifb 2>/dev/null || host ip link add d1 type bridge
+	ok delete --force "$ID"
+	assert_match "$stderr" "*network device d1 comes back as dev0: the host has another one of that name*"
+	assert_match "$(link dev0)" "*10.7.0.1/24*"
+}
+
+@test "a create that fails later gives it back" {
+	annotation d1
+	config_set '.process.args = ["/nonexistent"]'
+	fails "/nonexistent" run --bundle "$BUNDLE" "$ID"
+	is_back
+}
+
+@test "refused: what is not there, no interface, lent already, the default route's, the loopback" {
+	annotation nosuch
+	fails "/annotations/org.openvz.netdev: no such interface: nosuch" run --bundle "$BUNDLE" "$ID"
+	annotation a/b
+	fails "/annotations/org.openvz.netdev: \"a/b\": \"a/b\" is no name of a network interface" run --bundle "$BUNDLE" "$ID"
+	annotation lo
+	fails "/annotations/org.openvz.netdev: lo is the host's loopback" run --bundle "$BUNDLE" "$ID"
+	annotation d1
+	starts
+	fails "/annotations/org.openvz.netdev: d1 is lent to container $ID ($ROOT)" run --bundle "$BUNDLE" "$ID-b"
+	new_link d2
+	host ip addr add 10.6.0.1/24 dev d2
+	host ip link set d2 up
+	host ip route add default via 10.6.0.2 dev d2
+	fails "--netdev: the host's default route goes over d2" set "$ID" --netdev-add d2
+	fails "--netdev: no such interface: d3" set "$ID" --netdev-add d3
+	fails "--netdev-add: d1 is there already" set "$ID" --netdev-add d1
+	inside 'ip link show d1'
+}
+
+@test "refused: a container in the host's network" {
+	annotation d1
+	config_set '.linux.namespaces |= map(select(.type != "network"))'
+	fails "/annotations/org.openvz.netdev: needs a network namespace" run --bundle "$BUNDLE" "$ID"
+	config_set 'del(.annotations)'
+	starts
+	fails "the container has no network namespace of its own" set "$ID" --netdev-add d1
+	is_back
+}
+
+@test "all or nothing: when the second cannot go in, the first is back" {
+	new_link d2
+	starts
+	inside 'ip link add d2 type bridge'
+	fails "d2 exists in the container's network namespace" set "$ID" --netdev "d1 d2"
+	is_back
+	host ip link show d2
+	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -r .netdev.value)" null
+}
+
+@test "in a user namespace, and in a namespace that is joined by its path" {
+	annotation d1
+	new_userns
+	starts
+	inside 'ip addr show d1'
+	assert_match "$output" "*10.7.0.1/24*"
+	ok delete --force "$ID"
+	is_back
+	new_bundle "$BUNDLE"
+	config_set '.process.args = ["sleep", "1000"]'
+	annotation d1
+	unshare -n sleep 300 3>&- 4>&- &
+	local pod=$!
+	wait_until test "/proc/$pod/ns/net" -ef "/proc/$pod/ns/net"
+	sleep 0.2
+	config_set --arg p "/proc/$pod/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+	starts
+	assert_match "$(nsenter --net="/proc/$pod/ns/net" ip addr show d1)" "*10.7.0.1/24*"
+	ok delete --force "$ID"
+	is_back
+	kill "$pod"
+	wait "$pod" || :
+}
