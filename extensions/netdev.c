@@ -135,8 +135,11 @@ int netdev_give_back(const struct claims *claims, const struct claim *claim, str
 		return err_set(e, ERR_STATE, 0, "%s: the claim says nothing about it", claim->name);
 	if (netlink_open(&host, -1, e) < 0 || (netns >= 0 && netlink_open(&inside, netns, e) < 0))
 		return err_ret(e);
-	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, e) < 0)
-		return err_ret(e);
+	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, e) < 0) {
+		if (e->num != ENODEV || netns < 0)
+			return err_ret(e);
+		log_warn("network device %s", e->text); /* unplugged, or removed inside: nobody can give it back */
+	}
 	claims_drop(claims, claim);
 	return 0;
 }

@@ -5,9 +5,11 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 
 #include "oci/rows.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
 #include "runtime/linux/ns.h"
 #include "runtime/linux/rootfs.h"
 
@@ -106,6 +108,7 @@ struct job {
 	struct oci_device device;
 	int tree;
 	bool add;
+	uint32_t uid, gid; /* root's of the container's user namespace */
 };
 
 static int inside(void *arg, struct err *e)
@@ -115,7 +118,27 @@ static int inside(void *arg, struct err *e)
 
 	if (root < 0)
 		return err_sys(e, "the container's root");
+	/* A file system of a user namespace takes files only of who has an id in it. */
+	setfsgid(job->gid);
+	setfsuid(job->uid);
 	return job->add ? dev_add(root, &job->device, job->tree, e) : dev_remove(root, &job->device, e);
+}
+
+/* "0 100000 65536": the host's id of id 0; its own where there is none. */
+static uint32_t root_id(const struct ext_env *env, const char *file)
+{
+	cleanup_str struct str text = { 0 };
+	char path[64];
+	struct err ignored;
+	unsigned from, to;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)env->pid, file);
+	if (fs_read(AT_FDCWD, path, 65536, &text, &ignored) < 0)
+		return 0;
+	for (const char *p = str_cstr(&text); *p; p += strcspn(p, "\n"), p += *p == '\n')
+		if (sscanf(p, "%u %u", &from, &to) == 2 && from == 0)
+			return to;
+	return 0;
 }
 
 static bool in_user_namespace(const struct ext_env *env)
@@ -129,7 +152,7 @@ static bool in_user_namespace(const struct ext_env *env)
 int node_change(const struct ext_env *env, const struct node *n, bool add, struct err *e)
 {
 	cleanup_fd int tree = -1;
-	struct job job = { .device = device_of(n), .add = add };
+	struct job job = { .device = device_of(n), .add = add, .uid = root_id(env, "uid_map"), .gid = root_id(env, "gid_map") };
 
 	if (node_is_denied(n))
 		return 0;

@@ -89,6 +89,7 @@ static void take(const struct ext_env *env, const struct probe *p, int point)
 		take(env, config, which);                                                                         \
 	}
 
+POINT(recorded, EXT_RECORDED)
 POINT(cgroup, EXT_CGROUP_READY)
 POINT(ns, EXT_NS_READY)
 POINT(start, EXT_BEFORE_START)
@@ -115,6 +116,7 @@ const struct ext ext_probe = {
 	.config_size = sizeof(struct probe),
 	.saved = &probe_saved_type,
 	.apply = {
+		[EXT_RECORDED] = apply_recorded,
 		[EXT_CGROUP_READY] = apply_cgroup,
 		[EXT_NS_READY] = apply_ns,
 		[EXT_ROOTFS_READY] = apply_rootfs,
@@ -122,6 +124,7 @@ const struct ext ext_probe = {
 		[EXT_EXEC] = apply_exec,
 	},
 	.undo = {
+		[EXT_RECORDED] = undo_recorded,
 		[EXT_CGROUP_READY] = undo_cgroup,
 		[EXT_NS_READY] = undo_ns,
 		[EXT_BEFORE_START] = undo_start,

@@ -40,12 +40,12 @@ benches: tests/bench/start tests/bench/floor
 .PHONY: benches
 
 # Payloads of the tests and their leak audit: static, of no library of ours, never instrumented.
-tests/lib/probe tests/lib/audit: tests/lib/%: tests/lib/%.c
+tests/lib/probe tests/lib/audit tests/lib/vfio: tests/lib/%: tests/lib/%.c
 	@$(MKDIR_P) tests/lib
 	$(AM_V_CCLD)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -static -o $@ $<
-check-programs: tests/lib/probe tests/lib/audit
-CLEANFILES += tests/lib/probe tests/lib/audit
-EXTRA_DIST += tests/lib/probe.c tests/lib/audit.c
+check-programs: tests/lib/probe tests/lib/audit tests/lib/vfio
+CLEANFILES += tests/lib/probe tests/lib/audit tests/lib/vfio
+EXTRA_DIST += tests/lib/probe.c tests/lib/audit.c tests/lib/vfio.c
 
 # The payload of the conformance suite: like the probe, and it reads documents without our reader.
 inside_sources = inside.c inside_process.c inside_mounts.c inside_linux.c inside_cgroup.c inside_seccomp.c inside.h
@@ -86,5 +86,5 @@ check_PROGRAMS += tests/unit/base/sock_test
 check_PROGRAMS += tests/unit/flow/ext_test tests/unit/flow/sample_test tests/unit/flow/sync_test
 check_PROGRAMS += tests/unit/cli/stats_table_test
 check_PROGRAMS += tests/unit/linux/ns_test
-check_PROGRAMS += tests/unit/extensions/privileges_test tests/unit/extensions/proc_test
+check_PROGRAMS += tests/unit/extensions/pcidev_test tests/unit/extensions/privileges_test tests/unit/extensions/proc_test
 check_PROGRAMS += tests/unit/linux/tty_test

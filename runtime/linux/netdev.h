@@ -51,7 +51,8 @@ int netdev_lend(struct netlink *host, struct netlink *inside, struct netdev_reco
 
 /* Wherever it is now - in the namespace, given back by the kernel, or destroyed with it - it is on the host with its name,
  * hardware address, size, flags, master and addresses as they were before.  What those inside have set does not come with it,
- * and what they have put into its place does not come at all.  May be called again.  `inside` may be NULL. */
+ * and what they have put into its place does not come at all.  May be called again.  `inside` may be NULL.  ERR_STATE, num ENODEV:
+ * it is nowhere, and cannot be made again. */
 int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct err *e);
 
 /* ---- shared by both ---- */

@@ -259,7 +259,7 @@ static int make_again(struct netlink *host, const struct netdev_record *d, struc
 	int r;
 
 	if (!can_be_made(d))
-		return err_set(e, ERR_STATE, ENODEV, "is gone: it was removed inside, and cannot be made again");
+		return err_set(e, ERR_STATE, ENODEV, "is gone, and cannot be made again");
 	data = data_to_make(d);
 	if (d->peer) {
 		peer_mac = bytes_of(d->peer->mac);

@@ -212,3 +212,13 @@ setting_is() { assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" 3>&-
 	ok create --bundle "$BUNDLE" "$ID"
 	ok set "$ID" --devnodes-add fuse:rw
 }
+
+@test "devnodes: in a user namespace whose root is nobody on the host" {
+	new_userns
+	starts
+	ok set "$ID" --devnodes-add fuse:rw
+	inside 'stat -c "%F %t:%T" /dev/fuse'
+	assert_eq "$output" "character special file a:e5"
+	ok set "$ID" --devnodes-del fuse:rw
+	inside '! [ -e /dev/fuse ]'
+}

@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* PCI functions of the host for a container (vzctl(8), --pci_add), with whatever a function has:
+ *
+ *   network interfaces    move in (netdev.c)
+ *   device nodes          are made and permitted: DRM, NVMe, sound, RDMA, accelerators ...
+ *   pci-mode vfio         the function itself, bound to vfio-pci: /dev/vfio/GROUP, for a program that drives it
+ *
+ * There is no PCI namespace: sysfs shows every function of the host, read-only.  pci-sysfs rw makes the directories of the
+ * container's own ones writable. */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "extensions/netdev.h"
+#include "extensions/pcidev.h"
+#include "extensions/registry.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/log.h"
+#include "runtime/base/sys.h"
+
+#define KIND "pci"
+#define MODPROBE_MS 10000
+
+enum mode { MODE_UNSET, MODE_AUTO, MODE_VFIO };
+enum sysfs { SYSFS_UNSET, SYSFS_RO, SYSFS_RW };
+
+static const char *const mode_words[] = { [MODE_UNSET] = "", [MODE_AUTO] = "auto", [MODE_VFIO] = "vfio" };
+static const char *const sysfs_words[] = { [SYSFS_UNSET] = "", [SYSFS_RO] = "ro", [SYSFS_RW] = "rw" };
+
+struct pci {
+	struct oci_strs functions;
+	unsigned mode, sysfs; /* enum mode, enum sysfs */
+};
+
+/* ---- words ---- */
+
+static int parse_function(const char *text, void *member, struct arena *a, struct err *e)
+{
+	return pci_parse(text, member, a, e);
+}
+
+static void print_function(const void *member, struct str *out)
+{
+	str_add(out, *(const char *const *)member);
+}
+
+static int parse_word(const char *const *words, size_t n, const char *text, unsigned *ret, struct err *e)
+{
+	for (size_t i = 1; i < n; i++)
+		if (strcmp(words[i], text) == 0) {
+			*ret = (unsigned)i;
+			return 0;
+		}
+	return err_set(e, ERR_CONFIG, 0, "neither %s nor %s", words[1], words[2]);
+}
+
+static int parse_mode(const char *text, void *member, struct arena *a, struct err *e)
+{
+	(void)a;
+	return parse_word(mode_words, ARRAY_SIZE(mode_words), text, member, e);
+}
+
+static void print_mode(const void *member, struct str *out)
+{
+	str_add(out, mode_words[*(const unsigned *)member]);
+}
+
+static int parse_sysfs(const char *text, void *member, struct arena *a, struct err *e)
+{
+	(void)a;
+	return parse_word(sysfs_words, ARRAY_SIZE(sysfs_words), text, member, e);
+}
+
+static void print_sysfs(const void *member, struct str *out)
+{
+	str_add(out, sysfs_words[*(const unsigned *)member]);
+}
+
+static const struct ext_value value_function = { "[dddd:]bb:dd.f", parse_function, print_function };
+static const struct ext_value value_mode = { "auto|vfio", parse_mode, print_mode };
+static const struct ext_value value_sysfs = { "ro|rw", parse_sysfs, print_sysfs };
+
+static const struct ext_row rows[] = {
+	{ .name = "pci", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct pci, functions), .value = &value_function,
+	  .help = "PCI functions of the host",
+	  .doc = "Their network interfaces move in, their device nodes are made and permitted. They go back to the driver that they came "
+		 "from when they are taken away, when the container is deleted, when a foreground run ends, and by `vzrun reconcile`. "
+		 "Bridges and what the host or another container uses are refused." },
+	{ .name = "pci-mode", .flags = EXT_GRANT, .offset = EXT_MEMBER(struct pci, mode), .value = &value_mode,
+	  .help = "How functions are given: what their driver makes of them, or themselves (vfio-pci)",
+	  .doc = "With vfio: /dev/vfio/GROUP for all functions of an IOMMU group, and no limit of locked memory. Counts for functions that "
+		 "are given from then on." },
+	{ .name = "pci-sysfs", .flags = EXT_GRANT | EXT_COLD, .offset = EXT_MEMBER(struct pci, sysfs), .value = &value_sysfs,
+	  .help = "Whether the directories in /sys of the functions given at creation can be written" },
+	EXT_ROWS_END,
+};
+
+static bool has(const struct oci_strs *list, const char *word)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->v[i], word) == 0)
+			return true;
+	return false;
+}
+
+/* ---- may it go? ---- */
+
+/* The kernel's own word: whatever has a file system, swap space or a volume on it holds it exclusively. */
+static int check_disk(const struct node *n, struct err *e)
+{
+	if (n->type != 'b')
+		return 0;
+	cleanup_fd int fd = open(n->path, O_RDONLY | O_EXCL | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == EBUSY)
+		return err_set(e, ERR_STATE, EBUSY, "the host uses %s", n->path);
+	if (fd < 0 && errno != ENOMEDIUM)
+		return err_set(e, ERR_STATE, errno, "whether the host uses %s cannot be seen: %s", n->path, strerror(errno));
+	return 0;
+}
+
+static int check_free(const struct ext_env *env, const struct claim_list *claims, const struct pci_function *f, struct err *e)
+{
+	for (size_t i = 0; i < f->nodes.n; i++)
+		if (check_disk(&f->nodes.v[i], e) < 0)
+			return err_ret(e);
+	for (size_t i = 0; i < f->interfaces.n; i++)
+		if (netdev_may_lend(env, claims, f->interfaces.v[i], e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+static int check_vfio(const struct pci_function *f, const struct pci *p, struct err *e)
+{
+	cleanup_str struct str others = { 0 };
+
+	if (!f->group)
+		return err_set(e, ERR_STATE, 0, "is in no IOMMU group: this host has no IOMMU, or it is off (intel_iommu=on, amd_iommu=on)");
+	if (f->vfs)
+		return err_set(e, ERR_STATE, EBUSY, "has %llu virtual functions enabled", (unsigned long long)f->vfs);
+	for (size_t i = 0; i < f->members.n; i++)
+		if (!has(&p->functions, f->members.v[i]))
+			str_addf(&others, "%s%s", others.len ? ", " : "", f->members.v[i]);
+	if (others.len)
+		return err_set(e, ERR_STATE, 0, "its IOMMU group %s has also %s: give all of them, or none", f->group, str_cstr(&others));
+	return 0;
+}
+
+static int check_auto(const struct pci_function *f, struct err *e)
+{
+	if (f->interfaces.n || f->nodes.n)
+		return 0;
+	return err_set(e, ERR_STATE, 0, "has neither network interfaces nor device nodes here (driver: %s); pci-mode vfio gives the "
+		       "function itself", f->driver ? f->driver : "none");
+}
+
+static int check_function(const struct ext_env *env, const struct claim_list *claims, const struct pci *p, const char *name, struct err *e)
+{
+	const struct claim *claim = claims_find(claims, KIND, name);
+	struct pci_function f;
+
+	if (claim && claim_is_of(claim, env))
+		return 0;
+	if (claim)
+		return err_set(e, ERR_STATE, EBUSY, "%s is given to container %s (%s)", name, claim->id, claim->root);
+	if (pci_look(PCI_SYSFS, name, &f, env->arena, e) < 0)
+		return err_ret(e);
+	if (pci_is_bridge(&f))
+		return err_set(e, ERR_STATE, 0, "%s is a bridge", name);
+	if (check_free(env, claims, &f, e) < 0 || (p->mode == MODE_VFIO ? check_vfio(&f, p, e) : check_auto(&f, e)) < 0)
+		return err_wrap(e, "%s", name);
+	if (p->mode != MODE_VFIO && f.interfaces.n && !env->option && !oci_namespace(env->spec, CLONE_NEWNET))
+		return err_set(e, ERR_CONFIG, 0, "%s has network interfaces: needs a network namespace in /linux/namespaces", name);
+	return 0;
+}
+
+static int validate(const struct ext_env *env, void *config, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	const struct pci *p = config;
+	struct claim_list list = { 0 };
+	struct err why;
+
+	if (p->functions.n == 0 || (env->option && !ext_wished(env, "pci")))
+		return 0;
+	if (claims_open_any(&claims, e) < 0 || (claims.dir >= 0 && claims_list(&claims, &list, env->arena, e) < 0))
+		return err_ret(e);
+	for (size_t i = 0; i < p->functions.n; i++)
+		if (check_function(env, &list, p, p->functions.v[i], &why) < 0)
+			return ext_refuse(env, e, "pci", "%s", why.text);
+	return 0;
+}
+
+/* ---- vfio ---- */
+
+static int load_vfio(struct err *e)
+{
+	char modprobe[] = "/sbin/modprobe", driver[] = PCI_VFIO, path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	char *const args[] = { modprobe, driver, NULL }, *const environment[] = { path, NULL };
+	struct pollfd p = { .events = POLLIN };
+	pid_t pid;
+
+	if (pci_has_vfio(PCI_SYSFS))
+		return 0;
+	if (posix_spawn(&pid, modprobe, NULL, NULL, args, environment) != 0)
+		return err_set(e, ERR_STATE, 0, "the driver " PCI_VFIO " is not there, and modprobe cannot be run");
+	cleanup_fd int pidfd = sys_pidfd_open(pid, 0);
+	p.fd = pidfd;
+	if (poll(&p, 1, MODPROBE_MS) <= 0)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return pci_has_vfio(PCI_SYSFS) ? 0 : err_set(e, ERR_STATE, ENODEV, "this kernel has no driver " PCI_VFIO);
+}
+
+static int bind_vfio(const struct pci_function *f, struct nodes *ret, struct arena *a, struct err *e)
+{
+	if (load_vfio(e) < 0 || pci_bind(PCI_SYSFS, f->name, PCI_VFIO, PCI_VFIO, e) < 0)
+		return err_ret(e);
+	return pci_vfio_nodes(PCI_SYSFS, f->group, ret, a, e);
+}
+
+/* ---- given and given back ---- */
+
+static int give_back(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
+{
+	struct pci_function f;
+
+	if (claim->pci && claim->pci->vfio && pci_look(PCI_SYSFS, claim->name, &f, a, e) < 0) {
+		log_warn("PCI function %s is no more", claim->name);
+	} else if (claim->pci && claim->pci->vfio) {
+		if (pci_bind(PCI_SYSFS, claim->name, claim->pci->override, claim->pci->driver, e) < 0)
+			return err_wrap(e, "%s", claim->name);
+	}
+	claims_drop(claims, claim);
+	return 0;
+}
+
+/* Claimed first: what was done after it can be undone by whoever finds the claim. */
+static int give(const struct ext_env *env, const struct claims *claims, const struct pci *p, const char *name, struct nodes *ret,
+		struct err *e)
+{
+	struct pci_record record = { .vfio = p->mode == MODE_VFIO };
+	struct claim claim = { .kind = KIND, .name = name, .root = env->store, .id = env->id, .pci = &record };
+	struct pci_function f;
+	struct err ignored;
+	int r;
+
+	if (pci_look(PCI_SYSFS, name, &f, env->arena, e) < 0)
+		return err_ret(e);
+	record.driver = f.driver;
+	record.override = f.override;
+	/* Whoever has bound it there already will want it so. */
+	if (str_eq(f.driver, PCI_VFIO))
+		record.vfio = false;
+	r = claims_put(claims, &claim, e);
+	if (r == 0 && p->mode == MODE_VFIO)
+		r = bind_vfio(&f, &record.nodes, env->arena, e);
+	else if (r == 0)
+		record.nodes = f.nodes;
+	if (r == 0)
+		r = claims_put(claims, &claim, e);
+	*ret = record.nodes;
+	if (r < 0)
+		give_back(claims, &claim, env->arena, &ignored);
+	return r < 0 ? err_wrap(e, "%s", name) : 0;
+}
+
+static int reclaim(struct ext_env *env, struct err *e)
+{
+	return claims_reclaim(env, KIND, give_back, e);
+}
+
+static void undo_recorded(struct ext_env *env, const void *config, const void *saved)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	(void)config;
+	(void)saved;
+	if (reclaim(env, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+}
+
+static int give_interfaces(const struct ext_env *env, const struct claims *claims, struct netdev_ends *ends, const char *name, struct err *e)
+{
+	struct pci_function f;
+
+	if (pci_look(PCI_SYSFS, name, &f, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < f.interfaces.n; i++)
+		if (netdev_lend_to(env, claims, ends, f.interfaces.v[i], name, e) < 0)
+			return err_wrap(e, "%s", name);
+	return 0;
+}
+
+static void undo_interfaces(struct ext_env *env, const void *config, const void *saved)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	(void)config;
+	(void)saved;
+	if (claims_reclaim(env, "netdev", netdev_give_back, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+}
+
+/* ---- creation ---- */
+
+static int add_mount(struct ext_env *env, const char *path, struct err *e)
+{
+	static const char *const options[] = { "bind", "rw", "nosuid", "nodev", "noexec" };
+	struct oci_mounts *list = &env->spec->mounts;
+	struct oci_mount *more = arena_alloc_n(env->arena, list->n + 1, sizeof *more);
+	const char **copy = arena_alloc_n(env->arena, ARRAY_SIZE(options), sizeof *copy);
+
+	if (!more || !copy || !path)
+		return err_oom(e);
+	memcpy(copy, options, sizeof options);
+	if (list->n)
+		memcpy(more, list->v, list->n * sizeof *more);
+	more[list->n] = (struct oci_mount){ .destination = path, .type = "bind", .source = path, .options = { copy, ARRAY_SIZE(options) } };
+	*list = (struct oci_mounts){ more, list->n + 1 };
+	return 0;
+}
+
+static bool has_sysfs(const struct oci_spec *spec)
+{
+	for (size_t i = 0; i < spec->mounts.n; i++)
+		if (str_eq(spec->mounts.v[i].destination, "/sys"))
+			return true;
+	return false;
+}
+
+static int open_sysfs(struct ext_env *env, const struct pci *p, struct err *e)
+{
+	struct pci_function f;
+
+	if (!has_sysfs(env->spec))
+		return ext_refuse(env, e, "pci-sysfs", "the container has no /sys");
+	for (size_t i = 0; i < p->functions.n; i++)
+		if (pci_look(PCI_SYSFS, p->functions.v[i], &f, env->arena, e) < 0 ||
+		    add_mount(env, arena_printf(env->arena, PCI_SYSFS "%s", f.real), e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+/* vfio locks all memory that a function may reach.  What the document says of it holds. */
+static int unlock_memory(struct ext_env *env, struct err *e)
+{
+	struct oci_process *process = env->spec->process;
+	struct oci_rlimit *more;
+
+	if (!process)
+		return 0;
+	for (size_t i = 0; i < process->rlimits.n; i++)
+		if (process->rlimits.v[i].type == RLIMIT_MEMLOCK)
+			return 0;
+	more = arena_alloc_n(env->arena, process->rlimits.n + 1, sizeof *more);
+	if (!more)
+		return err_oom(e);
+	if (process->rlimits.n)
+		memcpy(more, process->rlimits.v, process->rlimits.n * sizeof *more);
+	more[process->rlimits.n] = (struct oci_rlimit){ RLIMIT_MEMLOCK, UINT64_MAX, UINT64_MAX };
+	process->rlimits = (struct oci_rlimits){ more, process->rlimits.n + 1 };
+	return 0;
+}
+
+static int prepare(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	const struct pci *p = config;
+
+	(void)saved;
+	if (p->functions.n && p->mode == MODE_VFIO && unlock_memory(env, e) < 0)
+		return err_ret(e);
+	return p->functions.n && p->sysfs == SYSFS_RW ? open_sysfs(env, p, e) : 0;
+}
+
+static int rules_of(const struct nodes *nodes, struct oci_device_rules *ret, struct arena *a, struct err *e)
+{
+	*ret = (struct oci_device_rules){ arena_alloc_n(a, nodes->n + 1, sizeof *ret->v), 0 };
+	if (!ret->v)
+		return err_oom(e);
+	for (size_t i = 0; i < nodes->n; i++)
+		ret->v[ret->n++] = node_rule(&nodes->v[i], a);
+	return 0;
+}
+
+/* Functions of a group share a node. */
+static bool in_document(const struct ext_env *env, const struct node *n)
+{
+	const struct oci_devices *list = &env->spec->linux->devices;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq(list->v[i].path, n->path))
+			return true;
+	return false;
+}
+
+static int nodes_to_document(struct ext_env *env, const struct nodes *nodes, struct err *e)
+{
+	struct oci_device_rules rules;
+
+	for (size_t i = 0; i < nodes->n; i++)
+		if (!in_document(env, &nodes->v[i]) && node_to_document(env, &nodes->v[i], e) < 0)
+			return err_ret(e);
+	if (rules_of(nodes, &rules, env->arena, e) < 0)
+		return err_ret(e);
+	return node_rules_to_document(env, &rules, e);
+}
+
+static int give_all(struct ext_env *env, const struct pci *p, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	struct claim_list list;
+	struct nodes nodes;
+
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < p->functions.n; i++)
+		if (check_function(env, &list, p, p->functions.v[i], e) < 0 || give(env, &claims, p, p->functions.v[i], &nodes, e) < 0 ||
+		    nodes_to_document(env, &nodes, e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+static int recorded(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	const struct pci *p = config;
+	int r = p->functions.n ? give_all(env, p, e) : 0;
+
+	if (r < 0)
+		undo_recorded(env, config, saved);
+	return r;
+}
+
+static int interfaces_of_all(struct ext_env *env, const struct pci *p, struct err *e)
+{
+	cleanup_netdev_ends struct netdev_ends ends = NETDEV_ENDS_NONE;
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+
+	if (claims_open(&claims, e) < 0 || netdev_ends_open(&ends, env, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < p->functions.n; i++)
+		if (give_interfaces(env, &claims, &ends, p->functions.v[i], e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+static bool has_interfaces(const struct ext_env *env, const struct oci_strs *functions)
+{
+	struct pci_function f;
+	struct err ignored;
+
+	for (size_t i = 0; i < functions->n; i++)
+		if (pci_look(PCI_SYSFS, functions->v[i], &f, env->arena, &ignored) == 0 && f.interfaces.n)
+			return true;
+	return false;
+}
+
+static int namespaces(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	const struct pci *p = config;
+	int r = has_interfaces(env, &p->functions) ? interfaces_of_all(env, p, e) : 0;
+
+	if (r < 0)
+		undo_interfaces(env, config, saved);
+	return r;
+}
+
+/* ---- a container that lives ---- */
+
+static bool opens(pid_t pid, const char *fd, const struct nodes *nodes)
+{
+	char path[PATH_MAX], target[64];
+	struct stat st;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/%d/fd/%s", (int)pid, fd);
+	n = readlink(path, target, sizeof target - 1);
+	if (n > 0 && (target[n] = '\0', strcmp(target, "anon_inode:[vfio-device]") == 0))
+		return true;
+	for (size_t i = 0; stat(path, &st) == 0 && S_ISCHR(st.st_mode) && i < nodes->n; i++)
+		if (st.st_rdev == makedev((unsigned)nodes->v[i].major, (unsigned)nodes->v[i].minor))
+			return true;
+	return false;
+}
+
+static bool uses(pid_t pid, const struct nodes *nodes)
+{
+	char path[64];
+	cleanup_dir DIR *dir = NULL;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir))
+		if (d->d_name[0] != '.' && opens(pid, d->d_name, nodes))
+			return true;
+	return false;
+}
+
+/* The driver lets go of a function only when nobody has it open, and whoever asks it to waits for that. */
+static int check_unused(const struct ext_env *env, const struct claim *claim, struct err *e)
+{
+	pid_t *pids;
+	size_t n;
+
+	if (!claim->pci->vfio || !env->cg)
+		return 0;
+	if (cgroup_pids(env->cg, &pids, &n, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < n; i++)
+		if (uses(pids[i], &claim->pci->nodes))
+			return err_set(e, ERR_STATE, EBUSY, "process %d of the container uses %s", (int)pids[i], claim->name);
+	return 0;
+}
+
+static bool shared(const struct claim_list *claims, const struct claim *own, const struct ext_env *env, const struct node *n)
+{
+	for (size_t i = 0; i < claims->n; i++) {
+		const struct claim *c = &claims->v[i];
+
+		for (size_t k = 0; c != own && claim_is_of(c, env) && c->pci && k < c->pci->nodes.n; k++)
+			if (str_eq(c->pci->nodes.v[k].path, n->path))
+				return true;
+	}
+	return false;
+}
+
+static int take_interfaces(const struct ext_env *env, const struct claims *claims, const struct claim_list *list, const char *name, struct err *e)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq(list->v[i].of, name) && claim_is_of(&list->v[i], env) && netdev_give_back(claims, &list->v[i], env->arena, e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+static int take_nodes(struct ext_env *env, const struct claim_list *list, const struct claim *claim, struct err *e)
+{
+	static const struct oci_device_rules none;
+	struct oci_device_rules rules;
+
+	for (size_t i = 0; i < claim->pci->nodes.n; i++)
+		if (!shared(list, claim, env, &claim->pci->nodes.v[i]) && node_change(env, &claim->pci->nodes.v[i], false, e) < 0)
+			return err_ret(e);
+	if (rules_of(&claim->pci->nodes, &rules, env->arena, e) < 0)
+		return err_ret(e);
+	return rules.n ? node_rules_change(env, &rules, &none, e) : 0;
+}
+
+static int take(struct ext_env *env, const char *name, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	const struct claim *claim;
+	struct claim_list list;
+
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
+		return err_ret(e);
+	claim = claims_find(&list, KIND, name);
+	if (!claim || !claim_is_of(claim, env) || !claim->pci)
+		return 0;
+	if (check_unused(env, claim, e) < 0 || take_interfaces(env, &claims, &list, name, e) < 0 || take_nodes(env, &list, claim, e) < 0)
+		return err_ret(e);
+	return give_back(&claims, claim, env->arena, e);
+}
+
+static int unlock_memory_of_all(const struct ext_env *env, struct err *e)
+{
+	static const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+	pid_t *pids;
+	size_t n;
+
+	if (!env->cg)
+		return 0;
+	if (cgroup_pids(env->cg, &pids, &n, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < n; i++)
+		if (prlimit(pids[i], RLIMIT_MEMLOCK, &none, NULL) < 0 && errno != ESRCH)
+			return err_sys(e, "RLIMIT_MEMLOCK of process %d", (int)pids[i]);
+	return 0;
+}
+
+static int nodes_inside(struct ext_env *env, const struct nodes *nodes, struct err *e)
+{
+	static const struct oci_device_rules none;
+	struct oci_device_rules rules;
+
+	if (rules_of(nodes, &rules, env->arena, e) < 0 || (rules.n && node_rules_change(env, &none, &rules, e) < 0))
+		return err_ret(e);
+	for (size_t i = 0; i < nodes->n; i++)
+		if (node_change(env, &nodes->v[i], true, e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+static int add_claimed(struct ext_env *env, const struct claims *claims, const struct pci *p, const char *name, struct err *e)
+{
+	cleanup_netdev_ends struct netdev_ends ends = NETDEV_ENDS_NONE;
+	const struct oci_strs one = { &name, 1 };
+	struct nodes nodes;
+
+	if (give(env, claims, p, name, &nodes, e) < 0 || nodes_inside(env, &nodes, e) < 0)
+		return err_ret(e);
+	if (p->mode == MODE_VFIO)
+		return unlock_memory_of_all(env, e);
+	if (!has_interfaces(env, &one))
+		return 0;
+	return netdev_ends_open(&ends, env, e) < 0 ? err_ret(e) : give_interfaces(env, claims, &ends, name, e);
+}
+
+static int add(struct ext_env *env, const struct pci *p, const char *name, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	struct claim_list list;
+
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
+		return err_ret(e);
+	if (claims_find(&list, KIND, name) && claim_is_of(claims_find(&list, KIND, name), env))
+		return 0;
+	return check_function(env, &list, p, name, e) < 0 ? err_ret(e) : add_claimed(env, &claims, p, name, e);
+}
+
+/* From one list to the other, as far as it goes. */
+static int change(struct ext_env *env, const struct pci *was, const struct pci *now, struct err *e)
+{
+	for (size_t i = 0; i < was->functions.n; i++)
+		if (!has(&now->functions, was->functions.v[i]) && take(env, was->functions.v[i], e) < 0)
+			return err_ret(e);
+	for (size_t i = 0; i < now->functions.n; i++) {
+		const char *name = now->functions.v[i];
+		struct err ignored;
+
+		if (has(&was->functions, name) || add(env, now, name, e) >= 0)
+			continue;
+		take(env, name, &ignored); /* half of it may be there */
+		return err_ret(e);
+	}
+	return 0;
+}
+
+static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
+{
+	struct err ignored;
+
+	(void)saved;
+	if (change(env, was, now, e) == 0)
+		return 0;
+	change(env, now, was, &ignored);
+	return err_ret(e);
+}
+
+const struct ext ext_pci = {
+	.name = "pci",
+	.rows = rows,
+	.config_size = sizeof(struct pci),
+	.validate = validate,
+	.apply = { [EXT_PREPARE] = prepare, [EXT_RECORDED] = recorded, [EXT_NS_READY] = namespaces },
+	.undo = { [EXT_RECORDED] = undo_recorded, [EXT_NS_READY] = undo_interfaces },
+	.update = update,
+	.reclaim = reclaim,
+};
