@@ -48,7 +48,7 @@ files() { (cd "$1" && find . ! -type d | sort); }
 	files "$T/root" >"$T/files"
 	for f in bin/vzrun share/man/man8/vzrun.8 share/bash-completion/completions/vzrun \
 		share/fish/vendor_completions.d/vzrun.fish share/zsh/site-functions/_vzrun \
-		share/doc/vzrun/examples/podman.conf share/doc/vzrun/examples/lxcfs.service.d/vzrun.conf; do
+		share/doc/vzrun/examples/podman.conf share/doc/vzrun/examples/lxcfs.service.d/vzrun.conf share/doc/vzrun/examples/reconcile/vzrun-reconcile.timer; do
 		grep -qx "./usr/$f" "$T/files" || { echo "no $f"; return 1; }
 	done
 	! grep -v '^\./usr/' "$T/files"
