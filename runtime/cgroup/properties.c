@@ -13,7 +13,9 @@
 #define INFINITY_TEXT "uint64 18446744073709551615"
 #define PERIOD_DEFAULT 100000
 
-enum kind { NUMBER, SIZE, WEIGHT, TASKS, SET, OOM_GROUP };
+enum kind { NUMBER, SIZE, WEIGHT, BFQ, TASKS, SET, OOM_GROUP };
+
+#define BLOCK_IO_WEIGHT_MAX 1000
 
 static const struct {
 	const char *file, *property;
@@ -36,6 +38,7 @@ static const struct {
 	{ "memory.limit_in_bytes", "MemoryLimit", SIZE, true },    /* v1; gone in 256 */
 	{ "cpu.shares", "CPUShares", NUMBER, true },               /* v1 */
 	{ "blkio.weight", "BlockIOWeight", NUMBER, true },         /* v1 */
+	{ "blkio.bfq.weight", "BlockIOWeight", BFQ, true },        /* v1 */
 };
 
 int unit_add(struct unit_properties *list, const char *name, const char *value, const char *pointer, struct arena *a,
@@ -76,9 +79,20 @@ static const char *tasks_text(const char *value, struct arena *a)
 }
 
 /* systemd gives BFQ a weight of its own making, 1 to 1000 from 1 to 10000: the one that becomes ours. */
-static uint64_t weight_for(const char *file, uint64_t w)
+static uint64_t weight_for_bfq(uint64_t w)
 {
-	return strcmp(file, "io.bfq.weight") != 0 || w <= 100 ? w : 100 + (w - 100) * 11;
+	return w <= 100 ? w : 100 + (w - 100) * 11;
+}
+
+/* On v1 it has only 10 to 1000 for that, which reaches to 181. */
+static const char *bfq_text(const char *value, struct arena *a)
+{
+	uint64_t w;
+
+	if (num_u64(value, &w) < 0)
+		return NULL;
+	w = weight_for_bfq(w);
+	return arena_printf(a, "uint64 %" PRIu64, w < BLOCK_IO_WEIGHT_MAX ? w : BLOCK_IO_WEIGHT_MAX);
 }
 
 /* "100", "default 100", "8:0 100" */
@@ -89,7 +103,8 @@ static int add_weight(const struct cg_write *w, struct unit_properties *list, st
 
 	if (num_u64(space ? space + 1 : w->value, &weight) < 0)
 		return 0;
-	weight = weight_for(w->file, weight);
+	if (strcmp(w->file, "io.bfq.weight") == 0)
+		weight = weight_for_bfq(weight);
 	if (!colon)
 		return unit_add(list, "IOWeight", arena_printf(a, "uint64 %" PRIu64, weight), w->pointer, a, e);
 	return unit_add(list, "IODeviceWeight",
@@ -139,6 +154,9 @@ static int add_row(const struct cg_write *w, size_t t, struct unit_properties *l
 		return add_weight(w, list, a, e);
 	case SIZE:
 		value = size_text(w->value, a);
+		break;
+	case BFQ:
+		value = bfq_text(w->value, a);
 		break;
 	case TASKS:
 		value = tasks_text(w->value, a);

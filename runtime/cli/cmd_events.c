@@ -15,6 +15,7 @@
 
 #define LOOKS 20
 #define LOOK_MS 10
+#define ENDING_MS 1000
 
 static int stats_line(const struct container *box, struct str *text, struct err *e)
 {
@@ -48,11 +49,12 @@ static int print_stats(const struct container *box, struct err *e)
 	return stats_line(box, &text, e) < 0 ? err_ret(e) : cli_print(&text, e);
 }
 
+/* Its namespaces and files go a moment before its descriptor tells of the end. */
 static bool has_ended(const struct container *box)
 {
 	struct pollfd end = { .fd = box->pidfd, .events = POLLIN };
 
-	return poll(&end, 1, 0) == 1;
+	return poll(&end, 1, ENDING_MS) == 1;
 }
 
 /* A container that ends meanwhile has no statistics any more, which is no error of whoever waits for its end. */
