@@ -394,7 +394,7 @@ static int check_shares(const struct ext_env *env, const struct cpu *c, struct e
 {
 	const struct oci_cpu *cpu = env->resources ? env->resources->cpu : NULL;
 
-	if (env->option || !c->units.set || !cpu || !cpu->shares.set || cpu->shares.v == shares_of(c->units.v))
+	if (env->option || env->again || !c->units.set || !cpu || !cpu->shares.set || cpu->shares.v == shares_of(c->units.v))
 		return 0;
 	return ext_refuse(env, e, "cpuunits", "means %llu for /linux/resources/cpu/shares, where the document has %llu (leave one "
 			  "of the two out)", (unsigned long long)shares_of(c->units.v), (unsigned long long)cpu->shares.v);

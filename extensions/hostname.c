@@ -68,7 +68,7 @@ static int prepare(struct ext_env *env, const void *config, void *saved, struct 
 		return 0;
 	if (!oci_namespace(env->spec, CLONE_NEWUTS))
 		return ext_refuse(env, e, "hostname", "needs a uts namespace in /linux/namespaces");
-	if (*theirs && **theirs && strcmp(*theirs, c->name) != 0)
+	if (!env->again && *theirs && **theirs && strcmp(*theirs, c->name) != 0)
 		return ext_refuse(env, e, "hostname", "is %s, where /hostname has %.64s (leave one of the two out)", c->name,
 				  *theirs);
 	*theirs = c->name;

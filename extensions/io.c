@@ -353,7 +353,7 @@ static int check_document(const struct ext_env *env, const struct io *c, const s
 	const struct oci_block_io *b = env->resources ? env->resources->block_io : NULL;
 	uint64_t bytes = (uint64_t)c->bytes.v;
 
-	if (env->option || !b)
+	if (env->option || env->again || !b)
 		return 0;
 	if (c->bytes.set && (check_list(env, "iolimit", lists[0], &b->throttle_read_bps, saved, bytes, e) < 0 ||
 			     check_list(env, "iolimit", lists[1], &b->throttle_write_bps, saved, bytes, e) < 0))

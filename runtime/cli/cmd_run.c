@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "oci/names.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
@@ -182,43 +183,122 @@ static int note_oom(void *arg, struct err *e)
 	return w->seen;
 }
 
-static int follow(struct cli *c, struct flow *f, struct foreground *fg, struct err *e)
+/* A container that reboots may be started again, as often as it likes.  After a life that was shorter than LIFE_SHORT_MS the
+ * next one waits, each time twice as long: one that reboots at once must not eat the machine. */
+#define LIFE_SHORT_MS 10000
+#define PAUSE_FIRST_MS 100
+#define PAUSE_MAX_MS 5000
+
+struct lives {
+	struct flow_options o;
+	struct foreground fg;
+	struct str document; /* of the next one */
+	bool again;
+	int64_t began, pause_ms;
+};
+
+static void lives_done(struct lives *l)
+{
+	str_done(&l->document);
+	foreground_done(&l->fg);
+}
+
+static bool pause_between(const struct cli *c, struct lives *l)
+{
+	int64_t longer = l->pause_ms ? 2 * l->pause_ms : PAUSE_FIRST_MS;
+	int sig;
+
+	l->pause_ms = clock_ms() - l->began >= LIFE_SHORT_MS ? 0 : longer < PAUSE_MAX_MS ? longer : PAUSE_MAX_MS;
+	sig = foreground_pause(&l->fg, l->pause_ms);
+	if (sig)
+		log_warn("container %s is not started again: SIG%s came between two lives", c->args.v[0], sigabbrev_np(sig));
+	return !sig;
+}
+
+/* Above zero: nothing of the former life is there any more.  Meanwhile it is a stopped container: who deletes it does not want
+ * it started again. */
+static int end_former(const struct cli *c, struct flow *f, struct lives *l, struct err *e)
+{
+	int sig;
+
+	if (!pause_between(c, l))
+		return 0;
+	flow_take_back(f);
+	if (container_delete(c->root, c->args.v[0], false, e) < 0)
+		return e->kind == ERR_NOTFOUND ? 0 : err_ret(e);
+	/* While poststop hooks ran; later it would be taken for the next payload's. */
+	sig = foreground_ending_signal(l->fg.signals);
+	if (sig)
+		return err_set(e, ERR_STATE, EINTR, "interrupted by %s", sigabbrev_np(sig));
+	l->o.document = &l->document;
+	return 1;
+}
+
+static int end_life(struct cli *c, struct flow *f, struct lives *l, int status, bool oom_seen, struct err *e)
+{
+	struct err ignored;
+	int r = container_again(c->root, c->args.v[0], status, flow_given(f), &l->document, e);
+
+	if (r > 0)
+		r = end_former(c, f, l, e);
+	fd_close(&f->netns);
+	l->again = r > 0;
+	if (r == 0)
+		return end_run(c, status, oom_seen, e);
+	if (r < 0)
+		end_run(c, status, oom_seen, &ignored);
+	return r < 0 ? err_wrap(e, "restart failed") : 0;
+}
+
+static int follow(struct cli *c, struct flow *f, struct lives *l, struct err *e)
 {
 	struct oom_watch oom = { .cg = f->cg, .fd = f->oom_watch };
 	int status = 0, r;
 
 	store_close(&f->dir); /* the lock is for the setup only: exec and delete must not wait for the payload */
-	fd_close(&f->netns); /* it ends with the payload */
-	if (c->detach)
+	if (c->detach) {
+		fd_close(&f->netns); /* we do not see the container's end, with which it ends */
 		return f->notify_fd >= 0 ? notify_socket_forward(f, f->pidfd, f->pid, e) : 0;
+	}
 	struct foreground_watch watches[] = {
 		{ .fd = f->notify_fd, .take = pass_ready, .arg = f },
 		{ .fd = oom.fd, .take = note_oom, .arg = &oom },
 	};
-	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, watches, ARRAY_SIZE(watches), &status, e);
-	return r < 0 ? r : end_run(c, status, oom.seen, e);
+	r = foreground_wait(&l->fg, f->pid, f->pidfd, f->tty_master, watches, ARRAY_SIZE(watches), &status, e);
+	return r < 0 ? r : end_life(c, f, l, status, oom.seen, e);
+}
+
+static int live(struct cli *c, struct lives *l, struct err *e)
+{
+	const char *what = l->again ? "restart failed" : "run failed";
+	cleanup_flow struct flow f;
+
+	l->again = false;
+	flow_init(&f, &l->o, FLOW_RUN);
+	if (flow_run(&f, e) < 0)
+		return err_wrap(e, "%s", what);
+	l->began = clock_ms();
+	return follow(c, &f, l, e);
 }
 
 static int run_run(struct cli *c, struct err *e)
 {
-	cleanup_foreground struct foreground fg = { .signals = -1 };
-	cleanup_flow struct flow f;
-	struct flow_options o = { .signals = -1 };
+	__attribute__((cleanup(lives_done))) struct lives l = { .fg = { .signals = -1 } };
 	int r;
 
-	flow_init(&f, &o, FLOW_RUN);
-	r = fill_options(c, &o, e);
+	r = fill_options(c, &l.o, e);
 	if (r == 0)
-		r = enter_bundle(&o, c, e);
+		r = enter_bundle(&l.o, c, e);
 	if (r == 0)
-		r = foreground_begin(&fg, !c->detach && !c->no_subreaper, e);
-	o.signals = fg.signals;
-	o.watch_oom = c->keep && !c->detach && o.driver == CG_DRIVER_SYSTEMD;
-	if (r == 0)
-		r = flow_run(&f, e);
+		r = foreground_begin(&l.fg, !c->detach && !c->no_subreaper, e);
 	if (r < 0)
 		return err_wrap(e, "run failed");
-	return follow(c, &f, &fg, e);
+	l.o.signals = l.fg.signals;
+	l.o.watch_oom = c->keep && !c->detach && l.o.driver == CG_DRIVER_SYSTEMD;
+	do
+		r = live(c, &l, e);
+	while (l.again);
+	return r;
 }
 
 /* ---- exec ---- */

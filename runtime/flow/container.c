@@ -35,7 +35,7 @@ static const char *reboot_word(const struct container *c, int status)
 	return WTERMSIG(status) == SIGINT ? "halt" : NULL;
 }
 
-static void set_exit(struct container *c, int status)
+void container_set_exit(struct container *c, int status, bool oom_seen)
 {
 	struct oci_state_exit *x = arena_new(&c->arena, struct oci_state_exit);
 	char name[32];
@@ -45,7 +45,7 @@ static void set_exit(struct container *c, int status)
 	x->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 	if (WIFSIGNALED(status)) {
 		x->signal = arena_strdup(&c->arena, names_signal_word(WTERMSIG(status), name, sizeof name));
-		x->oom_killed = WTERMSIG(status) == SIGKILL && c->cg && cgroup_oom_kills(c->cg) > 0;
+		x->oom_killed = WTERMSIG(status) == SIGKILL && (oom_seen || (c->cg && cgroup_oom_kills(c->cg) > 0));
 	}
 	x->reboot = reboot_word(c, status);
 	c->state.exit = x;
@@ -59,7 +59,7 @@ static void learn_exit(struct container *c)
 	if (c->state.exit || c->status != OCI_STOPPED || c->state.pid <= 0)
 		return;
 	if (proc_exit_status((pid_t)c->state.pid, c->state.start_time, &status) == 0)
-		set_exit(c, status);
+		container_set_exit(c, status, false);
 }
 
 static int open_cgroup(struct container *c, struct err *e)
@@ -381,9 +381,7 @@ int container_save_exit(const char *root, const char *id, int wait_status, bool 
 	r = container_open(root, id, STORE_WAIT, &c, e);
 	if (r < 0)
 		return r;
-	set_exit(&c, wait_status);
-	if (c.state.exit && oom_seen && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL)
-		c.state.exit->oom_killed = true;
+	container_set_exit(&c, wait_status, oom_seen);
 	c.state.status = OCI_STOPPED;
 	return store_save(&c.dir, &c.state, e);
 }

@@ -61,7 +61,12 @@ int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct
 /* Keep how process 1 ended (foreground run --keep). */
 int container_save_exit(const char *root, const char *id, int wait_status, bool oom_seen, struct err *e);
 
+/* Above zero: the container, whose process 1 has ended, is to be started again, of the document *ret: `given` with the
+ * settings and the limits that are in force.  Its record tells meanwhile how it ended. */
+int container_again(const char *root, const char *id, int wait_status, const struct str *given, struct str *ret, struct err *e);
+
 /* Shared by the files of this header. */
+void container_set_exit(struct container *c, int wait_status, bool oom_seen);
 int container_not_running(struct err *e);
 int container_need_cgroup(const struct container *c, struct err *e);
 struct ext_env container_env(struct container *c);

@@ -375,6 +375,14 @@ int ext_saved(const struct ext_uses *uses, struct oci_state_exts *ret, struct ar
 	return 0;
 }
 
+bool ext_again(const struct ext_uses *uses, const struct ext_env *env, const char *reboot)
+{
+	for (size_t i = 0; i < uses->n; i++)
+		if (uses->v[i].ext->again && uses->v[i].ext->again(env, uses->v[i].config, reboot))
+			return true;
+	return false;
+}
+
 /* ---- wishes ---- */
 
 bool ext_find_option(const char *name, size_t len, struct ext_wish *ret)

@@ -52,6 +52,7 @@ struct ext_env {
 	int pidfd;                             /* of it, or -1 */
 	int root_fd;                           /* ROOTFS_READY: the new root, else -1 */
 	bool option;                           /* values came as options: errors say --NAME */
+	bool again;                            /* at the creation of a further life: settings are newer than the document */
 	const struct ext_wishes *wishes;       /* these options; NULL at creation */
 	const struct oci_state_exts *kept;     /* what the record has of extensions; NULL: nothing yet */
 	void *saved;                           /* of the one that is called: in validate and native, which have no parameter */
@@ -118,6 +119,8 @@ struct ext {
 	 * points, also where the record tells of no setting: a killed command may have come no further. */
 	int (*reclaim)(struct ext_env *env, struct err *e);
 	int (*act)(struct ext_env *env, const char *name, const char *word, const void *config, void *saved, struct err *e);
+	/* Whether a container in the foreground that ended by reboot(2), "restart" or "halt", is to be started again. */
+	bool (*again)(const struct ext_env *env, const void *config, const char *reboot);
 };
 
 #define EXT_ROWS_END { .name = NULL }
@@ -170,6 +173,9 @@ void ext_undo(const struct ext_uses *uses, enum ext_point point, struct ext_env 
 /* What they keep, as the record has it; in the arena. */
 int ext_saved(const struct ext_uses *uses, struct oci_state_exts *ret, struct arena *a, struct err *e);
 
+/* Whether one of them wants a container started again that ended so. */
+bool ext_again(const struct ext_uses *uses, const struct ext_env *env, const char *reboot);
+
 /* The container is no more: undoes every point, then AFTER_STOP.  Failures are warnings. */
 void ext_end(struct ext_env *env, const struct oci_state *state);
 
@@ -199,6 +205,10 @@ int ext_wish(const struct oci_map *annotations, const struct ext_wishes *wishes,
 
 /* All members of `changes` that the settings mean. */
 int ext_native(const struct ext_uses *uses, const struct ext_env *env, struct oci_resources *changes, struct err *e);
+
+/* The env's resources without what settings have put into lists: in a further life it may be other devices that they
+ * mean. */
+int ext_without_elements(const struct ext_uses *uses, const struct ext_env *env, struct oci_resources *ret, struct err *e);
 
 /* The annotations without settings whose native field was changed otherwise (`vzrun update`): the field is the truth.
  * Shown is besides what native fields without a setting are in the words of the extensions. */

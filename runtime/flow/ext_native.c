@@ -11,17 +11,21 @@
 /* Keys that mean fields of linux.resources: both vocabularies, and what happens when they disagree.  Fields are compared as
  * JSON: so this file needs to know none of them. */
 
-static int tree_of(const struct oci_resources *r, const struct json_node **ret, struct arena *a, struct err *e)
+static int own_tree(const struct oci_resources *r, struct json_node **ret, struct arena *a, struct err *e)
 {
 	static const struct oci_resources nothing;
 	cleanup_str struct str text = { 0 };
 	struct emit out = { .out = &text };
-	struct json_node *tree;
 
 	decode_emit(&oci_resources_type, r ? r : &nothing, &out);
-	if (str_failed(&text))
-		return err_oom(e);
-	if (json_parse(text.s, text.len, &tree, a, e) < 0)
+	return str_failed(&text) ? err_oom(e) : json_parse(text.s, text.len, ret, a, e);
+}
+
+static int tree_of(const struct oci_resources *r, const struct json_node **ret, struct arena *a, struct err *e)
+{
+	struct json_node *tree;
+
+	if (own_tree(r, &tree, a, e) < 0)
 		return err_ret(e);
 	*ret = tree;
 	return 0;
@@ -166,7 +170,8 @@ static int merge_native(const struct ext_uses *uses, struct ext_env *env, struct
 
 	if (!merged)
 		return err_oom(e);
-	if (ext_native(uses, env, &wants, e) < 0 || conflict(uses, linux->resources, &wants, env->arena, e) < 0 ||
+	if (ext_native(uses, env, &wants, e) < 0 ||
+	    (!env->again && conflict(uses, linux->resources, &wants, env->arena, e) < 0) ||
 	    cg_merge(linux->resources, &wants, merged, env->arena, e) < 0)
 		return err_ret(e);
 	/* In place: the cgroup, which is chosen already, knows the object. */
@@ -303,4 +308,61 @@ int ext_shown(const struct oci_map *annotations, const struct ext_env *env, stru
 		if (list[i]->derive && show_derived(list[i], env, ret, e) < 0)
 			return err_ret(e);
 	return 0;
+}
+
+/* ---- a further life ---- */
+
+static struct json_node *member_of(const struct json_node *object, const char *key)
+{
+	for (struct json_node *p = object ? object->child : NULL; p; p = p->next)
+		if (str_eq(p->key, key))
+			return p;
+	return NULL;
+}
+
+static void drop_elements(struct json_node *list, const struct json_node *ours)
+{
+	struct json_node **p = &list->child;
+
+	while (*p)
+		if (has_element(ours, *p))
+			*p = (*p)->next;
+		else
+			p = &(*p)->next;
+}
+
+/* Only lists: a number is replaced by what its setting means then, and a list only by element. */
+static void drop_lists(const struct ext_row *row, const struct json_node *has, const struct json_node *wants)
+{
+	char field[64];
+
+	EACH_FIELD (p, row, field) {
+		const struct json_node *ours = node_of(wants, field);
+		char *key = strchr(field, '/');
+		struct json_node *theirs;
+
+		if (!ours || ours->kind != JSON_ARRAY)
+			continue;
+		*key++ = '\0';
+		theirs = member_of(member_of(has, field), key);
+		if (theirs)
+			drop_elements(theirs, ours);
+	}
+}
+
+int ext_without_elements(const struct ext_uses *uses, const struct ext_env *env, struct oci_resources *ret, struct err *e)
+{
+	struct oci_resources wants;
+	const struct json_node *ours;
+	struct json_node *has;
+
+	if (own_tree(env->resources, &has, env->arena, e) < 0 || ext_native(uses, env, &wants, e) < 0 ||
+	    tree_of(&wants, &ours, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < uses->n; i++)
+		for (const struct ext_row *row = uses->v[i].ext->rows; row->name; row++)
+			if (is_set(row, uses->v[i].config))
+				drop_lists(row, has, ours);
+	*ret = (struct oci_resources){ 0 };
+	return decode(&oci_resources_type, has, ret, env->arena, e);
 }

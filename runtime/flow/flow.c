@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,7 +74,24 @@ void flow_done(struct flow *f)
 	flow_close_cgroups(f);
 	store_close(&f->dir);
 	str_done(&f->document);
+	str_done(&f->given);
 	arena_done(&f->arena);
+}
+
+void flow_take_back(struct flow *f)
+{
+	undo_netdev(f);
+	fd_close(&f->netns);
+	if (f->files.rlim_max)
+		setrlimit(RLIMIT_NOFILE, &f->files);
+	/* A plain user who is not has no say over his own files in /proc.  Nobody is left inside who could look. */
+	if (f->dumpable == 1)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+const struct str *flow_given(const struct flow *f)
+{
+	return f->given.len ? &f->given : &f->document;
 }
 
 int flow_procfs(struct flow *f, struct err *e)

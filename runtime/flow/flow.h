@@ -45,6 +45,7 @@ struct flow_options {
 	const char *id;
 	const char *bundle;        /* absolute */
 	const char *config;        /* name of the document: "config.json", or a path */
+	const struct str *document; /* its text where this is a further life of a container, else NULL */
 	const char *console_socket, *pidfd_socket, *pid_file; /* absolute paths */
 	enum cg_driver_kind driver;
 	enum proc_rootless rootless;
@@ -75,6 +76,7 @@ struct flow {
 
 	struct arena arena;
 	struct str document;               /* text of config.json */
+	struct str given;                  /* as it was before extensions changed it, where a further life may need it */
 	struct oci_spec spec;              /* the final document */
 	const struct oci_process *process; /* spec.process, or exec's */
 	struct oci_state state;
@@ -107,6 +109,7 @@ struct flow {
 	int procfs;                        /* of this side, lazily: flow_procfs() */
 	pid_t pid;                         /* init, or exec's process */
 	int pidfd;
+	int dumpable;                      /* what the host side was before the clone */
 	int oom_watch;                     /* with o->watch_oom, from before the payload runs; or -1 */
 	int oom_fd;                        /* our own oom_score_adj while init is to inherit it, or -1 */
 	int64_t oom_was;
@@ -149,6 +152,13 @@ int flow_run(struct flow *f, struct err *e);
 void flow_init(struct flow *f, const struct flow_options *o, enum flow_command command);
 void flow_done(struct flow *f);
 #define cleanup_flow __attribute__((cleanup(flow_done)))
+
+/* The container is dead, and this process makes the next: what it had of the host comes back, and so does what was changed
+ * in us for it. */
+void flow_take_back(struct flow *f);
+
+/* The document before extensions changed it. */
+const struct str *flow_given(const struct flow *f);
 
 /* init lets go of what is the host's as soon as it has used it: no descriptor that leads out may be there when somebody
  * inside could look (CVE-2024-21626). */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 libvzrun_a_SOURCES += runtime/flow/container.c runtime/flow/container.h
+libvzrun_a_SOURCES += runtime/flow/container_again.c
 libvzrun_a_SOURCES += runtime/flow/container_change.c
 libvzrun_a_SOURCES += runtime/flow/ext.c runtime/flow/ext.h
 libvzrun_a_SOURCES += runtime/flow/ext_native.c

@@ -11,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
@@ -50,14 +51,32 @@ void foreground_done(struct foreground *fg)
 	fd_close(&fg->signals);
 }
 
+static bool is_ending(int sig)
+{
+	return sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGTERM;
+}
+
 int foreground_ending_signal(int signals)
 {
 	struct signalfd_siginfo s;
 
 	while (read(signals, &s, sizeof s) == sizeof s)
-		if (s.ssi_signo == SIGHUP || s.ssi_signo == SIGINT || s.ssi_signo == SIGQUIT || s.ssi_signo == SIGTERM)
+		if (is_ending((int)s.ssi_signo))
 			return (int)s.ssi_signo;
 	return 0;
+}
+
+int foreground_pause(struct foreground *fg, int64_t ms)
+{
+	const int64_t end = clock_ms() + ms;
+	struct pollfd p = { .fd = fg->signals, .events = POLLIN };
+	int sig = fg->late ? fg->late : foreground_ending_signal(fg->signals);
+
+	for (int64_t left = ms; !sig && left > 0; left = end - clock_ms())
+		if (poll(&p, 1, (int)left) > 0)
+			sig = foreground_ending_signal(fg->signals);
+	fg->late = 0;
+	return sig;
 }
 
 /* A ring for one direction: a reader that is slow must not make us spin or lose bytes. */
@@ -123,7 +142,12 @@ static int terminal_begin(struct terminal *t, int master, struct err *e)
 	return 0;
 }
 
-static void forward(const struct foreground *fg, int pidfd, struct terminal *t)
+static bool is_dead(int pidfd)
+{
+	return poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) > 0;
+}
+
+static void forward(struct foreground *fg, int pidfd, struct terminal *t)
 {
 	struct signalfd_siginfo s;
 
@@ -136,6 +160,8 @@ static void forward(const struct foreground *fg, int pidfd, struct terminal *t)
 			tty_copy_size(STDIN_FILENO, t->in.to);
 		else
 			sys_pidfd_send_signal(pidfd, sig, NULL, 0);
+		if (is_ending(sig) && is_dead(pidfd))
+			fg->late = sig;
 	}
 }
 

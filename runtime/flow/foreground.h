@@ -5,6 +5,7 @@
  * passed on (but SIGCHLD and SIGURG), and what is reparented to us is reaped. */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "runtime/base/err.h"
@@ -12,6 +13,7 @@
 struct foreground {
 	int signals;     /* signalfd */
 	bool subreaper;
+	int late;        /* a signal that asks to end and came when the payload was dead already, or 0 */
 };
 
 /* Before the clone: from here on signals wait for us instead of ending us, so that an interrupted create is undone. */
@@ -21,6 +23,9 @@ void foreground_done(struct foreground *fg);
 
 /* Of the signals that wait: one that asks us to end (HUP, INT, QUIT, TERM), or 0.  The others are dropped. */
 int foreground_ending_signal(int signals);
+
+/* Between two payloads: so long, or until a signal asks us to end, or one has come to a dead payload.  That signal, or 0. */
+int foreground_pause(struct foreground *fg, int64_t ms);
 
 /* A further descriptor that is listened to meanwhile; `take` returns above zero when it need not be any longer. */
 struct foreground_watch {

@@ -16,7 +16,8 @@ static struct ext_env env_of(struct flow *f)
 	return (struct ext_env){
 		.id = f->o->id, .spec = &f->spec, .resources = flow_linux(f)->resources, .cg = f->cg,
 		.rootfs = f->state.rootfs, .bundle = f->o->bundle ? f->o->bundle : f->state.bundle, .kept = &f->state.extensions,
-		.store = f->o->root, .pid = f->pid, .pidfd = f->pidfd, .root_fd = f->root_fd, .arena = &f->arena,
+		.store = f->o->root, .pid = f->pid, .pidfd = f->pidfd, .root_fd = f->root_fd, .again = f->o->document != NULL,
+		.arena = &f->arena,
 	};
 }
 
@@ -67,6 +68,10 @@ static int need_resources(struct flow *f, struct err *e)
 /* The document that is kept is the one that the container is made of. */
 static int write_again(struct flow *f, struct err *e)
 {
+	if (f->command == FLOW_RUN && !f->o->detach && !f->given.len) {
+		f->given = f->document;
+		f->document = (struct str){ 0 };
+	}
 	str_clear(&f->document);
 	decode_emit(&oci_spec_type, &f->spec, &(struct emit){ .out = &f->document });
 	return str_failed(&f->document) ? err_oom(e) : 0;
@@ -83,10 +88,11 @@ int step_ext_prepare(struct flow *f, struct err *e)
 		r = flow_choose_cgroup(f, e);
 	if (r == 0 && f->spec.root && f->spec.root->path)
 		r = flow_rootfs(f, &f->state.rootfs, e);
-	if (r == 0)
+	/* What has come since the first life came by `set`, from who may. */
+	if (r == 0 && !f->o->document)
 		r = ext_check_pod(&f->spec.annotations, EXT_POD_KEYS, e);
 	if (r == 0)
-		r = ext_read(&f->spec.annotations, &no_saved, true, &f->exts, &f->arena, e);
+		r = ext_read(&f->spec.annotations, &no_saved, !f->o->document, &f->exts, &f->arena, e);
 	env = env_of(f);
 	if (r == 0)
 		r = ext_prepare(&f->exts, &env, e);

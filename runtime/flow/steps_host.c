@@ -400,6 +400,7 @@ int step_clone(struct flow *f, struct err *e)
 {
 	int pair[2], r;
 
+	f->dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
 	/* Nobody inside may trace us or look through our descriptors, from the first moment (CVE-2016-9962). */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, "prctl(PR_SET_DUMPABLE)");

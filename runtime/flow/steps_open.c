@@ -89,13 +89,15 @@ int step_open(struct flow *f, struct err *e)
 static int decode_bundle(struct flow *f, struct err *e)
 {
 	cleanup_fd int bundle = open(f->o->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r;
 
 	if (bundle < 0)
 		return err_sys(e, "bundle %s", f->o->bundle);
-	r = fs_read(bundle, f->o->config, OCI_DOCUMENT_MAX, &f->document, e);
-	if (r < 0)
-		return r;
+	if (f->o->document)
+		str_add(&f->document, str_cstr(f->o->document));
+	else if (fs_read(bundle, f->o->config, OCI_DOCUMENT_MAX, &f->document, e) < 0)
+		return err_ret(e);
+	if (str_failed(&f->document))
+		return err_oom(e);
 	return oci_spec_parse(f->document.s, f->document.len, f->o->config, &f->spec, &f->arena, e);
 }
 

@@ -85,9 +85,43 @@ static void toy_undo(struct ext_env *env, const void *config, const void *saved)
 	note("-toy");
 }
 
+static bool toy_again(const struct ext_env *env, const void *config, const char *reboot)
+{
+	const struct toy *t = config;
+
+	(void)env;
+	return t->limit.v == 1 && strcmp(reboot, "restart") == 0;
+}
+
 static const struct ext toy = {
-	.name = "toy", .rows = toy_rows, .config_size = sizeof(struct toy), .native = toy_native, .derive = toy_derive,
+	.name = "toy", .again = toy_again, .rows = toy_rows, .config_size = sizeof(struct toy), .native = toy_native, .derive = toy_derive,
 	.apply = { [EXT_NS_READY] = toy_apply }, .undo = { [EXT_NS_READY] = toy_undo },
+};
+
+/* ---- disk: elements of a list ---- */
+
+static const struct ext_row disk_rows[] = {
+	{ .name = "disk", .offset = EXT_MEMBER(struct toy, limit), .value = &value_count, .help = "h",
+	  .native = "blockIO/throttleReadBpsDevice blockIO/weight" },
+	EXT_ROWS_END,
+};
+
+static int disk_native(const struct ext_env *env, const void *config, struct oci_resources *changes, struct err *er)
+{
+	static struct oci_throttle elements[] = { { .major = 8, .minor = 0, .rate = 7 } };
+	const struct toy *t = config;
+
+	(void)er;
+	if (!t->limit.set)
+		return 0;
+	changes->block_io = arena_new(env->arena, struct oci_block_io);
+	changes->block_io->throttle_read_bps = (struct oci_throttles){ elements, 1 };
+	changes->block_io->weight = (struct opt_u64){ .v = 100, .set = true };
+	return 0;
+}
+
+static const struct ext disk = {
+	.name = "disk", .rows = disk_rows, .config_size = sizeof(struct toy), .native = disk_native,
 };
 
 /* ---- cold: what it keeps, and a refusal ---- */
@@ -125,7 +159,7 @@ static const struct ext cold = {
 	.apply = { [EXT_NS_READY] = cold_apply },
 };
 
-static const struct ext *const list[] = { &toy, &cold, NULL };
+static const struct ext *const list[] = { &toy, &disk, &cold, NULL };
 static const struct oci_state_exts no_saved;
 
 static struct ext_uses uses_of(const struct oci_map *map)
@@ -249,6 +283,50 @@ TEST(two_words_for_one_field)
 	CHECK_STR(e.text, "/annotations/org.openvz.toylimit: means 5 for /linux/resources/pids/limit, where the document has 6 "
 			  "(leave one of the two out)");
 	CHECK_INT(other.pids->limit.v, 6);
+}
+
+TEST(in_a_further_life_settings_win)
+{
+	struct oci_map map = map_of("toylimit", "5");
+	struct ext_uses uses = uses_of(&map);
+	struct oci_pids pids = { .limit = { .v = 6, .set = true } };
+	struct oci_resources r = { .pids = &pids };
+	struct oci_linux linux = { .resources = &r };
+	struct oci_spec spec = { .linux = &linux };
+	struct ext_env env = { .arena = &arena, .spec = &spec, .again = true };
+
+	CHECK_INT(ext_prepare(&uses, &env, &e), 0);
+	CHECK_INT(r.pids->limit.v, 5);
+}
+
+TEST(one_that_wants_it_again_is_enough)
+{
+	struct oci_pair pairs[] = { { EXT_PREFIX "toylimit", "1" }, { EXT_PREFIX "cold", "1" } };
+	struct ext_uses both = uses_of(&(struct oci_map){ pairs, 2 }), none = uses_of(&(struct oci_map){ pairs + 1, 1 });
+	struct ext_env env = { .arena = &arena };
+
+	CHECK(ext_again(&both, &env, "restart"));
+	CHECK(!ext_again(&both, &env, "halt"));
+	CHECK(!ext_again(&none, &env, "restart"));
+}
+
+TEST(elements_of_settings_leave_the_lists)
+{
+	struct oci_map map = map_of("disk", "1");
+	struct ext_uses uses = uses_of(&map), none = { 0 };
+	struct oci_throttle has[] = { { .major = 8, .minor = 0, .rate = 7 }, { .major = 8, .minor = 16, .rate = 7 } };
+	struct oci_block_io b = { .weight = { .v = 100, .set = true }, .throttle_read_bps = { has, 2 }, .throttle_write_bps = { has, 2 } };
+	struct oci_resources r = { .block_io = &b }, left;
+	struct ext_env env = { .arena = &arena, .resources = &r };
+
+	CHECK_INT(ext_without_elements(&uses, &env, &left, &e), 0);
+	CHECK_INT(left.block_io->throttle_read_bps.n, 1);
+	CHECK_INT(left.block_io->throttle_read_bps.v[0].minor, 16);
+	CHECK_INT(left.block_io->throttle_write_bps.n, 2); /* not its field */
+	CHECK_INT(left.block_io->weight.v, 100);
+	CHECK_INT(ext_without_elements(&none, &env, &left, &e), 0);
+	CHECK_INT(left.block_io->throttle_read_bps.n, 2);
+	CHECK_INT(b.throttle_read_bps.n, 2);
 }
 
 TEST(a_pod_gives_itself_no_rights)
