@@ -17,5 +17,6 @@ if FAULT_INJECTION
 libvzrun_a_SOURCES += extensions/probe.c
 endif
 libvzrun_a_SOURCES += extensions/proc.c extensions/proc.h
+libvzrun_a_SOURCES += extensions/reboot.c
 libvzrun_a_SOURCES += extensions/registry.c extensions/registry.h
 libvzrun_a_SOURCES += extensions/values.c extensions/values.h

@@ -12,6 +12,7 @@ static const struct ext *const list[] = {
 	&ext_proc,
 	&ext_netdev,
 	&ext_pci, /* behind it: interfaces come back before their function does */
+	&ext_reboot,
 	&ext_io, /* follows all that bring devices */
 #ifdef VZRUN_FAULT_INJECTION
 	&ext_probe,

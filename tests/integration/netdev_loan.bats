@@ -291,3 +291,15 @@ inside() { ok exec "$ID" sh -c "$1"; }
 	kill "$pod"
 	wait "$pod" || :
 }
+
+@test "a container that reboots is lent them again" {
+	add_probe
+	mkdir -p "$T/v" "$BUNDLE/rootfs/v"
+	add_mount /v bind "$T/v" bind rw
+	config_set '.annotations = {"org.openvz.reboot": "on", "org.openvz.netdev": "d1"} |
+		.process.capabilities |= map_values(. + ["CAP_SYS_BOOT"])'
+	run_sh '[ $$ = 1 ] || exit 99; ip -o addr show d1 >>/v/seen; echo life >>/v/lives
+		[ $(wc -l </v/lives) = 3 ] && exit 0; probe call reboot 0xfee1dead 672274793 0x01234567; sleep 10'
+	assert_eq "$(grep -c 'inet 10.7.0.1/24' "$T/v/seen") $stderr" "3 "
+	assert_eq "$(link d1)" "$WAS"
+}

@@ -388,3 +388,14 @@ character special file 5:0
 	run_sh 'cd /inner && exec ./vzrun --root /tmp/r run in'
 	assert_eq "$output" $'inner\n0'
 }
+
+@test "plain user: a container that reboots is started again" {
+	add_probe
+	add_mount /v bind "$T/v" rbind rw
+	mkdir -m 777 "$T/v"
+	config_set '.annotations = {"org.openvz.reboot": "on"} | .process.oomScoreAdj = 100 |
+		.process.capabilities |= map_values(. + ["CAP_SYS_BOOT"])'
+	run_sh '[ $$ = 1 ] || exit 99; cat /proc/self/oom_score_adj >>/v/lives
+		[ $(wc -l </v/lives) -lt 3 ] || exit 0; probe call reboot 0xfee1dead 672274793 0x01234567; sleep 10'
+	assert_eq "$(xargs <"$T/v/lives") $stderr" "100 100 100 "
+}
