@@ -385,8 +385,11 @@ int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, str
 
 int systemd_set_devices(struct cgroup *cg, const struct oci_device_rules *rules, struct arena *a, struct err *e)
 {
-	cg->unit->properties = (struct unit_properties){ 0 };
-	if (unit_from_devices(rules, &cg->unit->properties, a, e) < 0)
+	struct unit_properties *list = &cg->unit->properties;
+
+	*list = (struct unit_properties){ 0 };
+	/* To what it has systemd adds: first there is nothing. */
+	if (unit_add(list, "DeviceAllow", "@a(ss) []", "/linux/resources/devices", a, e) < 0 || unit_from_devices(rules, list, a, e) < 0)
 		return err_ret(e);
 	return set_properties(cg->unit, e);
 }

@@ -46,7 +46,7 @@ setup_file() {
 # The remapped user's ids are bound over the host's.
 new_namespaces() {
 	# shellcheck disable=SC2016
-	setpriv --pdeathsig KILL unshare -mn --propagation slave sh -c 'mount --make-rshared / && ip link set lo up || exit
+	unshare -mn --propagation slave sh -c 'mount --make-rshared / && ip link set lo up || exit
 		for f in /etc/subuid /etc/subgid; do mount --bind "$0/subids" $f; done
 		touch "$0/ready" && exec sleep 3600' "$BATS_FILE_TMPDIR" </dev/null >/dev/null 2>&1 3>&- 4>&- &
 	echo $! >"$BATS_FILE_TMPDIR/holder"
@@ -55,7 +55,7 @@ new_namespaces() {
 
 # inside COMMAND...: in the background there; $!
 inside() {
-	env -u VZRUN_TEST_ID setpriv --pdeathsig TERM nsenter -t "$(cat "$BATS_FILE_TMPDIR/holder")" -m -n "$@" \
+	env -u VZRUN_TEST_ID nsenter -t "$(cat "$BATS_FILE_TMPDIR/holder")" -m -n "$@" \
 		>>"$BATS_FILE_TMPDIR/log" 2>&1 </dev/null 3>&- 4>&- &
 }
 

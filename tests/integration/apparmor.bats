@@ -8,14 +8,18 @@ setup_file() {
 	if grep -qsx Y /sys/module/apparmor/parameters/enabled && [[ -e /sys/kernel/security/apparmor/.load &&
 		$EUID == 0 ]] && command -v apparmor_parser >/dev/null; then
 		# The parser's cache is the host's: not for us.
-		apparmor_parser --skip-cache --replace "$BATS_TEST_DIRNAME/../lsm/vzrun-test.apparmor" 3>&- 4>&-
+		cp "$BATS_TEST_DIRNAME/../lsm/vzrun-test.apparmor" "$BATS_FILE_TMPDIR/profiles"
+		# A word of AppArmor 4: what is older has nothing to permit.
+		apparmor_parser --skip-kernel-load --skip-cache "$BATS_FILE_TMPDIR/profiles" 3>&- 4>&- 2>/dev/null ||
+			sed -i '/^\tuserns,$/d' "$BATS_FILE_TMPDIR/profiles"
+		apparmor_parser --skip-cache --replace "$BATS_FILE_TMPDIR/profiles" 3>&- 4>&-
 		touch "$BATS_FILE_TMPDIR/loaded"
 	fi
 }
 
 teardown_file() {
 	vz_teardown_file
-	[[ ! -e $BATS_FILE_TMPDIR/loaded ]] || apparmor_parser --remove "$BATS_TEST_DIRNAME/../lsm/vzrun-test.apparmor" 3>&- 4>&-
+	[[ ! -e $BATS_FILE_TMPDIR/loaded ]] || apparmor_parser --remove "$BATS_FILE_TMPDIR/profiles" 3>&- 4>&-
 }
 
 setup() {
