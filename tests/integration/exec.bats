@@ -254,7 +254,7 @@ inside() { ok exec "$@"; }
 	if [[ ${VZ_AS:-root} == session || ${VZ_AS:-root} == user ]]; then
 		run_vzrun exec "$ID-2" true
 		assert_eq "$status" 255
-		assert_match "$stderr" "*(without root a container can be entered once it has been started): operation not permitted"
+		assert_match "$stderr" "*[(]without root a container can be entered once it has been started): operation not permitted"
 	else
 		ok exec "$ID-2" true
 		ok exec "$ID-2" sh -c 'ps | wc -l'

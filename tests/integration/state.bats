@@ -130,7 +130,7 @@ $ID-b $(pid_of "$ID-b") created $(realpath "$BUNDLE") $(id -un)"
 	assert_eq "$output" "$ID-a"$'\n'"$ID-b"
 	ok list -f json
 	assert_eq "$(wc -l <"$T/stdout")" 1
-	assert_eq "$(jq -c '[.[] | [.id, .status, .owner]]' "$T/stdout")" "[[\"$ID-a\",\"created\",\"root\"],[\"$ID-b\",\"created\",\"root\"]]"
+	assert_eq "$(jq -c '[.[] | [.id, .status, .owner]]' "$T/stdout")" "[[\"$ID-a\",\"created\",\"$(id -un)\"],[\"$ID-b\",\"created\",\"$(id -un)\"]]"
 	ok state "$ID-a"
 	one=$(jq -cS . "$T/stdout")
 	ok list -f json
