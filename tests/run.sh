@@ -20,8 +20,10 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/vzrun-tests.XXXXXX") || exit 1
 chmod 755 "$tmp"
 results=$tmp/results        # lines: STATUS|SUITE|NAME|REASON
 : >"$results"
-# Guests end before the directory goes that they work in.
-trap 'if [ -e "$tmp/legs.pid" ]; then kill "$(cat "$tmp/legs.pid")" 2>/dev/null && wait; fi; rm -rf "$tmp"' EXIT
+# Guests end before the directory goes that they work in, and so do those who make their images.
+trap 'if [ -e "$tmp/legs.pid" ]; then kill "$(cat "$tmp/legs.pid")" 2>/dev/null && wait; fi
+	[ ! -e "$tmp/images.pid" ] || kill -TERM -"$(cat "$tmp/images.pid")" 2>/dev/null
+	rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM HUP
 
 note() { printf '%s|%s|%s|%s\n' "$1" "$2" "$3" "${4:-}" >>"$results"; }
@@ -171,6 +173,16 @@ suite_engines() {
 	bats_files engines 600 tests/engines/*.bats
 }
 
+# Images that are missing are made beside the suites before vm: half of that is waiting for the network and the disk.
+images_early() {
+	case " $* " in *' vm '*) ;; *) return 0 ;; esac
+	[ "$1" != vm ] && [ "$(id -u)" = 0 ] && packages vm >/dev/null 2>&1 || return 0
+	# shellcheck disable=SC2016
+	setsid sh -c 'echo $$ >"$0/images.pid"
+		for i in qemu trixie bookworm; do nice -n 19 tests/vm/build $i; done
+		rm -f "$0/images.pid"' "$tmp" >/dev/null 2>"$tmp/images.log" </dev/null &
+}
+
 # The legs run in the background: a shell that waits hears signals at once.
 suite_vm() {
 	if [ "${vm_args:-}" = --list ]; then
@@ -180,6 +192,7 @@ suite_vm() {
 	fi
 	main_build vm && fault_build vm || return
 	packages vm || { fail_now vm packages "cannot install"; return; }
+	[ ! -s "$tmp/images.log" ] || cat "$tmp/images.log"
 	{
 		# shellcheck disable=SC2086
 		sh -c 'echo $$ >"$0/legs.pid" && exec tests/vm/legs --out "$0/vm" "$@"' "$tmp" ${vm_args:-} |
@@ -379,6 +392,7 @@ elif [ "$*" = "v1 --full" ]; then
 	set -- v1
 fi
 start=$(date +%s)
+images_early "$@"
 for name in "$@"; do
 	t0=$(date +%s)
 	echo "== $name"

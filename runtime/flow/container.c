@@ -123,6 +123,22 @@ static int compare_pids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* A plain user cannot look at his own init before the payload is executed, and nobody else is there yet. */
+static bool is_alone(const struct container *c, const struct err *e)
+{
+	return e->num == EACCES && (c->status == OCI_CREATING || c->status == OCI_CREATED);
+}
+
+static int only_init(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e)
+{
+	*ret = arena_alloc_n(a, 1, sizeof **ret);
+	if (!*ret)
+		return err_oom(e);
+	**ret = (pid_t)c->state.pid;
+	*ret_n = 1;
+	return 0;
+}
+
 /* Without a cgroup the pid namespace holds them together. */
 static int namespace_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e)
 {
@@ -135,7 +151,7 @@ static int namespace_pids(const struct container *c, pid_t **ret, size_t *ret_n,
 		return 0;
 	n = proc_list_namespace((pid_t)c->state.pid, &found, e);
 	if (n < 0)
-		return (int)n;
+		return is_alone(c, e) ? only_init(c, ret, ret_n, a, e) : (int)n;
 	if (n > 0) {
 		qsort(found, (size_t)n, sizeof *found, compare_pids);
 		*ret = arena_alloc_n(a, (size_t)n, sizeof **ret);
