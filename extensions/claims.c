@@ -183,7 +183,7 @@ int claims_list(const struct claims *c, struct claim_list *ret, struct arena *a,
 	return 0;
 }
 
-static int64_t own_netns(void)
+int64_t claims_own_ns(void)
 {
 	struct stat st;
 
@@ -192,7 +192,7 @@ static int64_t own_netns(void)
 
 const struct claim *claims_find(const struct claim_list *list, const char *kind, const char *name)
 {
-	int64_t own = own_netns();
+	int64_t own = claims_own_ns();
 
 	for (size_t i = 0; i < list->n; i++) {
 		const struct claim *claim = &list->v[i];
@@ -270,7 +270,7 @@ void claims_drop(const struct claims *c, const struct claim *claim)
 static bool is_due(const struct claim *claim, const struct ext_env *env)
 {
 	/* Of another network namespace: not ours to give back. */
-	if (claim->host_ns && claim->host_ns != own_netns())
+	if (claim->host_ns && claim->host_ns != claims_own_ns())
 		return false;
 	return env->id ? claim_is_of(claim, env) : ext_has_ended(claim->root, claim->id);
 }
@@ -301,4 +301,13 @@ int claims_reclaim(const struct ext_env *env, const char *kind, claims_give give
 		r = err_wrap(e, "not given back");
 	}
 	return r;
+}
+
+void claims_undo(const struct ext_env *env, const char *kind, claims_give give)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (claims_reclaim(env, kind, give, &e) < 0)
+		log_warn("%s: %s", kind, err_format(&e, text, sizeof text));
 }

@@ -51,6 +51,7 @@ struct claim_list {
 /* A file that cannot be read is a warning, and left out. */
 int claims_list(const struct claims *c, struct claim_list *ret, struct arena *a, struct err *e);
 const struct claim *claims_find(const struct claim_list *list, const char *kind, const char *name);
+int64_t claims_own_ns(void); /* inode of our network namespace */
 bool claim_is_of(const struct claim *claim, const struct ext_env *env);
 
 int claims_put(const struct claims *c, const struct claim *claim, struct err *e);
@@ -65,3 +66,4 @@ int claims_pinned(const struct claims *c, const struct claim *claim);
  * that a container has which is no more.  What cannot be given back stays claimed, and does not keep others from it. */
 typedef int (*claims_give)(const struct claims *c, const struct claim *claim, struct arena *a, struct err *e);
 int claims_reclaim(const struct ext_env *env, const char *kind, claims_give give, struct err *e);
+void claims_undo(const struct ext_env *env, const char *kind, claims_give give); /* the same; failures are warnings */

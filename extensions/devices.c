@@ -17,6 +17,7 @@
 
 #include "extensions/node.h"
 #include "extensions/registry.h"
+#include "extensions/values.h"
 #include "oci/rows.h"
 
 struct devices {
@@ -117,13 +118,8 @@ static int parse_rule(const char *text, void *member, struct arena *a, struct er
 	return *(const char **)member ? 0 : err_oom(e);
 }
 
-static void print_word(const void *member, struct str *out)
-{
-	str_add(out, *(const char *const *)member);
-}
-
-static const struct ext_value value_node = { "NAME:r|w|rw|none", parse_node, print_word };
-static const struct ext_value value_rule = { "TYPE:MAJOR:MINOR[:ACCESS]", parse_rule, print_word };
+static const struct ext_value value_node = { "NAME:r|w|rw|none", parse_node, value_print_text };
+static const struct ext_value value_rule = { "TYPE:MAJOR:MINOR[:ACCESS]", parse_rule, value_print_text };
 
 static const struct ext_row rows[] = {
 	{ .name = "devnodes", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct devices, nodes), .value = &value_node,
@@ -159,14 +155,6 @@ static struct oci_device_rule rule_of_word(const char *word, struct arena *a)
 
 	parse_numbers(word, &r); /* it was read before */
 	return node_rule_for(r.type, r.major, r.minor, r.access, a);
-}
-
-static bool has(const struct oci_strs *list, const char *word)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], word) == 0)
-			return true;
-	return false;
 }
 
 static int validate(const struct ext_env *env, void *config, struct err *e)
@@ -239,7 +227,7 @@ static int change_nodes(const struct ext_env *env, const struct nodes *a, const 
 			struct err *e)
 {
 	for (*ret_done = 0; *ret_done < a->n; (*ret_done)++)
-		if (!has(b, a->v[*ret_done].word) && node_change(env, &a->v[*ret_done], add, e) < 0)
+		if (!value_listed(b, a->v[*ret_done].word) && node_change(env, &a->v[*ret_done], add, e) < 0)
 			return err_ret(e);
 	return 0;
 }

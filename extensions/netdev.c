@@ -11,15 +11,13 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "extensions/registry.h"
+#include "extensions/values.h"
 #include "oci/check_rules.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/linux/ns.h"
-
-#define KIND "netdev"
 
 struct netdev {
 	struct oci_strs names;
@@ -37,12 +35,7 @@ static int parse(const char *text, void *member, struct arena *a, struct err *e)
 	return *name ? 0 : err_oom(e);
 }
 
-static void print(const void *member, struct str *out)
-{
-	str_add(out, *(const char *const *)member);
-}
-
-static const struct ext_value value_name = { "NAME", parse, print };
+static const struct ext_value value_name = { "NAME", parse, value_print_text };
 
 static const struct ext_row rows[] = {
 	{ .name = "netdev", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct netdev, names), .value = &value_name,
@@ -76,7 +69,7 @@ void netdev_ends_close(struct netdev_ends *ends)
 
 int netdev_may_lend(const struct ext_env *env, const struct claim_list *claims, const char *name, struct err *e)
 {
-	const struct claim *claim = claims_find(claims, KIND, name);
+	const struct claim *claim = claims_find(claims, NETDEV_KIND, name);
 	cleanup_netlink struct netlink host = NETLINK_NONE;
 	struct net_link l;
 	bool is_default = false;
@@ -99,19 +92,12 @@ int netdev_may_lend(const struct ext_env *env, const struct claim_list *claims, 
 	return is_default ? err_set(e, ERR_STATE, EBUSY, "the host's default route goes over %s", name) : 0;
 }
 
-static int64_t own_namespace(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/net", &st) == 0 ? (int64_t)st.st_ino : 0;
-}
-
 int netdev_lend_to(const struct ext_env *env, const struct claims *claims, struct netdev_ends *ends, const char *name, const char *of,
 		   struct err *e)
 {
 	struct netdev_record record;
 	struct claim claim = {
-		.kind = KIND, .name = name, .root = env->store, .id = env->id, .host_ns = own_namespace(), .of = of, .netdev = &record,
+		.kind = NETDEV_KIND, .name = name, .root = env->store, .id = env->id, .host_ns = claims_own_ns(), .of = of, .netdev = &record,
 	};
 	struct err ignored;
 
@@ -145,14 +131,6 @@ int netdev_give_back(const struct claims *claims, const struct claim *claim, str
 }
 
 /* ---- the key ---- */
-
-static bool has(const struct oci_strs *list, const char *word)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], word) == 0)
-			return true;
-	return false;
-}
 
 /* Under a lock that is let go again: whoever takes it in the meantime is found once more by lend(). */
 static int validate(const struct ext_env *env, void *config, struct err *e)
@@ -192,7 +170,7 @@ static int lend(struct ext_env *env, const struct oci_strs *names, const struct 
 	for (size_t i = 0; i < names->n; i++) {
 		const char *name = names->v[i];
 
-		if (has(other, name) || is_lent(env, claims_find(&list, KIND, name)))
+		if (value_listed(other, name) || is_lent(env, claims_find(&list, NETDEV_KIND, name)))
 			continue;
 		if (netdev_may_lend(env, &list, name, e) < 0 || netdev_lend_to(env, &claims, &ends, name, NULL, e) < 0)
 			return err_ret(e);
@@ -208,7 +186,7 @@ static int take(struct ext_env *env, const struct oci_strs *names, const struct 
 	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
 		return err_ret(e);
 	for (size_t i = 0; i < names->n; i++) {
-		const struct claim *claim = has(other, names->v[i]) ? NULL : claims_find(&list, KIND, names->v[i]);
+		const struct claim *claim = value_listed(other, names->v[i]) ? NULL : claims_find(&list, NETDEV_KIND, names->v[i]);
 
 		if (claim && claim_is_of(claim, env) && netdev_give_back(&claims, claim, env->arena, e) < 0)
 			return err_ret(e);
@@ -227,18 +205,14 @@ static int apply(struct ext_env *env, const void *config, void *saved, struct er
 
 static int reclaim(struct ext_env *env, struct err *e)
 {
-	return claims_reclaim(env, KIND, netdev_give_back, e);
+	return claims_reclaim(env, NETDEV_KIND, netdev_give_back, e);
 }
 
 static void undo(struct ext_env *env, const void *config, const void *saved)
 {
-	char text[ERR_TEXT_MAX + 128];
-	struct err e;
-
 	(void)config;
 	(void)saved;
-	if (reclaim(env, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
+	claims_undo(env, NETDEV_KIND, netdev_give_back);
 }
 
 static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)

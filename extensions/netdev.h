@@ -5,6 +5,8 @@
 
 #include "extensions/claims.h"
 
+#define NETDEV_KIND "netdev" /* of a claim */
+
 /* Both sides of a loan. */
 struct netdev_ends {
 	struct netlink host, inside;

@@ -25,6 +25,7 @@
 #include "extensions/netdev.h"
 #include "extensions/pcidev.h"
 #include "extensions/registry.h"
+#include "extensions/values.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
@@ -36,8 +37,8 @@
 enum mode { MODE_UNSET, MODE_AUTO, MODE_VFIO };
 enum sysfs { SYSFS_UNSET, SYSFS_RO, SYSFS_RW };
 
-static const char *const mode_words[] = { [MODE_UNSET] = "", [MODE_AUTO] = "auto", [MODE_VFIO] = "vfio" };
-static const char *const sysfs_words[] = { [SYSFS_UNSET] = "", [SYSFS_RO] = "ro", [SYSFS_RW] = "rw" };
+static const char *const mode_words[] = { [MODE_UNSET] = "", [MODE_AUTO] = "auto", [MODE_VFIO] = "vfio", NULL };
+static const char *const sysfs_words[] = { [SYSFS_UNSET] = "", [SYSFS_RO] = "ro", [SYSFS_RW] = "rw", NULL };
 
 struct pci {
 	struct oci_strs functions;
@@ -51,25 +52,10 @@ static int parse_function(const char *text, void *member, struct arena *a, struc
 	return pci_parse(text, member, a, e);
 }
 
-static void print_function(const void *member, struct str *out)
-{
-	str_add(out, *(const char *const *)member);
-}
-
-static int parse_word(const char *const *words, size_t n, const char *text, unsigned *ret, struct err *e)
-{
-	for (size_t i = 1; i < n; i++)
-		if (strcmp(words[i], text) == 0) {
-			*ret = (unsigned)i;
-			return 0;
-		}
-	return err_set(e, ERR_CONFIG, 0, "neither %s nor %s", words[1], words[2]);
-}
-
 static int parse_mode(const char *text, void *member, struct arena *a, struct err *e)
 {
 	(void)a;
-	return parse_word(mode_words, ARRAY_SIZE(mode_words), text, member, e);
+	return value_choose(text, mode_words, member, e);
 }
 
 static void print_mode(const void *member, struct str *out)
@@ -80,7 +66,7 @@ static void print_mode(const void *member, struct str *out)
 static int parse_sysfs(const char *text, void *member, struct arena *a, struct err *e)
 {
 	(void)a;
-	return parse_word(sysfs_words, ARRAY_SIZE(sysfs_words), text, member, e);
+	return value_choose(text, sysfs_words, member, e);
 }
 
 static void print_sysfs(const void *member, struct str *out)
@@ -88,7 +74,7 @@ static void print_sysfs(const void *member, struct str *out)
 	str_add(out, sysfs_words[*(const unsigned *)member]);
 }
 
-static const struct ext_value value_function = { "[dddd:]bb:dd.f", parse_function, print_function };
+static const struct ext_value value_function = { "[dddd:]bb:dd.f", parse_function, value_print_text };
 static const struct ext_value value_mode = { "auto|vfio", parse_mode, print_mode };
 static const struct ext_value value_sysfs = { "ro|rw", parse_sysfs, print_sysfs };
 
@@ -106,14 +92,6 @@ static const struct ext_row rows[] = {
 	  .help = "Whether the directories in /sys of the functions given at creation can be written" },
 	EXT_ROWS_END,
 };
-
-static bool has(const struct oci_strs *list, const char *word)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], word) == 0)
-			return true;
-	return false;
-}
 
 /* ---- may it go? ---- */
 
@@ -150,7 +128,7 @@ static int check_vfio(const struct pci_function *f, const struct pci *p, struct 
 	if (f->vfs)
 		return err_set(e, ERR_STATE, EBUSY, "has %llu virtual functions enabled", (unsigned long long)f->vfs);
 	for (size_t i = 0; i < f->members.n; i++)
-		if (!has(&p->functions, f->members.v[i]))
+		if (!value_listed(&p->functions, f->members.v[i]))
 			str_addf(&others, "%s%s", others.len ? ", " : "", f->members.v[i]);
 	if (others.len)
 		return err_set(e, ERR_STATE, 0, "its IOMMU group %s has also %s: give all of them, or none", f->group, str_cstr(&others));
@@ -284,13 +262,9 @@ static int reclaim(struct ext_env *env, struct err *e)
 
 static void undo_recorded(struct ext_env *env, const void *config, const void *saved)
 {
-	char text[ERR_TEXT_MAX + 128];
-	struct err e;
-
 	(void)config;
 	(void)saved;
-	if (reclaim(env, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
+	claims_undo(env, KIND, give_back);
 }
 
 static int give_interfaces(const struct ext_env *env, const struct claims *claims, struct netdev_ends *ends, const char *name, struct err *e)
@@ -307,13 +281,9 @@ static int give_interfaces(const struct ext_env *env, const struct claims *claim
 
 static void undo_interfaces(struct ext_env *env, const void *config, const void *saved)
 {
-	char text[ERR_TEXT_MAX + 128];
-	struct err e;
-
 	(void)config;
 	(void)saved;
-	if (claims_reclaim(env, "netdev", netdev_give_back, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
+	claims_undo(env, NETDEV_KIND, netdev_give_back);
 }
 
 /* ---- creation ---- */
@@ -635,13 +605,13 @@ static int add(struct ext_env *env, const struct pci *p, const char *name, struc
 static int change(struct ext_env *env, const struct pci *was, const struct pci *now, struct err *e)
 {
 	for (size_t i = 0; i < was->functions.n; i++)
-		if (!has(&now->functions, was->functions.v[i]) && take(env, was->functions.v[i], e) < 0)
+		if (!value_listed(&now->functions, was->functions.v[i]) && take(env, was->functions.v[i], e) < 0)
 			return err_ret(e);
 	for (size_t i = 0; i < now->functions.n; i++) {
 		const char *name = now->functions.v[i];
 		struct err ignored;
 
-		if (has(&was->functions, name) || add(env, now, name, e) >= 0)
+		if (value_listed(&was->functions, name) || add(env, now, name, e) >= 0)
 			continue;
 		take(env, name, &ignored); /* half of it may be there */
 		return err_ret(e);

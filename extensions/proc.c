@@ -22,6 +22,7 @@
 
 #include "extensions/proc.h"
 #include "extensions/registry.h"
+#include "extensions/values.h"
 #include "oci/rows.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
@@ -49,10 +50,10 @@ static const char *const files[] = {
 
 enum mode { PROC_UNSET, PROC_OFF, PROC_AUTO, PROC_ON };
 
-static const char *const words[] = { [PROC_UNSET] = "", [PROC_OFF] = "off", [PROC_AUTO] = "auto", [PROC_ON] = "on" };
+static const char *const words[] = { [PROC_UNSET] = "", [PROC_OFF] = "off", [PROC_AUTO] = "auto", [PROC_ON] = "on", NULL };
 
 struct proc {
-	enum mode mode;
+	unsigned mode; /* enum mode */
 };
 
 struct proc_saved {
@@ -64,20 +65,13 @@ struct proc_saved {
 
 static int parse(const char *text, void *member, struct arena *a, struct err *e)
 {
-	enum mode *mode = member;
-
 	(void)a;
-	for (size_t i = PROC_OFF; i < ARRAY_SIZE(words); i++)
-		if (strcmp(text, words[i]) == 0) {
-			*mode = (enum mode)i;
-			return 0;
-		}
-	return err_set(e, ERR_CONFIG, 0, "neither off, auto nor on");
+	return value_choose(text, words, member, e);
 }
 
 static void print(const void *member, struct str *out)
 {
-	str_add(out, words[*(const enum mode *)member]);
+	str_add(out, words[*(const unsigned *)member]);
 }
 
 static const struct ext_value value_mode = { "off|auto|on", parse, print };

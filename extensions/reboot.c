@@ -6,31 +6,25 @@
 #include <string.h>
 
 #include "extensions/registry.h"
+#include "extensions/values.h"
 
-enum mode { REBOOT_UNSET, REBOOT_OFF, REBOOT_ON };
+enum mode { REBOOT_UNSET, REBOOT_ON, REBOOT_OFF };
 
-static const char *const words[] = { [REBOOT_UNSET] = "", [REBOOT_OFF] = "off", [REBOOT_ON] = "on" };
+static const char *const words[] = { [REBOOT_UNSET] = "", [REBOOT_ON] = "on", [REBOOT_OFF] = "off", NULL };
 
 struct reboot {
-	enum mode mode;
+	unsigned mode; /* enum mode */
 };
 
 static int parse(const char *text, void *member, struct arena *a, struct err *e)
 {
-	enum mode *mode = member;
-
 	(void)a;
-	for (size_t i = REBOOT_OFF; i < ARRAY_SIZE(words); i++)
-		if (strcmp(text, words[i]) == 0) {
-			*mode = (enum mode)i;
-			return 0;
-		}
-	return err_set(e, ERR_CONFIG, 0, "neither on nor off");
+	return value_choose(text, words, member, e);
 }
 
 static void print(const void *member, struct str *out)
 {
-	str_add(out, words[*(const enum mode *)member]);
+	str_add(out, words[*(const unsigned *)member]);
 }
 
 static const struct ext_value value_mode = { "on|off", parse, print };

@@ -139,3 +139,36 @@ void value_print_number(const void *member, struct str *out)
 const struct ext_value value_pages = { "PAGES[:PAGES]", parse_pages, print_size };
 const struct ext_value value_count = { "N[:N]", parse_count, print_count };
 const struct ext_value value_number = { "N", value_parse_number, value_print_number };
+
+/* ---- words ---- */
+
+int value_choose(const char *text, const char *const *words, unsigned *ret, struct err *e)
+{
+	char list[128] = "";
+	size_t len = 0;
+
+	for (unsigned i = 1; words[i]; i++) {
+		if (strcmp(words[i], text) == 0) {
+			*ret = i;
+			return 0;
+		}
+		len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i == 1 ? "" : words[i + 1] ? ", " : " nor ", words[i]);
+	}
+	return err_set(e, ERR_CONFIG, 0, "neither %s", list);
+}
+
+void value_print_text(const void *member, struct str *out)
+{
+	const char *const *text = member;
+
+	if (*text)
+		str_add(out, *text);
+}
+
+bool value_listed(const struct oci_strs *list, const char *word)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->v[i], word) == 0)
+			return true;
+	return false;
+}

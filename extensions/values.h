@@ -23,5 +23,12 @@ extern const struct ext_value value_pages, value_count;
 /* struct opt_u64: any number. */
 extern const struct ext_value value_number;
 
+/* One of several words; an index of `words`, which begins with "" for a member that is not set and ends with NULL. */
+int value_choose(const char *text, const char *const *words, unsigned *ret, struct err *e);
+
+/* Members that are texts, such as the words of a list. */
+void value_print_text(const void *member, struct str *out);
+bool value_listed(const struct oci_strs *list, const char *word);
+
 int value_parse_number(const char *text, void *member, struct arena *a, struct err *e);
 void value_print_number(const void *member, struct str *out);
