@@ -77,10 +77,12 @@ bool cgroup_is_none(const struct cgroup *cg);                     /* nothing was
 int cgroup_apply(struct cgroup *cg, const struct oci_resources *resources, struct err *e);
 
 /* systemd: ask for the unit with this process in it, without waiting; or that the process, of an exec, is put into the
- * unit.  Then wait for either (nothing is to be waited for: 0), and write the limits that cgroup_apply() left. */
+ * unit.  Then wait for either (nothing is to be waited for: 0), and write the limits that cgroup_apply() left: v1's device rules
+ * as long as nobody inside opens anything, because they begin with a moment in which nothing is allowed; the rest at last. */
 int cgroup_unit_start(struct cgroup *cg, pid_t pid, struct err *e);
 int cgroup_unit_attach(struct cgroup *cg, pid_t pid, struct err *e);
 int cgroup_unit_wait(struct cgroup *cg, struct err *e);
+int cgroup_unit_devices(struct cgroup *cg, const struct oci_resources *resources, struct err *e);
 int cgroup_unit_limits(struct cgroup *cg, const struct oci_resources *resources, struct err *e);
 
 /* For clone3(CLONE_INTO_CGROUP): the v2 directory, or -1. */

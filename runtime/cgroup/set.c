@@ -79,12 +79,22 @@ int cgroup_unit_start(struct cgroup *cg, pid_t pid, struct err *e)
 	return r < 0 ? r : systemd_start(cg, pid, &plan, e);
 }
 
-/* Also what systemd was told: it only logs what the kernel refuses. */
-int cgroup_unit_limits(struct cgroup *cg, const struct oci_resources *resources, struct err *e)
+static void keep_rows(struct cg_plan *plan, bool devices)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->n; i++)
+		if ((strcmp(plan->v[i].controller, "devices") == 0) == devices)
+			plan->v[n++] = plan->v[i];
+	plan->n = n;
+}
+
+/* Also what systemd was told: it only logs what the kernel refuses.  `devices`: of v1's rules only these, or all but these. */
+static int unit_limits(struct cgroup *cg, const struct oci_resources *resources, bool devices, struct err *e)
 {
 	cleanup_arena struct arena a = { 0 };
 	struct unit_properties declared = { 0 };
-	struct cg_plan plan;
+	struct cg_plan plan = { 0 };
 	int r;
 
 	/* systemd may have taken an empty v1 directory away, and init made it again: what is open may be the old one. */
@@ -94,7 +104,18 @@ int cgroup_unit_limits(struct cgroup *cg, const struct oci_resources *resources,
 	r = plan_new(cg, resources ? resources : &none, &plan, &a, e);
 	if (r == 0)
 		r = unit_from_plan(&plan, cg->mode == CG_V2, &declared, &a, e); /* rounds */
+	keep_rows(&plan, devices);
 	return r < 0 ? r : cg->driver->set(cg, &plan, e);
+}
+
+int cgroup_unit_devices(struct cgroup *cg, const struct oci_resources *resources, struct err *e)
+{
+	return cg_find(cg, "devices") ? unit_limits(cg, resources, true, e) : 0;
+}
+
+int cgroup_unit_limits(struct cgroup *cg, const struct oci_resources *resources, struct err *e)
+{
+	return unit_limits(cg, resources, false, e);
 }
 
 /* ---- what is there now ---- */

@@ -161,7 +161,9 @@ int step_unit_start(struct flow *f, struct err *e)
 
 int step_unit_enter(struct flow *f, struct err *e)
 {
-	return cgroup_unit_wait(f->join_cg, e);
+	int r = cgroup_unit_wait(f->join_cg, e);
+
+	return r < 0 || !must_wait(f) ? r : cgroup_unit_devices(f->cg, flow_linux(f)->resources, e);
 }
 
 int step_unit_limits(struct flow *f, struct err *e)
