@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -20,7 +22,9 @@
 #include "runtime/base/log.h"
 
 #define CLAIM_MAX 65536
-#define PIN_SUFFIX ".netns"
+#define PIN_PREFIX ".netns-" /* no claim: its name begins with a dot */
+#define LOCK_WAIT_MS 20000
+#define LOCK_PAUSE_MS 20
 
 /* ---- the file ---- */
 
@@ -46,6 +50,7 @@ static const struct oci_field netdev_record_fields[] = {
 	STR(struct netdev_record, data, "data"),
 	STR(struct netdev_record, lower, "lower"),
 	STR(struct netdev_record, master, "master"),
+	STRS(struct netdev_record, altnames, "altnames"),
 	I64(struct netdev_record, flags, "flags"),
 	I64(struct netdev_record, mtu, "mtu"),
 	I64(struct netdev_record, txqueuelen, "txqueuelen"),
@@ -83,30 +88,35 @@ struct file_name {
 };
 
 /* Names of interfaces are of a network namespace. */
-static struct file_name name_of(const struct claim *claim, const char *suffix)
+static struct file_name name_of(const struct claim *claim, const char *prefix)
 {
 	struct file_name f;
 
 	if (claim->host_ns)
-		snprintf(f.s, sizeof f.s, "%s-%lld-%s%s", claim->kind, (long long)claim->host_ns, claim->name, suffix);
+		snprintf(f.s, sizeof f.s, "%s%s-%lld-%s", prefix, claim->kind, (long long)claim->host_ns, claim->name);
 	else
-		snprintf(f.s, sizeof f.s, "%s-%s%s", claim->kind, claim->name, suffix);
+		snprintf(f.s, sizeof f.s, "%s%s-%s", prefix, claim->kind, claim->name);
 	return f;
 }
 
 /* ---- the directory ---- */
 
-static int lock(struct claims *c, struct err *e)
+/* Whoever has it may wait for a driver. */
+static int lock(const struct claims *c, struct err *e)
 {
-	int r;
-
-	do
-		r = flock(c->dir, LOCK_EX);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? err_sys(e, "lock " CLAIMS_DIR) : 0;
+	for (int ms = 0; flock(c->dir, LOCK_EX | LOCK_NB) < 0; ms += LOCK_PAUSE_MS) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_sys(e, "lock " CLAIMS_DIR);
+		if (ms >= LOCK_WAIT_MS)
+			return err_set(e, ERR_STATE, EBUSY, CLAIMS_DIR " is locked by another command, which may wait for a driver (try "
+				       "again, or `vzrun reconcile` later)");
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	}
+	return 0;
 }
 
-int claims_open_any(struct claims *ret, struct err *e)
+/* Files are replaced as a whole: who only looks needs no lock. */
+static int open_unlocked(struct claims *ret, struct err *e)
 {
 	struct stat st;
 
@@ -118,7 +128,14 @@ int claims_open_any(struct claims *ret, struct err *e)
 		fd_close(&ret->dir);
 		return err_set(e, ERR_STATE, EPERM, CLAIMS_DIR " can be written by others");
 	}
-	return lock(ret, e);
+	return 0;
+}
+
+int claims_open_any(struct claims *ret, struct err *e)
+{
+	if (open_unlocked(ret, e) < 0)
+		return err_ret(e);
+	return ret->dir < 0 ? 0 : lock(ret, e);
 }
 
 int claims_open(struct claims *ret, struct err *e)
@@ -173,12 +190,14 @@ int claims_list(const struct claims *c, struct claim_list *ret, struct arena *a,
 	for (struct dirent *d = readdir(dir); d; d = readdir(dir)) {
 		struct claim claim;
 
-		if (d->d_name[0] == '.' || str_ends(d->d_name, PIN_SUFFIX))
+		if (d->d_name[0] == '.')
 			continue;
-		if (read_claim(c, d->d_name, &claim, a, e) < 0)
-			log_warn(CLAIMS_DIR "/%s: %s", d->d_name, err_format(e, text, sizeof text));
-		else if (append(ret, &claim, a, e) < 0)
+		if (read_claim(c, d->d_name, &claim, a, e) < 0) {
+			if (e->num != ENOENT) /* given back meanwhile */
+				log_warn(CLAIMS_DIR "/%s: %s", d->d_name, err_format(e, text, sizeof text));
+		} else if (append(ret, &claim, a, e) < 0) {
 			return err_ret(e);
+		}
 	}
 	return 0;
 }
@@ -203,9 +222,17 @@ const struct claim *claims_find(const struct claim_list *list, const char *kind,
 	return NULL;
 }
 
+/* --root may be given by a link. */
+const char *claims_root(const struct ext_env *env)
+{
+	cleanup_free char *path = realpath(env->store, NULL);
+
+	return arena_strdup(env->arena, path ? path : env->store);
+}
+
 bool claim_is_of(const struct claim *claim, const struct ext_env *env)
 {
-	return strcmp(claim->id, env->id) == 0 && strcmp(claim->root, env->store) == 0;
+	return strcmp(claim->id, env->id) == 0 && str_eq(claim->root, claims_root(env));
 }
 
 int claims_put(const struct claims *c, const struct claim *claim, struct err *e)
@@ -229,20 +256,22 @@ static struct pin_path pin_path(const struct claim *claim)
 {
 	struct pin_path p;
 
-	snprintf(p.s, sizeof p.s, CLAIMS_DIR "/%s", name_of(claim, PIN_SUFFIX).s);
+	snprintf(p.s, sizeof p.s, CLAIMS_DIR "/%s", name_of(claim, PIN_PREFIX).s);
 	return p;
 }
 
 static void unpin(const struct claims *c, const struct claim *claim)
 {
-	umount2(pin_path(claim).s, MNT_DETACH | UMOUNT_NOFOLLOW);
-	unlinkat(c->dir, name_of(claim, PIN_SUFFIX).s, 0);
+	/* One over another, where somebody was killed and began again. */
+	while (umount2(pin_path(claim).s, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		;
+	unlinkat(c->dir, name_of(claim, PIN_PREFIX).s, 0);
 }
 
 int claims_pin(const struct claims *c, const struct claim *claim, int netns_fd, struct err *e)
 {
-	cleanup_fd int file = openat(c->dir, name_of(claim, PIN_SUFFIX).s, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
+	unpin(c, claim);
+	cleanup_fd int file = openat(c->dir, name_of(claim, PIN_PREFIX).s, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (file < 0)
 		return err_sys(e, CLAIMS_DIR);
 	if (mount(fd_path(netns_fd).s, pin_path(claim).s, NULL, MS_BIND, NULL) < 0)
@@ -252,7 +281,7 @@ int claims_pin(const struct claims *c, const struct claim *claim, int netns_fd, 
 
 int claims_pinned(const struct claims *c, const struct claim *claim)
 {
-	cleanup_fd int fd = openat(c->dir, name_of(claim, PIN_SUFFIX).s, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int fd = openat(c->dir, name_of(claim, PIN_PREFIX).s, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct statfs fs;
 
 	/* Not the file itself, where the mount was made in another mount namespace or never. */
@@ -267,33 +296,45 @@ void claims_drop(const struct claims *c, const struct claim *claim)
 
 /* ---- the way back ---- */
 
-static bool is_due(const struct claim *claim, const struct ext_env *env)
+/* A root that cannot be seen from here says nothing about its containers. */
+static bool has_ended(const struct claim *claim)
 {
-	/* Of another network namespace: not ours to give back. */
-	if (claim->host_ns && claim->host_ns != claims_own_ns())
-		return false;
-	return env->id ? claim_is_of(claim, env) : ext_has_ended(claim->root, claim->id);
+	return access(claim->root, F_OK) == 0 && ext_has_ended(claim->root, claim->id);
 }
 
-int claims_reclaim(const struct ext_env *env, const char *kind, claims_give give, struct err *e)
+static bool is_due(const struct claim *claim, const struct ext_env *env, const char *kind)
 {
-	cleanup_claims struct claims c = CLAIMS_NONE;
+	/* Of another network namespace: not ours to give back. */
+	if (strcmp(claim->kind, kind) != 0 || (claim->host_ns && claim->host_ns != claims_own_ns()))
+		return false;
+	return env->id ? claim_is_of(claim, env) : has_ended(claim);
+}
+
+static bool any_is_due(const struct claims *c, const struct ext_env *env, const char *kind)
+{
+	struct claim_list list;
+	struct err ignored;
+
+	if (claims_list(c, &list, env->arena, &ignored) < 0)
+		return true; /* to be said under the lock */
+	for (size_t i = 0; i < list.n; i++)
+		if (is_due(&list.v[i], env, kind))
+			return true;
+	return false;
+}
+
+static int give_all(const struct claims *c, const struct ext_env *env, const char *kind, claims_give give, struct err *e)
+{
 	char text[ERR_TEXT_MAX + 128];
 	struct claim_list list;
 	int r = 0;
 
-	if (claims_open_any(&c, e) < 0)
-		return err_ret(e);
-	if (c.dir < 0)
-		return 0;
-	if (claims_list(&c, &list, env->arena, e) < 0)
+	if (claims_list(c, &list, env->arena, e) < 0)
 		return err_ret(e);
 	for (size_t i = 0; i < list.n; i++) {
 		struct err one;
 
-		if (strcmp(list.v[i].kind, kind) != 0 || !is_due(&list.v[i], env))
-			continue;
-		if (give(&c, &list.v[i], env->arena, &one) >= 0)
+		if (!is_due(&list.v[i], env, kind) || give(c, &list.v[i], env->arena, &one) >= 0)
 			continue;
 		if (r < 0)
 			log_warn("%s: %s", kind, err_format(e, text, sizeof text));
@@ -301,6 +342,18 @@ int claims_reclaim(const struct ext_env *env, const char *kind, claims_give give
 		r = err_wrap(e, "not given back");
 	}
 	return r;
+}
+
+/* Who has nothing, and that is nearly everybody, waits for nobody. */
+int claims_reclaim(const struct ext_env *env, const char *kind, claims_give give, struct err *e)
+{
+	cleanup_claims struct claims c = CLAIMS_NONE;
+
+	if (open_unlocked(&c, e) < 0)
+		return err_ret(e);
+	if (c.dir < 0 || !any_is_due(&c, env, kind))
+		return 0;
+	return lock(&c, e) < 0 ? err_ret(e) : give_all(&c, env, kind, give, e);
 }
 
 void claims_undo(const struct ext_env *env, const char *kind, claims_give give)

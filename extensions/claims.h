@@ -37,6 +37,7 @@ struct claims {
 
 #define CLAIMS_NONE ((struct claims){ -1 })
 
+/* Waits for the lock, but not for ever: ERR_STATE, num EBUSY. */
 int claims_open(struct claims *ret, struct err *e);
 /* The same for who only gives back: 0 when there never was a claim. */
 int claims_open_any(struct claims *ret, struct err *e);
@@ -52,6 +53,7 @@ struct claim_list {
 int claims_list(const struct claims *c, struct claim_list *ret, struct arena *a, struct err *e);
 const struct claim *claims_find(const struct claim_list *list, const char *kind, const char *name);
 int64_t claims_own_ns(void); /* inode of our network namespace */
+const char *claims_root(const struct ext_env *env); /* what a claim calls its root; NULL: out of memory */
 bool claim_is_of(const struct claim *claim, const struct ext_env *env);
 
 int claims_put(const struct claims *c, const struct claim *claim, struct err *e);

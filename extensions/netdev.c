@@ -7,16 +7,20 @@
 
 #include "extensions/netdev.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "extensions/registry.h"
 #include "extensions/values.h"
 #include "oci/check_rules.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/base/sys.h"
 #include "runtime/linux/ns.h"
 
 struct netdev {
@@ -55,6 +59,9 @@ int netdev_ends_open(struct netdev_ends *ends, const struct ext_env *env, struct
 	if (ns_is_own(path, CLONE_NEWNET))
 		return err_set(e, ERR_STATE, 0, "the container has no network namespace of its own");
 	ends->netns = ns_open(path, CLONE_NEWNET, e);
+	/* The number may be somebody else's by now. */
+	if (ends->netns >= 0 && env->pidfd >= 0 && sys_pidfd_send_signal(env->pidfd, 0, NULL, 0) < 0)
+		return err_sys(e, "the container's network namespace");
 	if (ends->netns < 0 || netlink_open(&ends->host, -1, e) < 0 || netlink_open(&ends->inside, ends->netns, e) < 0)
 		return err_ret(e);
 	return 0;
@@ -67,12 +74,49 @@ void netdev_ends_close(struct netdev_ends *ends)
 	fd_close(&ends->netns);
 }
 
+struct search {
+	struct netlink *host;
+	int index, depth;
+	bool found;
+};
+
+static bool carries_default_route(struct netlink *host, const struct net_link *l, int depth);
+
+static bool upper_carries(const struct net_link *l, void *arg)
+{
+	struct search *s = arg;
+	bool is_default = false;
+
+	if (l->lower == s->index && !l->lower_elsewhere && strcmp(l->kind, "veth") != 0)
+		is_default = net_link_has_default_route(s->host, l->index, &is_default) == 0 && is_default;
+	s->found = is_default;
+	return s->found;
+}
+
+/* By itself, by a VLAN or the like on it, or as the hardware behind a bridge or bond. */
+static bool carries_default_route(struct netlink *host, const struct net_link *l, int depth)
+{
+	cleanup_netlink struct netlink second = NETLINK_NONE; /* for requests within a dump */
+	struct net_link master;
+	struct err ignored;
+	bool is_default = false;
+
+	if (net_link_has_default_route(host, l->index, &is_default) < 0 || is_default)
+		return true;
+	if (netlink_open(&second, -1, &ignored) < 0)
+		return true;
+	struct search s = { &second, l->index, depth, false };
+	if (net_link_each(host, upper_carries, &s) < 0 || s.found)
+		return true;
+	return depth > 0 && l->bus[0] && l->master && net_link_by_index(host, l->master, &master) == 0 &&
+	       carries_default_route(host, &master, depth - 1);
+}
+
 int netdev_may_lend(const struct ext_env *env, const struct claim_list *claims, const char *name, struct err *e)
 {
 	const struct claim *claim = claims_find(claims, NETDEV_KIND, name);
 	cleanup_netlink struct netlink host = NETLINK_NONE;
 	struct net_link l;
-	bool is_default = false;
 	int r;
 
 	if (claim && claim_is_of(claim, env))
@@ -86,10 +130,11 @@ int netdev_may_lend(const struct ext_env *env, const struct claim_list *claims, 
 		return err_set(e, ERR_CONFIG, 0, "no such interface: %s", name);
 	if (l.flags & IFF_LOOPBACK)
 		return err_set(e, ERR_CONFIG, 0, "%s is the host's loopback", name);
-	r = net_link_has_default_route(&host, l.index, &is_default);
-	if (r < 0)
-		return err_set(e, ERR_KERNEL, -r, "read the host's routes");
-	return is_default ? err_set(e, ERR_STATE, EBUSY, "the host's default route goes over %s", name) : 0;
+	if (strcmp(l.name, name) != 0)
+		return err_set(e, ERR_CONFIG, 0, "%s is a further name of %s: give that", name, l.name);
+	if (carries_default_route(&host, &l, 1))
+		return err_set(e, ERR_STATE, EBUSY, "the host's default route goes over %s", name);
+	return 0;
 }
 
 int netdev_lend_to(const struct ext_env *env, const struct claims *claims, struct netdev_ends *ends, const char *name, const char *of,
@@ -97,10 +142,12 @@ int netdev_lend_to(const struct ext_env *env, const struct claims *claims, struc
 {
 	struct netdev_record record;
 	struct claim claim = {
-		.kind = NETDEV_KIND, .name = name, .root = env->store, .id = env->id, .host_ns = claims_own_ns(), .of = of, .netdev = &record,
+		.kind = NETDEV_KIND, .name = name, .root = claims_root(env), .id = env->id, .host_ns = claims_own_ns(), .of = of, .netdev = &record,
 	};
 	struct err ignored;
 
+	if (!claim.root)
+		return err_oom(e);
 	if (netdev_describe(&ends->host, name, &record, env->arena, e) < 0 || claims_put(claims, &claim, e) < 0)
 		return err_ret(e);
 	if (claims_pin(claims, &claim, ends->netns, e) < 0 || netdev_lend(&ends->host, &ends->inside, &record, e) < 0 ||
@@ -111,18 +158,44 @@ int netdev_lend_to(const struct ext_env *env, const struct claims *claims, struc
 	return 0;
 }
 
-int netdev_give_back(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
+/* Of hardware sysfs tells; anything else that nobody can see is no more. */
+static bool is_unplugged(const struct netdev_record *d)
+{
+	cleanup_dir DIR *buses = opendir("/sys/bus");
+	char path[PATH_MAX];
+
+	for (struct dirent *b = buses && d->bus ? readdir(buses) : NULL; b; b = readdir(buses)) {
+		snprintf(path, sizeof path, "/sys/bus/%s/devices/%s", b->d_name, d->bus);
+		if (b->d_name[0] != '.' && access(path, F_OK) == 0)
+			return false;
+	}
+	return true;
+}
+
+static int put_back(const struct claims *claims, const struct claim *claim, bool *ret_lost, struct err *e)
 {
 	cleanup_netlink struct netlink host = NETLINK_NONE, inside = NETLINK_NONE;
 	cleanup_fd int netns = claims_pinned(claims, claim);
 
-	(void)a;
+	*ret_lost = false;
 	if (!claim->netdev)
 		return err_set(e, ERR_STATE, 0, "%s: the claim says nothing about it", claim->name);
 	if (netlink_open(&host, -1, e) < 0 || (netns >= 0 && netlink_open(&inside, netns, e) < 0))
 		return err_ret(e);
-	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, e) < 0) {
-		if (e->num != ENODEV || netns < 0)
+	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, e) >= 0)
+		return 0;
+	/* Without a namespace to look into it may be in there, unless it never came so far. */
+	*ret_lost = e->num == ENODEV && (netns >= 0 || !claim->netdev->index) && is_unplugged(claim->netdev);
+	return err_ret(e);
+}
+
+int netdev_give_back(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
+{
+	bool lost;
+
+	(void)a;
+	if (put_back(claims, claim, &lost, e) < 0) {
+		if (!lost)
 			return err_ret(e);
 		log_warn("network device %s", e->text); /* unplugged, or removed inside: nobody can give it back */
 	}
@@ -152,10 +225,14 @@ static int validate(const struct ext_env *env, void *config, struct err *e)
 	return 0;
 }
 
-/* And has arrived: what a killed `set` only claimed is still the host's. */
-static bool is_lent(const struct ext_env *env, const struct claim *claim)
+/* What a killed `set` has left half done begins anew. */
+static int is_lent(const struct ext_env *env, const struct claims *claims, const struct claim *claim, struct err *e)
 {
-	return claim && claim_is_of(claim, env) && claim->netdev && claim->netdev->index;
+	if (!claim || !claim_is_of(claim, env))
+		return 0;
+	if (claim->netdev && claim->netdev->index)
+		return 1;
+	return netdev_give_back(claims, claim, env->arena, e);
 }
 
 /* Those of `names` that are not in `other`. */
@@ -169,12 +246,27 @@ static int lend(struct ext_env *env, const struct oci_strs *names, const struct 
 		return err_ret(e);
 	for (size_t i = 0; i < names->n; i++) {
 		const char *name = names->v[i];
+		int r = value_listed(other, name) ? 1 : is_lent(env, &claims, claims_find(&list, NETDEV_KIND, name), e);
 
-		if (value_listed(other, name) || is_lent(env, claims_find(&list, NETDEV_KIND, name)))
-			continue;
-		if (netdev_may_lend(env, &list, name, e) < 0 || netdev_lend_to(env, &claims, &ends, name, NULL, e) < 0)
+		if (r < 0)
+			return r;
+		if (r == 0 && (netdev_may_lend(env, &list, name, e) < 0 || netdev_lend_to(env, &claims, &ends, name, NULL, e) < 0))
 			return err_ret(e);
 	}
+	return 0;
+}
+
+/* From a container that lives: what cannot be seen may be hidden, in a namespace within the namespace. */
+static int take_one(const struct claims *claims, const struct claim *claim, struct err *e)
+{
+	bool lost;
+
+	if (put_back(claims, claim, &lost, e) < 0) {
+		if (e->num != ENODEV || !lost || !claim->netdev->bus)
+			return e->num == ENODEV ? err_hint(e, "or is hidden inside, until the container ends") : err_ret(e);
+		log_warn("network device %s", e->text); /* unplugged */
+	}
+	claims_drop(claims, claim);
 	return 0;
 }
 
@@ -186,21 +278,12 @@ static int take(struct ext_env *env, const struct oci_strs *names, const struct 
 	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
 		return err_ret(e);
 	for (size_t i = 0; i < names->n; i++) {
-		const struct claim *claim = value_listed(other, names->v[i]) ? NULL : claims_find(&list, NETDEV_KIND, names->v[i]);
+		const struct claim *claim = claims_find(&list, NETDEV_KIND, names->v[i]);
 
-		if (claim && claim_is_of(claim, env) && netdev_give_back(&claims, claim, env->arena, e) < 0)
+		if (!value_listed(other, names->v[i]) && claim && claim_is_of(claim, env) && take_one(&claims, claim, e) < 0)
 			return err_ret(e);
 	}
 	return 0;
-}
-
-static int apply(struct ext_env *env, const void *config, void *saved, struct err *e)
-{
-	static const struct oci_strs none;
-	const struct netdev *d = config;
-
-	(void)saved;
-	return d->names.n ? lend(env, &d->names, &none, e) : 0;
 }
 
 static int reclaim(struct ext_env *env, struct err *e)
@@ -213,6 +296,17 @@ static void undo(struct ext_env *env, const void *config, const void *saved)
 	(void)config;
 	(void)saved;
 	claims_undo(env, NETDEV_KIND, netdev_give_back);
+}
+
+static int apply(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	static const struct oci_strs none;
+	const struct netdev *d = config;
+	int r = d->names.n ? lend(env, &d->names, &none, e) : 0;
+
+	if (r < 0)
+		undo(env, config, saved);
+	return r;
 }
 
 static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)

@@ -33,6 +33,9 @@
 
 #define KIND "pci"
 #define MODPROBE_MS 10000
+#define CLASS_NETWORK 0x02
+#define VFIO_DEVICE "anon_inode:[vfio-device]"
+#define MAPS_MAX (16 << 20)
 
 enum mode { MODE_UNSET, MODE_AUTO, MODE_VFIO };
 enum sysfs { SYSFS_UNSET, SYSFS_RO, SYSFS_RW };
@@ -89,7 +92,8 @@ static const struct ext_row rows[] = {
 	  .doc = "With vfio: /dev/vfio/GROUP for all functions of an IOMMU group, and no limit of locked memory. Counts for functions that "
 		 "are given from then on." },
 	{ .name = "pci-sysfs", .flags = EXT_GRANT | EXT_COLD, .offset = EXT_MEMBER(struct pci, sysfs), .value = &value_sysfs,
-	  .help = "Whether the directories in /sys of the functions given at creation can be written" },
+	  .help = "Whether the directories in /sys of the functions given at creation can be written",
+	  .doc = "Whoever may write there can also reset, remove and rebind these functions." },
 	EXT_ROWS_END,
 };
 
@@ -108,8 +112,24 @@ static int check_disk(const struct node *n, struct err *e)
 	return 0;
 }
 
+/* Interfaces that are elsewhere do not show below their function. */
+static int check_lent(const struct claim_list *claims, const struct pci_function *f, struct err *e)
+{
+	for (size_t i = 0; i < claims->n; i++) {
+		const struct claim *c = &claims->v[i];
+
+		if (c->netdev && (str_eq(c->netdev->bus, f->name) || str_eq(c->of, f->name)))
+			return err_set(e, ERR_STATE, EBUSY, "its interface %s is lent to container %s (%s)", c->name, c->id, c->root);
+	}
+	if (f->class >> 16 == CLASS_NETWORK && f->driver && !str_eq(f->driver, PCI_VFIO) && f->interfaces.n == 0)
+		return err_set(e, ERR_STATE, EBUSY, "its interface is in another network namespace, or not there yet");
+	return 0;
+}
+
 static int check_free(const struct ext_env *env, const struct claim_list *claims, const struct pci_function *f, struct err *e)
 {
+	if (check_lent(claims, f, e) < 0)
+		return err_ret(e);
 	for (size_t i = 0; i < f->nodes.n; i++)
 		if (check_disk(&f->nodes.v[i], e) < 0)
 			return err_ret(e);
@@ -230,11 +250,13 @@ static int give(const struct ext_env *env, const struct claims *claims, const st
 		struct err *e)
 {
 	struct pci_record record = { .vfio = p->mode == MODE_VFIO };
-	struct claim claim = { .kind = KIND, .name = name, .root = env->store, .id = env->id, .pci = &record };
+	struct claim claim = { .kind = KIND, .name = name, .root = claims_root(env), .id = env->id, .pci = &record };
 	struct pci_function f;
 	struct err ignored;
 	int r;
 
+	if (!claim.root)
+		return err_oom(e);
 	if (pci_look(PCI_SYSFS, name, &f, env->arena, e) < 0)
 		return err_ret(e);
 	record.driver = f.driver;
@@ -451,15 +473,13 @@ static int namespaces(struct ext_env *env, const void *config, void *saved, stru
 
 /* ---- a container that lives ---- */
 
-static bool opens(pid_t pid, const char *fd, const struct nodes *nodes)
+static bool is_user_of(const char *path, const struct nodes *nodes)
 {
-	char path[PATH_MAX], target[64];
+	char target[64];
 	struct stat st;
-	ssize_t n;
+	ssize_t n = readlink(path, target, sizeof target - 1);
 
-	snprintf(path, sizeof path, "/proc/%d/fd/%s", (int)pid, fd);
-	n = readlink(path, target, sizeof target - 1);
-	if (n > 0 && (target[n] = '\0', strcmp(target, "anon_inode:[vfio-device]") == 0))
+	if (n > 0 && (target[n] = '\0', strcmp(target, VFIO_DEVICE) == 0))
 		return true;
 	for (size_t i = 0; stat(path, &st) == 0 && S_ISCHR(st.st_mode) && i < nodes->n; i++)
 		if (st.st_rdev == makedev((unsigned)nodes->v[i].major, (unsigned)nodes->v[i].minor))
@@ -467,20 +487,46 @@ static bool opens(pid_t pid, const char *fd, const struct nodes *nodes)
 	return false;
 }
 
-static bool uses(pid_t pid, const struct nodes *nodes)
+/* Threads may have descriptors of their own, and a mapping outlives its descriptor. */
+static bool thread_uses(const char *thread, const struct nodes *nodes)
 {
-	char path[64];
+	cleanup_str struct str maps = { 0 };
 	cleanup_dir DIR *dir = NULL;
+	char path[PATH_MAX];
+	struct err ignored;
 
-	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	snprintf(path, sizeof path, "%s/maps", thread);
+	if (fs_read(AT_FDCWD, path, MAPS_MAX, &maps, &ignored) == 0 && strstr(str_cstr(&maps), VFIO_DEVICE))
+		return true;
+	snprintf(path, sizeof path, "%s/fd", thread);
 	dir = opendir(path);
-	for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir))
-		if (d->d_name[0] != '.' && opens(pid, d->d_name, nodes))
+	for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir)) {
+		char fd[PATH_MAX];
+
+		if (d->d_name[0] != '.' && snprintf(fd, sizeof fd, "%s/%s", path, d->d_name) < (int)sizeof fd && is_user_of(fd, nodes))
 			return true;
+	}
 	return false;
 }
 
-/* The driver lets go of a function only when nobody has it open, and whoever asks it to waits for that. */
+static bool uses(pid_t pid, const struct nodes *nodes)
+{
+	cleanup_dir DIR *dir = NULL;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir)) {
+		char thread[NAME_MAX + 64];
+
+		if (d->d_name[0] != '.' && snprintf(thread, sizeof thread, "%s/%s", path, d->d_name) < (int)sizeof thread &&
+		    thread_uses(thread, nodes))
+			return true;
+	}
+	return false;
+}
+
+/* A plain word about who has it open, where that can be seen; where not, the driver keeps it. */
 static int check_unused(const struct ext_env *env, const struct claim *claim, struct err *e)
 {
 	pid_t *pids;
@@ -496,6 +542,20 @@ static int check_unused(const struct ext_env *env, const struct claim *claim, st
 	return 0;
 }
 
+/* Whoever drives one function of an IOMMU group reaches what all of them reach. */
+static int check_group(const struct pci *now, const struct claim *claim, struct arena *a, struct err *e)
+{
+	struct pci_function f;
+
+	if (!claim->pci->vfio || pci_look(PCI_SYSFS, claim->name, &f, a, e) < 0)
+		return 0;
+	for (size_t i = 0; i < f.members.n; i++)
+		if (value_listed(&now->functions, f.members.v[i]))
+			return err_set(e, ERR_STATE, 0, "%s: its IOMMU group %s has also %s: take all of them, or none", claim->name, f.group,
+				       f.members.v[i]);
+	return 0;
+}
+
 static bool shared(const struct claim_list *claims, const struct claim *own, const struct ext_env *env, const struct node *n)
 {
 	for (size_t i = 0; i < claims->n; i++) {
@@ -506,14 +566,6 @@ static bool shared(const struct claim_list *claims, const struct claim *own, con
 				return true;
 	}
 	return false;
-}
-
-static int take_interfaces(const struct ext_env *env, const struct claims *claims, const struct claim_list *list, const char *name, struct err *e)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (str_eq(list->v[i].of, name) && claim_is_of(&list->v[i], env) && netdev_give_back(claims, &list->v[i], env->arena, e) < 0)
-			return err_ret(e);
-	return 0;
 }
 
 static int take_nodes(struct ext_env *env, const struct claim_list *list, const struct claim *claim, struct err *e)
@@ -529,44 +581,92 @@ static int take_nodes(struct ext_env *env, const struct claim_list *list, const 
 	return rules.n ? node_rules_change(env, &rules, &none, e) : 0;
 }
 
-static int take(struct ext_env *env, const char *name, struct err *e)
+/* What goes into the container and out of it waits for others, who may be of the container: not under the lock of all. */
+static int own_claims(const struct ext_env *env, const char *name, struct claim_list *list, const struct claim **ret, struct err *e)
 {
 	cleanup_claims struct claims claims = CLAIMS_NONE;
+
+	*ret = NULL;
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, list, env->arena, e) < 0)
+		return err_ret(e);
+	*ret = claims_find(list, KIND, name);
+	if (*ret && (!claim_is_of(*ret, env) || !(*ret)->pci))
+		*ret = NULL;
+	return 0;
+}
+
+static int return_claim(const struct ext_env *env, const struct claim_list *list, const struct claim *claim, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+
+	if (claims_open(&claims, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq(list->v[i].of, claim->name) && claim_is_of(&list->v[i], env) &&
+		    netdev_give_back(&claims, &list->v[i], env->arena, e) < 0)
+			return err_ret(e);
+	return give_back(&claims, claim, env->arena, e);
+}
+
+static int take(struct ext_env *env, const struct pci *now, const char *name, struct err *e)
+{
 	const struct claim *claim;
 	struct claim_list list;
 
-	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
+	if (own_claims(env, name, &list, &claim, e) < 0)
 		return err_ret(e);
-	claim = claims_find(&list, KIND, name);
-	if (!claim || !claim_is_of(claim, env) || !claim->pci)
+	if (!claim)
 		return 0;
-	if (check_unused(env, claim, e) < 0 || take_interfaces(env, &claims, &list, name, e) < 0 || take_nodes(env, &list, claim, e) < 0)
+	if (check_group(now, claim, env->arena, e) < 0 || check_unused(env, claim, e) < 0 || take_nodes(env, &list, claim, e) < 0)
 		return err_ret(e);
-	return give_back(&claims, claim, env->arena, e);
+	return return_claim(env, &list, claim, e);
+}
+
+static bool limits_memory(const struct oci_spec *spec)
+{
+	for (size_t i = 0; spec && spec->process && i < spec->process->rlimits.n; i++)
+		if (spec->process->rlimits.v[i].type == RLIMIT_MEMLOCK)
+			return true;
+	return false;
+}
+
+static int unlock_memory_of(pid_t pid, struct err *e)
+{
+	static const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+
+	return prlimit(pid, RLIMIT_MEMLOCK, &none, NULL) < 0 && errno != ESRCH ? err_sys(e, "RLIMIT_MEMLOCK of process %d", (int)pid) : 0;
 }
 
 static int unlock_memory_of_all(const struct ext_env *env, struct err *e)
 {
-	static const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
 	pid_t *pids;
 	size_t n;
 
-	if (!env->cg)
+	if (!env->cg || limits_memory(env->spec))
 		return 0;
 	if (cgroup_pids(env->cg, &pids, &n, env->arena, e) < 0)
 		return err_ret(e);
 	for (size_t i = 0; i < n; i++)
-		if (prlimit(pids[i], RLIMIT_MEMLOCK, &none, NULL) < 0 && errno != ESRCH)
-			return err_sys(e, "RLIMIT_MEMLOCK of process %d", (int)pids[i]);
+		if (unlock_memory_of(pids[i], e) < 0)
+			return err_ret(e);
 	return 0;
 }
 
+/* The container's document knows nothing of what came later. */
+static int further_process(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	const struct pci *p = config;
+
+	(void)saved;
+	return p->functions.n && p->mode == MODE_VFIO && !limits_memory(env->spec) ? unlock_memory_of(env->pid, e) : 0;
+}
+
+/* Again, for what is there already: rules are taken out and put in. */
 static int nodes_inside(struct ext_env *env, const struct nodes *nodes, struct err *e)
 {
-	static const struct oci_device_rules none;
 	struct oci_device_rules rules;
 
-	if (rules_of(nodes, &rules, env->arena, e) < 0 || (rules.n && node_rules_change(env, &none, &rules, e) < 0))
+	if (rules_of(nodes, &rules, env->arena, e) < 0 || (rules.n && node_rules_change(env, &rules, &rules, e) < 0))
 		return err_ret(e);
 	for (size_t i = 0; i < nodes->n; i++)
 		if (node_change(env, &nodes->v[i], true, e) < 0)
@@ -574,38 +674,56 @@ static int nodes_inside(struct ext_env *env, const struct nodes *nodes, struct e
 	return 0;
 }
 
-static int add_claimed(struct ext_env *env, const struct claims *claims, const struct pci *p, const char *name, struct err *e)
+static int interfaces_inside(struct ext_env *env, const char *name, struct err *e)
 {
 	cleanup_netdev_ends struct netdev_ends ends = NETDEV_ENDS_NONE;
+	cleanup_claims struct claims claims = CLAIMS_NONE;
 	const struct oci_strs one = { &name, 1 };
-	struct nodes nodes;
 
-	if (give(env, claims, p, name, &nodes, e) < 0 || nodes_inside(env, &nodes, e) < 0)
-		return err_ret(e);
-	if (p->mode == MODE_VFIO)
-		return unlock_memory_of_all(env, e);
 	if (!has_interfaces(env, &one))
 		return 0;
-	return netdev_ends_open(&ends, env, e) < 0 ? err_ret(e) : give_interfaces(env, claims, &ends, name, e);
+	if (claims_open(&claims, e) < 0 || netdev_ends_open(&ends, env, e) < 0)
+		return err_ret(e);
+	return give_interfaces(env, &claims, &ends, name, e);
 }
 
-static int add(struct ext_env *env, const struct pci *p, const char *name, struct err *e)
+static int claim_new(const struct ext_env *env, const struct pci *p, const char *name, struct nodes *ret, struct err *e)
 {
 	cleanup_claims struct claims claims = CLAIMS_NONE;
 	struct claim_list list;
 
-	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0 ||
+	    check_function(env, &list, p, name, e) < 0)
 		return err_ret(e);
-	if (claims_find(&list, KIND, name) && claim_is_of(claims_find(&list, KIND, name), env))
-		return 0;
-	return check_function(env, &list, p, name, e) < 0 ? err_ret(e) : add_claimed(env, &claims, p, name, e);
+	return give(env, &claims, p, name, ret, e);
+}
+
+/* Or what is missing of it, after a failure. */
+static int add(struct ext_env *env, const struct pci *p, const char *name, struct err *e)
+{
+	bool vfio = p->mode == MODE_VFIO;
+	const struct claim *claim;
+	struct claim_list list;
+	struct nodes nodes;
+
+	if (own_claims(env, name, &list, &claim, e) < 0)
+		return err_ret(e);
+	if (claim) {
+		nodes = claim->pci->nodes;
+		vfio = claim->pci->vfio;
+	} else if (claim_new(env, p, name, &nodes, e) < 0) {
+		return err_ret(e);
+	}
+	if (nodes_inside(env, &nodes, e) < 0)
+		return err_ret(e);
+	return vfio ? unlock_memory_of_all(env, e) : interfaces_inside(env, name, e);
 }
 
 /* From one list to the other, as far as it goes. */
 static int change(struct ext_env *env, const struct pci *was, const struct pci *now, struct err *e)
 {
 	for (size_t i = 0; i < was->functions.n; i++)
-		if (!value_listed(&now->functions, was->functions.v[i]) && take(env, was->functions.v[i], e) < 0)
+		if (!value_listed(&now->functions, was->functions.v[i]) && take(env, now, was->functions.v[i], e) < 0)
 			return err_ret(e);
 	for (size_t i = 0; i < now->functions.n; i++) {
 		const char *name = now->functions.v[i];
@@ -613,20 +731,31 @@ static int change(struct ext_env *env, const struct pci *was, const struct pci *
 
 		if (value_listed(&was->functions, name) || add(env, now, name, e) >= 0)
 			continue;
-		take(env, name, &ignored); /* half of it may be there */
+		take(env, was, name, &ignored); /* half of it may be there */
 		return err_ret(e);
 	}
 	return 0;
 }
 
-static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
+/* Back again: also what one of them was only half taken of. */
+static void restore(struct ext_env *env, const struct pci *was, const struct pci *now)
 {
 	struct err ignored;
 
+	for (size_t i = 0; i < now->functions.n; i++)
+		if (!value_listed(&was->functions, now->functions.v[i]))
+			take(env, was, now->functions.v[i], &ignored);
+	for (size_t i = 0; i < was->functions.n; i++)
+		if (!value_listed(&now->functions, was->functions.v[i]))
+			add(env, was, was->functions.v[i], &ignored);
+}
+
+static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
+{
 	(void)saved;
 	if (change(env, was, now, e) == 0)
 		return 0;
-	change(env, now, was, &ignored);
+	restore(env, was, now);
 	return err_ret(e);
 }
 
@@ -635,7 +764,7 @@ const struct ext ext_pci = {
 	.rows = rows,
 	.config_size = sizeof(struct pci),
 	.validate = validate,
-	.apply = { [EXT_PREPARE] = prepare, [EXT_RECORDED] = recorded, [EXT_NS_READY] = namespaces },
+	.apply = { [EXT_PREPARE] = prepare, [EXT_RECORDED] = recorded, [EXT_NS_READY] = namespaces, [EXT_EXEC] = further_process },
 	.undo = { [EXT_RECORDED] = undo_recorded, [EXT_NS_READY] = undo_interfaces },
 	.update = update,
 	.reclaim = reclaim,

@@ -4,16 +4,21 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
+#include "runtime/base/sys.h"
+#include "runtime/linux/ns.h"
 
 #define DEPTH 12 /* below a function; sound cards and USB buses have about eight */
 #define CLASS_BRIDGE 0x06
+#define UNBIND_MS 10000
 
 int pci_parse(const char *text, const char **ret, struct arena *a, struct err *e)
 {
@@ -113,6 +118,7 @@ static int each_entry(int at, const char *path, int (*each)(void *arg, int dir, 
 struct walk {
 	struct pci_function *f;
 	struct arena *a;
+	const char *sysfs;
 	unsigned depth;
 	bool net; /* in a directory of interfaces */
 };
@@ -152,10 +158,35 @@ static int take_node(struct walk *w, int dir, struct err *e)
 	return add_node(&w->f->nodes, &n, w->a, e);
 }
 
+/* With multipath the disk that everybody uses, nvme0n1, is the subsystem's; below the function is a path to it without a
+ * node, nvme0c1n1. */
+static int take_multipath(const struct walk *w, const char *sysfs, const char *name, struct err *e)
+{
+	unsigned subsystem, controller, space;
+	char head[64], path[PATH_MAX];
+	long long major, minor;
+	const char *numbers;
+	struct node n;
+	int end = 0;
+
+	if (sscanf(name, "nvme%uc%un%u%n", &subsystem, &controller, &space, &end) != 3 || name[end])
+		return 0;
+	snprintf(head, sizeof head, "nvme%un%u", subsystem, space);
+	snprintf(path, sizeof path, "%s/class/block/%s/dev", sysfs, head);
+	numbers = line_of(AT_FDCWD, path, w->a);
+	if (!numbers || sscanf(numbers, "%lld:%lld", &major, &minor) != 2)
+		return 0;
+	n = (struct node){
+		.word = arena_printf(w->a, "%s:rw", head), .path = arena_printf(w->a, "/dev/%s", head), .type = 'b', .major = major,
+		.minor = minor,
+	};
+	return add_node(&w->f->nodes, &n, w->a, e);
+}
+
 static int walk_entry(void *arg, int dir, const struct dirent *d, struct err *e)
 {
 	const struct walk *outer = arg;
-	struct walk w = { outer->f, outer->a, outer->depth + 1, strcmp(d->d_name, "net") == 0 };
+	struct walk w = { outer->f, outer->a, outer->sysfs, outer->depth + 1, strcmp(d->d_name, "net") == 0 };
 
 	if (d->d_type != DT_DIR || w.depth > DEPTH)
 		return 0;
@@ -164,7 +195,7 @@ static int walk_entry(void *arg, int dir, const struct dirent *d, struct err *e)
 	cleanup_fd int fd = openat(dir, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
-	if (take_node(&w, fd, e) < 0)
+	if (take_node(&w, fd, e) < 0 || take_multipath(&w, w.sysfs, d->d_name, e) < 0)
 		return err_ret(e);
 	return each_entry(fd, ".", walk_entry, &w, e);
 }
@@ -207,7 +238,7 @@ static const char *real_path(const char *sysfs, const char *dir, struct arena *a
 int pci_look(const char *sysfs, const char *name, struct pci_function *ret, struct arena *a, struct err *e)
 {
 	struct pci_function f = { .name = name, .dir = arena_printf(a, "%s/bus/pci/devices/%s", sysfs, name) };
-	struct walk w = { &f, a, 0, false };
+	struct walk w = { &f, a, sysfs, 0, false };
 	struct group g = { &f, a };
 
 	if (!f.dir)
@@ -241,6 +272,30 @@ static int write_file(const char *sysfs, const char *dir, const char *name, cons
 	return fs_write(AT_FDCWD, path, text, e);
 }
 
+/* A driver lets go when nobody has the function open any more, and however long that takes, whoever asks it to cannot be
+ * killed.  So that is a child, which holds nothing of ours. */
+static int unbind(const char *sysfs, const char *name, struct err *e)
+{
+	const struct clone_options o = { .cgroup_fd = -1, .want_pidfd = true };
+	cleanup_fd int pidfd = -1;
+	int status = 0;
+	pid_t pid = clone_process(&o, &pidfd, e);
+
+	if (pid < 0)
+		return (int)pid;
+	if (pid == 0) {
+		sys_close_range(0, ~0U, 0);
+		_exit(write_file(sysfs, "devices", name, "driver/unbind", name, e) < 0 ? e->num & 127 : 0);
+	}
+	if (poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, UNBIND_MS) <= 0)
+		return err_set(e, ERR_STATE, EBUSY, "%s: its driver does not let go: somebody has it open", name);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	return err_set(e, ERR_KERNEL, WIFEXITED(status) ? WEXITSTATUS(status) : EIO, "%s: unbind from its driver", name);
+}
+
 static bool driver_now(const char *sysfs, const char *name, char *ret, size_t size)
 {
 	cleanup_arena struct arena a = { 0 };
@@ -260,8 +315,7 @@ int pci_bind(const char *sysfs, const char *name, const char *override, const ch
 	/* A line without a word takes it away. */
 	if (write_file(sysfs, "devices", name, "driver_override", override ? override : "\n", e) < 0)
 		return err_ret(e);
-	if (driver_now(sysfs, name, now, sizeof now) && (!driver || strcmp(now, driver) != 0) &&
-	    write_file(sysfs, "devices", name, "driver/unbind", name, e) < 0)
+	if (driver_now(sysfs, name, now, sizeof now) && (!driver || strcmp(now, driver) != 0) && unbind(sysfs, name, e) < 0)
 		return err_ret(e);
 	if (!driver)
 		return 0;
@@ -269,8 +323,7 @@ int pci_bind(const char *sysfs, const char *name, const char *override, const ch
 	if (!driver_now(sysfs, name, now, sizeof now) && fs_write(AT_FDCWD, path, name, e) < 0)
 		return err_ret(e);
 	/* Another driver may want it as well. */
-	if (driver_now(sysfs, name, now, sizeof now) && strcmp(now, driver) != 0 &&
-	    write_file(sysfs, "devices", name, "driver/unbind", name, e) < 0)
+	if (driver_now(sysfs, name, now, sizeof now) && strcmp(now, driver) != 0 && unbind(sysfs, name, e) < 0)
 		return err_ret(e);
 	if (!driver_now(sysfs, name, now, sizeof now) && write_file(sysfs, "drivers", driver, "bind", name, e) < 0)
 		return err_wrap(e, "%s", name);

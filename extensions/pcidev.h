@@ -30,7 +30,8 @@ int pci_look(const char *sysfs, const char *name, struct pci_function *ret, stru
 bool pci_is_bridge(const struct pci_function *f);
 
 /* Bind to a driver: `override` becomes driver_override (NULL: none), what is bound is unbound, and the kernel looks for a
- * driver again; `driver` is the one that must have it afterwards (NULL: whichever, or none). */
+ * driver again; `driver` is the one that must have it afterwards (NULL: none).  A driver that does not let go within ten
+ * seconds is ERR_STATE, num EBUSY. */
 int pci_bind(const char *sysfs, const char *name, const char *override, const char *driver, struct err *e);
 
 /* The nodes of an IOMMU group that vfio has: /dev/vfio/vfio and /dev/vfio/GROUP. */

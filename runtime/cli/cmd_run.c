@@ -146,14 +146,14 @@ static int run_start(struct cli *c, struct err *e)
 
 /* ---- run ---- */
 
-static int end_run(struct cli *c, int status, bool oom_seen, struct err *e)
+static int end_run(struct cli *c, const struct flow *f, int status, bool oom_seen, struct err *e)
 {
 	int r;
 
 	if (c->keep)
-		r = container_save_exit(c->root, c->args.v[0], status, oom_seen, e);
+		r = container_save_exit(c->root, c->args.v[0], f->state.created, status, oom_seen, e);
 	else
-		r = container_delete(c->root, c->args.v[0], true, e);
+		r = container_delete_own(c->root, c->args.v[0], f->state.created, true, e);
 	return r < 0 ? r : exit_code(status);
 }
 
@@ -219,13 +219,14 @@ static bool pause_between(const struct cli *c, struct lives *l)
  * it started again. */
 static int end_former(const struct cli *c, struct flow *f, struct lives *l, struct err *e)
 {
-	int sig;
+	int sig, r;
 
 	if (!pause_between(c, l))
 		return 0;
 	flow_take_back(f);
-	if (container_delete(c->root, c->args.v[0], false, e) < 0)
-		return e->kind == ERR_NOTFOUND ? 0 : err_ret(e);
+	r = container_delete_own(c->root, c->args.v[0], f->state.created, false, e);
+	if (r <= 0)
+		return r;
 	/* While poststop hooks ran; later it would be taken for the next payload's. */
 	sig = foreground_ending_signal(l->fg.signals);
 	if (sig)
@@ -244,9 +245,9 @@ static int end_life(struct cli *c, struct flow *f, struct lives *l, int status, 
 	fd_close(&f->netns);
 	l->again = r > 0;
 	if (r == 0)
-		return end_run(c, status, oom_seen, e);
+		return end_run(c, f, status, oom_seen, e);
 	if (r < 0)
-		end_run(c, status, oom_seen, &ignored);
+		end_run(c, f, status, oom_seen, &ignored);
 	return r < 0 ? err_wrap(e, "restart failed") : 0;
 }
 

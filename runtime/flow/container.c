@@ -337,6 +337,30 @@ int container_reconcile(struct err *e)
 	return reclaim(NULL, NULL, e);
 }
 
+static int delete_opened(struct container *c, bool force, struct err *e)
+{
+	int r = force ? 0 : may_delete(c, e);
+
+	if (r == 0 && (force || c->status == OCI_CREATED))
+		r = force_dead(c, e);
+	return r < 0 ? r : destroy(c, e);
+}
+
+int container_delete_own(const char *root, const char *id, const char *created, bool force, struct err *e)
+{
+	cleanup_container struct container c = container_none;
+	int r = force ? force_open(root, id, &c, e) : container_open(root, id, STORE_WAIT, &c, e);
+
+	if (r < 0 && e->kind == ERR_NOTFOUND)
+		return 0;
+	if (r < 0)
+		return force && e->num != EWOULDBLOCK ? delete_damaged(root, id, e) : r;
+	if (!str_eq(c.state.created, created))
+		return 0;
+	r = delete_opened(&c, force, e);
+	return r < 0 ? r : 1;
+}
+
 int container_delete(const char *root, const char *id, bool force, struct err *e)
 {
 	cleanup_container struct container c = container_none;
@@ -347,11 +371,7 @@ int container_delete(const char *root, const char *id, bool force, struct err *e
 		return reclaim(root, id, e);
 	if (r < 0 && force && e->num != EWOULDBLOCK)
 		return delete_damaged(root, id, e);
-	if (r == 0 && !force)
-		r = may_delete(&c, e);
-	if (r == 0 && (force || c.status == OCI_CREATED))
-		r = force_dead(&c, e);
-	return r < 0 ? r : destroy(&c, e);
+	return r < 0 ? r : delete_opened(&c, force, e);
 }
 
 /* ---- pause, resume ---- */
@@ -389,7 +409,7 @@ int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct
 
 /* ---- exit status ---- */
 
-int container_save_exit(const char *root, const char *id, int wait_status, bool oom_seen, struct err *e)
+int container_save_exit(const char *root, const char *id, const char *created, int wait_status, bool oom_seen, struct err *e)
 {
 	cleanup_container struct container c = container_none;
 	int r;
@@ -397,7 +417,11 @@ int container_save_exit(const char *root, const char *id, int wait_status, bool 
 	r = container_open(root, id, STORE_WAIT, &c, e);
 	if (r < 0)
 		return r;
+	if (!str_eq(c.state.created, created))
+		return 0;
 	container_set_exit(&c, wait_status, oom_seen);
 	c.state.status = OCI_STOPPED;
-	return store_save(&c.dir, &c.state, e);
+	if (store_save(&c.dir, &c.state, e) < 0)
+		return err_ret(e);
+	return reclaim(root, id, e);
 }

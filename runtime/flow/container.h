@@ -37,6 +37,8 @@ int container_kill(struct container *c, int sig, bool all, struct err *e);
 /* Undo everything the container has on the host.  `force`: kill it first, take a missing one for deleted, and remove
  * what a killed create or a damaged record left behind. */
 int container_delete(const char *root, const char *id, bool force, struct err *e);
+/* The same for who made it: one of that id that was created at another time is somebody else's, and left alone (0; 1: deleted). */
+int container_delete_own(const char *root, const char *id, const char *created, bool force, struct err *e);
 
 /* What containers of this machine that have ended still have of the host is given back, whatever their --root. */
 int container_reconcile(struct err *e);
@@ -59,7 +61,7 @@ int container_resources(struct container *c, const struct oci_resources **ret, s
 int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e);
 
 /* Keep how process 1 ended (foreground run --keep). */
-int container_save_exit(const char *root, const char *id, int wait_status, bool oom_seen, struct err *e);
+int container_save_exit(const char *root, const char *id, const char *created, int wait_status, bool oom_seen, struct err *e);
 
 /* Above zero: the container, whose process 1 has ended, is to be started again, of the document *ret: `given` with the
  * settings and the limits that are in force.  Its record tells meanwhile how it ended. */

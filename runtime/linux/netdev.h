@@ -37,6 +37,7 @@ struct netdev_record {
 	const char *name, *kind, *bus;    /* as in struct net_link; NULL: none */
 	const char *mac, *permanent_mac, *data; /* hexadecimal */
 	const char *lower, *master;       /* names */
+	struct oci_strs altnames;
 	int64_t flags, mtu, txqueuelen;
 	int64_t index;                    /* in the other namespace; 0: it was not moved yet */
 	struct netdev_addresses addresses;
@@ -50,9 +51,9 @@ int netdev_describe(struct netlink *host, const char *name, struct netdev_record
 int netdev_lend(struct netlink *host, struct netlink *inside, struct netdev_record *d, struct err *e);
 
 /* Wherever it is now - in the namespace, given back by the kernel, or destroyed with it - it is on the host with its name,
- * hardware address, size, flags, master and addresses as they were before.  What those inside have set does not come with it,
- * and what they have put into its place does not come at all.  May be called again.  `inside` may be NULL.  ERR_STATE, num ENODEV:
- * it is nowhere, and cannot be made again. */
+ * hardware address, size, flags, further names, master and addresses as they were before.  What those inside have set does not
+ * come with it, nor does what they have built on it in that namespace, and what they have put into its place is removed.  May be
+ * called again.  `inside` may be NULL.  ERR_STATE, num ENODEV: it is nowhere that can be seen from here, and cannot be made again. */
 int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct err *e);
 
 /* ---- shared by both ---- */

@@ -81,6 +81,19 @@ static const char *name_of(struct netlink *host, int index, struct arena *a)
 	return index && net_link_by_index(host, index, &l) == 0 ? word_of(l.name, a) : NULL;
 }
 
+static int describe_altnames(const struct net_link *l, struct oci_strs *ret, struct arena *a, struct err *e)
+{
+	ret->v = arena_alloc_n(a, l->n_altnames + 1, sizeof *ret->v);
+	if (!ret->v)
+		return err_oom(e);
+	for (ret->n = 0; ret->n < l->n_altnames; ret->n++) {
+		ret->v[ret->n] = arena_strdup(a, l->altnames[ret->n]);
+		if (!ret->v[ret->n])
+			return err_oom(e);
+	}
+	return 0;
+}
+
 static int describe_link(struct netlink *host, const struct net_link *l, struct netdev_record *ret, struct arena *a,
 			 struct err *e)
 {
@@ -90,7 +103,11 @@ static int describe_link(struct netlink *host, const struct net_link *l, struct 
 		.lower = l->lower_elsewhere ? NULL : name_of(host, l->lower, a), .master = name_of(host, l->master, a),
 		.flags = l->flags & KEPT_FLAGS, .mtu = l->mtu, .txqueuelen = l->txqueuelen,
 	};
-	return ret->name ? describe_addresses(host, l->index, &ret->addresses, a, e) : err_oom(e);
+	if (!ret->name)
+		return err_oom(e);
+	if (describe_altnames(l, &ret->altnames, a, e) < 0)
+		return err_ret(e);
+	return describe_addresses(host, l->index, &ret->addresses, a, e);
 }
 
 static int describe_peer(struct netlink *host, const struct net_link *l, struct netdev_record *ret, struct arena *a,
@@ -173,9 +190,13 @@ static bool on_host(struct netlink *host, const struct netdev_record *d, struct 
 
 static bool is_inside(struct netlink *inside, const struct netdev_record *d, struct net_link *ret)
 {
+	struct hunt h = { d, ret, false };
+
 	if (d->index && net_link_by_index(inside, (int)d->index, ret) == 0 && is_it(d, ret))
 		return true;
-	return net_link_find(inside, d->name, ret) == 0 && is_it(d, ret);
+	if (net_link_find(inside, d->name, ret) == 0 && is_it(d, ret))
+		return true;
+	return net_link_each(inside, is_same_hardware, &h) == 0 && h.found;
 }
 
 /* Its own name, or one that is free. */
@@ -201,12 +222,60 @@ static int set_down(struct netlink *n, int index, struct err *e)
 	return r < 0 ? net_err(e, -r, "set down") : 0;
 }
 
+struct uppers {
+	int lower;
+	int v[64]; /* as many in one go */
+	size_t n;
+};
+
+static bool is_upper(const struct net_link *l, void *arg)
+{
+	struct uppers *u = arg;
+
+	/* The other end of a pair stands on nothing. */
+	if (l->lower == u->lower && l->index != u->lower && !l->lower_elsewhere && strcmp(l->kind, "veth") != 0)
+		u->v[u->n++] = l->index;
+	return u->n == ARRAY_SIZE(u->v);
+}
+
+/* A macvlan or VLAN of theirs would go on to send and hear over the host's interface. */
+static int remove_uppers(struct netlink *inside, int index, struct err *e)
+{
+	struct uppers u;
+	int r = 0;
+
+	do {
+		u = (struct uppers){ .lower = index };
+		r = net_link_each(inside, is_upper, &u);
+		for (size_t i = 0; r == 0 && i < u.n; i++)
+			r = net_link_delete(inside, u.v[i]);
+		if (r == -ENODEV) /* it went with another */
+			r = 0;
+	} while (r == 0 && u.n);
+	return r < 0 ? net_err(e, -r, "remove what was built on it inside") : 0;
+}
+
+/* One that the host has as well would keep it from coming back. */
+static int drop_altnames(struct netlink *inside, struct net_link *l, struct err *e)
+{
+	int r = 0;
+
+	while (r == 0 && l->n_altnames) {
+		for (size_t i = 0; r == 0 && i < l->n_altnames; i++)
+			r = net_link_drop_altname(inside, l->index, l->altnames[i]);
+		if (r == 0)
+			r = net_link_by_index(inside, l->index, l);
+	}
+	return r < 0 ? net_err(e, -r, "take its further names away") : 0;
+}
+
 static int move_back(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct net_link *l, struct err *e)
 {
 	char name[IFNAMSIZ];
 	int r;
 
-	if (set_down(inside, l->index, e) < 0 || free_name(host, d, name, e) < 0)
+	if (set_down(inside, l->index, e) < 0 || remove_uppers(inside, l->index, e) < 0 || drop_altnames(inside, l, e) < 0 ||
+	    free_name(host, d, name, e) < 0)
 		return err_ret(e);
 	r = net_link_move(inside, l->index, host->ns_fd, name);
 	if (r == 0)
@@ -219,6 +288,14 @@ static int index_of(struct netlink *host, const char *name)
 	struct net_link l;
 
 	return name && net_link_find(host, name, &l) == 0 ? l.index : 0;
+}
+
+/* Whoever is root inside can make another of its kind under its name, but not one that stands on what the host has. */
+static bool is_impostor(struct netlink *host, const struct netdev_record *d, const struct net_link *l)
+{
+	const char *under = d->peer ? d->peer->name : d->lower;
+
+	return under && (l->lower_elsewhere || l->lower != index_of(host, under));
 }
 
 static bool can_be_made(const struct netdev_record *d)
@@ -252,6 +329,15 @@ static struct net_bytes data_to_make(const struct netdev_record *d)
 	return some;
 }
 
+/* The other end of a pair whose end was hidden inside, in a namespace within the namespace: both go. */
+static bool drop_widow(struct netlink *host, const char *name)
+{
+	struct net_link l;
+
+	return net_link_find(host, name, &l) == 0 && strcmp(l.kind, "veth") == 0 && l.lower_elsewhere &&
+	       net_link_delete(host, l.index) == 0;
+}
+
 static int make_again(struct netlink *host, const struct netdev_record *d, struct net_link *ret, struct err *e)
 {
 	struct net_bytes mac = bytes_of(d->mac), data, peer_mac = { 0 };
@@ -269,6 +355,8 @@ static int make_again(struct netlink *host, const struct netdev_record *d, struc
 		new.lower = index_of(host, d->lower);
 	}
 	r = net_link_new(host, &new);
+	if (r == -EEXIST && d->peer && drop_widow(host, d->peer->name))
+		r = net_link_new(host, &new);
 	if (r == 0)
 		r = net_link_find(host, d->name, ret);
 	return r < 0 ? net_err(e, -r, "make it again") : 0;
@@ -319,6 +407,9 @@ static int restore(struct netlink *host, const struct net_link *l, const struct 
 	r = net_link_change(host, l->index, &was);
 	if (r < 0)
 		return net_err(e, -r, "set what it was");
+	for (size_t i = 0; i < d->altnames.n; i++)
+		if (net_link_add_altname(host, l->index, d->altnames.v[i]) < 0)
+			log_warn("network device %s: its further name %s is not free", d->name, d->altnames.v[i]);
 	for (size_t i = 0; i < d->addresses.n; i++)
 		if (add_address(host, l->index, &d->addresses.v[i], e) < 0)
 			return err_ret(e);
@@ -338,12 +429,17 @@ static int restore_peer(struct netlink *host, const struct netdev_record *peer, 
 int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct err *e)
 {
 	struct net_link l;
-	bool made = false;
+	bool there, made = false;
 	int r = 0;
 
-	if (inside && is_inside(inside, d, &l)) {
+	there = inside && is_inside(inside, d, &l);
+	if (there)
 		r = move_back(host, inside, d, &l, e);
-	} else if (!on_host(host, d, &l)) {
+	if (r == 0 && there && is_impostor(host, d, &l)) {
+		net_link_delete(host, l.index);
+		there = false;
+	}
+	if (r == 0 && !there && !on_host(host, d, &l)) {
 		r = make_again(host, d, &l, e);
 		made = true;
 	}

@@ -23,6 +23,8 @@
 #define ATTR_PERM_ADDRESS 54
 #define ATTR_PARENT_DEV_NAME 56
 
+#define DUMP_TRIES 8 /* of one that somebody changes meanwhile */
+
 #define DUMP_BUFFER 32768 /* what the kernel puts into one part of a dump at most */
 #define REQUEST_BUFFER 1024
 
@@ -166,7 +168,26 @@ static void put_u32(struct nlmsghdr *h, uint16_t type, uint32_t v)
 	mnl.attr_put(h, type, sizeof v, &v);
 }
 
-/* Send and read all answers: to the acknowledgement, or to the end of a dump. */
+/* What is left of a dump would answer the next request. */
+static void drain(struct netlink *n)
+{
+	char buf[DUMP_BUFFER];
+
+	for (;;) {
+		ssize_t len = mnl.socket_recvfrom(n->sock, buf, sizeof buf);
+		struct nlmsghdr *h = (struct nlmsghdr *)(void *)buf;
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return;
+		for (int left = (int)len; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+			if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
+				return;
+	}
+}
+
+/* Send and read all answers: to the acknowledgement, or to the end of a dump.  -EINTR: what is dumped was changed meanwhile. */
 static int run(struct netlink *n, struct nlmsghdr *h, mnl_cb_t each, void *data)
 {
 	char buf[DUMP_BUFFER];
@@ -184,6 +205,10 @@ static int run(struct netlink *n, struct nlmsghdr *h, mnl_cb_t each, void *data)
 		if (len < 0)
 			return -errno;
 		r = mnl.cb_run(buf, (size_t)len, n->seq, portid, each, data);
+	}
+	if (r < 0 && errno == EINTR) {
+		drain(n);
+		return -EINTR;
 	}
 	return r < 0 ? -errno : 0;
 }
@@ -209,6 +234,18 @@ static uint32_t attr_u32(const struct nlattr *a, uint32_t otherwise)
 	if (a && mnl.attr_get_payload_len(a) == sizeof v)
 		memcpy(&v, mnl.attr_get_payload(a), sizeof v);
 	return v;
+}
+
+static int take_altname(const struct nlattr *a, void *data)
+{
+	struct net_link *l = data;
+	size_t len = mnl.attr_get_payload_len(a);
+
+	if (mnl.attr_get_type(a) != IFLA_ALT_IFNAME || len == 0 || len > sizeof l->altnames[0] || l->n_altnames == NETLINK_ALTNAMES)
+		return MNL_CB_OK;
+	memcpy(l->altnames[l->n_altnames], mnl.attr_get_payload(a), len);
+	l->altnames[l->n_altnames++][len - 1] = '\0';
+	return MNL_CB_OK;
 }
 
 static void attr_string(const struct nlattr *a, char *ret, size_t size)
@@ -253,6 +290,8 @@ static int read_link(const struct nlmsghdr *h, struct net_link *ret)
 	attr_bytes(as.v[IFLA_ADDRESS], &ret->mac);
 	attr_bytes(as.v[ATTR_PERM_ADDRESS], &ret->permanent_mac);
 	attr_bytes(info.v[IFLA_INFO_DATA], &ret->data);
+	if (as.v[IFLA_PROP_LIST] && mnl.attr_parse_nested(as.v[IFLA_PROP_LIST], take_altname, ret) < 0)
+		return -1;
 	return 0;
 }
 
@@ -306,10 +345,15 @@ static int walk_link(const struct nlmsghdr *h, void *data)
 int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void *arg), void *arg)
 {
 	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC };
-	struct walk w = { each, arg, false };
-	struct request r;
+	int code = -EINTR;
 
-	return run(n, request_init(&r, RTM_GETLINK, NLM_F_DUMP, &m, sizeof m), walk_link, &w);
+	for (int i = 0; i < DUMP_TRIES && code == -EINTR; i++) {
+		struct walk w = { each, arg, false };
+		struct request r;
+
+		code = run(n, request_init(&r, RTM_GETLINK, NLM_F_DUMP, &m, sizeof m), walk_link, &w);
+	}
+	return code;
 }
 
 int net_link_move(struct netlink *n, int index, int ns_fd, const char *name)
@@ -340,6 +384,38 @@ int net_link_change(struct netlink *n, int index, const struct net_change *c)
 	if (c->set_txqueuelen)
 		put_u32(h, IFLA_TXQLEN, c->txqueuelen);
 	return run(n, h, NULL, NULL);
+}
+
+int net_link_delete(struct netlink *n, int index)
+{
+	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	struct request r;
+
+	return run(n, request_init(&r, RTM_DELLINK, NLM_F_ACK, &m, sizeof m), NULL, NULL);
+}
+
+static int change_altname(struct netlink *n, uint16_t type, uint16_t flags, int index, const char *name)
+{
+	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	struct request r;
+	struct nlmsghdr *h = request_init(&r, type, NLM_F_ACK | flags, &m, sizeof m);
+	struct nlattr *list = mnl.attr_nest_start(h, IFLA_PROP_LIST);
+
+	put_string(h, IFLA_ALT_IFNAME, name);
+	mnl.attr_nest_end(h, list);
+	return run(n, h, NULL, NULL);
+}
+
+int net_link_add_altname(struct netlink *n, int index, const char *name)
+{
+	int r = change_altname(n, RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND, index, name);
+
+	return r == -EEXIST ? 0 : r;
+}
+
+int net_link_drop_altname(struct netlink *n, int index, const char *name)
+{
+	return change_altname(n, RTM_DELLINKPROP, 0, index, name);
 }
 
 static void put_new(struct nlmsghdr *h, const struct net_new *l)
@@ -421,8 +497,13 @@ int net_link_has_default_route(struct netlink *n, int index, bool *ret)
 {
 	const struct rtmsg m = { .rtm_family = AF_UNSPEC };
 	struct route_search s = { index, false };
-	struct request r;
-	int code = run(n, request_init(&r, RTM_GETROUTE, NLM_F_DUMP, &m, sizeof m), take_route, &s);
+	int code = -EINTR;
+
+	for (int i = 0; i < DUMP_TRIES && code == -EINTR; i++) {
+		struct request r;
+
+		code = run(n, request_init(&r, RTM_GETROUTE, NLM_F_DUMP, &m, sizeof m), take_route, &s);
+	}
 
 	*ret = s.found;
 	return code;
@@ -497,11 +578,15 @@ int net_addresses_read(struct netlink *n, int index, struct net_addresses *ret)
 {
 	const struct ifaddrmsg m = { .ifa_family = AF_UNSPEC };
 	struct address_search s = { index, ret, false };
-	struct request r;
-	int code;
+	int code = -EINTR;
 
 	*ret = (struct net_addresses){ 0 };
-	code = run(n, request_init(&r, RTM_GETADDR, NLM_F_DUMP, &m, sizeof m), take_address, &s);
+	for (int i = 0; i < DUMP_TRIES && code == -EINTR; i++) {
+		struct request r;
+
+		net_addresses_done(ret);
+		code = run(n, request_init(&r, RTM_GETADDR, NLM_F_DUMP, &m, sizeof m), take_address, &s);
+	}
 	return s.failed ? -ENOMEM : code;
 }
 
@@ -564,6 +649,24 @@ int net_link_move(struct netlink *n, int index, int ns_fd, const char *name)
 int net_link_change(struct netlink *n, int index, const struct net_change *c)
 {
 	(void)n, (void)index, (void)c;
+	return -ENOSYS;
+}
+
+int net_link_delete(struct netlink *n, int index)
+{
+	(void)n, (void)index;
+	return -ENOSYS;
+}
+
+int net_link_add_altname(struct netlink *n, int index, const char *name)
+{
+	(void)n, (void)index, (void)name;
+	return -ENOSYS;
+}
+
+int net_link_drop_altname(struct netlink *n, int index, const char *name)
+{
+	(void)n, (void)index, (void)name;
 	return -ENOSYS;
 }
 

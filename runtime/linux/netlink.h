@@ -18,6 +18,8 @@ struct netlink {
 	int ns_fd; /* of its namespace */
 };
 
+#define NETLINK_ALTNAMES 8 /* of which we take note */
+
 #define NETLINK_NONE ((struct netlink){ .ns_fd = -1 })
 
 /* `ns_fd`: a network namespace, borrowed for the call; -1: the caller's own. */
@@ -41,6 +43,8 @@ struct net_link {
 	char bus[64];      /* "0000:00:04.0": the device that it is an interface of */
 	struct net_bytes mac, permanent_mac;
 	struct net_bytes data; /* what its kind keeps of it */
+	size_t n_altnames;
+	char altnames[NETLINK_ALTNAMES][128];
 };
 
 /* -ENODEV when there is none. */
@@ -63,6 +67,12 @@ struct net_change {
 };
 
 int net_link_change(struct netlink *n, int index, const struct net_change *c);
+
+int net_link_delete(struct netlink *n, int index);
+
+/* Further names of it; none is a new one where it is there already. */
+int net_link_add_altname(struct netlink *n, int index, const char *name);
+int net_link_drop_altname(struct netlink *n, int index, const char *name);
 
 struct net_new {
 	const char *name, *kind;

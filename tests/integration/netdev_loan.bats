@@ -62,6 +62,8 @@ is_back() { assert_eq "$(link "${1:-d1}")" "${2:-$WAS}"; }
 is_away() { [[ -z $(link "${1:-d1}") ]]; }
 annotation() { config_set --arg v "$1" '.annotations["org.openvz.netdev"] = $v'; }
 starts() { ok run --bundle "$BUNDLE" --detach "$ID"; }
+# As root of the container, with the ip(8) of the host.
+within() { nsenter --net="/proc/$(pid_of "$ID")/ns/net" "$@"; }
 inside() { ok exec "$ID" sh -c "$1"; }
 
 @test "goes in with its addresses and up, and comes back as it was when the container is deleted" {
@@ -180,7 +182,7 @@ inside() { ok exec "$ID" sh -c "$1"; }
 	annotation va
 	starts
 	inside 'ip link del va'
-	[[ -z $(link vb) ]]
+	[[ -z $(link vb) ]] || return
 	ok delete --force "$ID"
 	is_back va "$va"
 	is_back vb "$vb"
@@ -209,6 +211,97 @@ inside() { ok exec "$ID" sh -c "$1"; }
 	starts
 	inside 'i=$(cat /sys/class/net/d1/ifindex 2>/dev/null || ip -o link show d1 | cut -d: -f1); ip link del d1; ip link add d1 index $i type bridge'
 	ok delete --force "$ID"
+	is_back
+}
+
+# The pair d1 - d1p of this test, whatever the kernel knows besides.
+pair() {
+	host ip link del d1
+	host ip link add d1 address 02:00:00:00:07:01 type veth peer name d1p address 02:00:00:00:07:02
+	host ip link add bridge0 type bridge
+	host ip link set d1 master bridge0
+	host ip addr add 10.7.0.1/24 dev d1
+	host ip link set d1p up
+	host ip link set d1 up
+	WAS=$(link d1) PEER_WAS=$(link d1p)
+	annotation d1
+	starts
+}
+
+@test "another of the same kind, whose other end stays inside, does not come to the host" {
+	pair
+	within ip link del d1
+	within ip link add d1 type veth peer name evil
+	within ip link set evil up
+	ok set "$ID" --netdev-del d1
+	is_back
+	is_back d1p "$PEER_WAS"
+	inside '! ip link show evil 2>/dev/null'
+	ok delete --force "$ID"
+	is_back
+}
+
+@test "one that is hidden in a namespace within the namespace comes back, and its other end too" {
+	pair
+	local hidden outer
+	outer=/proc/$(pid_of "$ID")/ns/net
+	nsenter --net="$outer" unshare -n sleep 300 3>&- 4>&- &
+	hidden=$!
+	nested() { [[ ! /proc/$hidden/ns/net -ef $outer && ! /proc/$hidden/ns/net -ef /proc/self/ns/net ]]; }
+	wait_until nested
+	within ip link set d1 netns "$hidden"
+	ok set "$ID" --netdev-del d1
+	is_back
+	is_back d1p "$PEER_WAS"
+	kill "$hidden"
+	wait "$hidden" || :
+}
+
+@test "what was built on it inside goes" {
+	host ip link add link d1 name probe type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	host ip link del probe
+	annotation d1
+	starts
+	inside 'ip link add link d1 name m1 type macvlan mode bridge; ip link set m1 up'
+	ok set "$ID" --netdev-del d1
+	is_back
+	inside '! ip link show m1 2>/dev/null'
+}
+
+@test "further names: its own come back, those given inside do not, and none keeps it inside" {
+	host ip link property add dev d1 altname first
+	host ip link add host0 type bridge
+	annotation first
+	fails "first is a further name of d1: give that" run --bundle "$BUNDLE" "$ID"
+	annotation d1
+	starts
+	within ip link property add dev d1 altname host0
+	ok set "$ID" --netdev-del d1
+	assert_eq "$(host ip -j link show d1 | jq -c '.[0].altnames')" '["first"]'
+	host ip link show host0
+}
+
+@test "a name that looks like a file of the registry" {
+	new_link e1.netns
+	WAS=$(link e1.netns)
+	annotation e1.netns
+	starts
+	ok set "$ID" --netdev-del e1.netns
+	is_back e1.netns
+}
+
+@test "a container that is created anew is lent them though its --root has another name" {
+	annotation d1
+	starts
+	ln -s "$ROOT" "$T/link"
+	"$VZRUN" --root "$T/link" set "$ID" --netdev-del d1
+	is_back
+}
+
+@test "refused: an interface that cannot move takes the first with it, and both are back" {
+	host ip link add bridge0 type bridge
+	annotation "d1 bridge0"
+	fails "bridge0" run --bundle "$BUNDLE" "$ID"
 	is_back
 }
 

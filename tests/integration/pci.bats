@@ -154,6 +154,31 @@ reads() {
 	ip addr flush dev "$if"
 }
 
+@test "a network card: not when its interface is lent by another key" {
+	spare
+	local if
+
+	if=$(interface "$CARD")
+	config_set --arg i "$if" '.annotations = { "org.openvz.netdev": $i }'
+	starts
+	config_set --arg v "$CARD" '.annotations = { "org.openvz.pci": $v, "org.openvz.pci-mode": "vfio" }'
+	fails "/annotations/org.openvz.pci: $CARD: its interface $if is lent to container $ID ($ROOT)" run --bundle "$BUNDLE" "$ID-b"
+	# Nor is it gone because it is hidden inside.
+	local inner outer
+	outer=/proc/$(pid_of "$ID")/ns/net
+	nsenter --net="$outer" unshare -n sleep 300 3>&- 4>&- &
+	inner=$!
+	nested() { [[ ! /proc/$inner/ns/net -ef $outer && ! /proc/$inner/ns/net -ef /proc/self/ns/net ]]; }
+	wait_until nested
+	nsenter --net="$outer" ip link set "$if" netns "$inner"
+	fails "$if: is gone, and cannot be made again (or is hidden inside" set "$ID" --netdev-del "$if"
+	ok delete --force "$ID"
+	kill "$inner"
+	wait "$inner" || :
+	all_back() { ok reconcile && [[ $(interface "$CARD") == "$if" ]] && ! compgen -G "$CLAIMS/netdev-*" >/dev/null; }
+	wait_until all_back
+}
+
 @test "a network card: not when the host's default route goes over it, or somebody else has it" {
 	spare
 	local if
@@ -291,9 +316,14 @@ character special file"
 	starts
 	reads "${PAIR[0]}" 1234:11e8
 	reads "${PAIR[1]}" 1234:11e8
-	# One alone cannot go, and the other keeps what both need.
-	ok set "$ID" --pci-del "${PAIR[1]}"
-	inside "ls /dev/vfio/vfio /dev/vfio/$(group "${PAIR[0]}")"
+	# Nor does one alone go back.
+	fails "${PAIR[1]}: its IOMMU group $(group "${PAIR[0]}") has also ${PAIR[0]}: take all of them, or none" set "$ID" --pci-del "${PAIR[1]}"
+	reads "${PAIR[1]}" 1234:11e8
+	ok set "$ID" --pci ""
+	assert_eq "$(driver "${PAIR[0]}") $(driver "${PAIR[1]}")" "none none"
+	inside "! [ -e /dev/vfio/vfio ]"
+	ok set "$ID" --pci "${PAIR[*]}"
+	reads "${PAIR[0]}" 1234:11e8
 	ok delete --force "$ID"
 	assert_eq "$(driver "${PAIR[0]}") $(driver "${PAIR[1]}")" "none none"
 }
@@ -363,8 +393,7 @@ character special file"
 	spare
 	starts
 	inside "mkdir /dev/$(basename "$PCI/$DISK"/nvme/nvme*/nvme*n1)"
-	fails "" set "$ID" --pci "$EDU $DISK" --pci-mode auto
-	fails "" set "$ID" --pci "$CARD $DISK"
+	fails "nvme*: * exists" set "$ID" --pci "$CARD $DISK"
 	[[ -n $(interface "$CARD") ]]
 	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -r .pci.value)" null
 }

@@ -10,7 +10,7 @@ load ../lib/helpers
 	ok state "$ID"
 	# A plain user without a session has no cgroup, and none of the limits.
 	local more=" settings resources"
-	[[ ${VZ_AS:-root} != user ]] || more=
+	[[ ${VZ_AS:-root} != u* ]] || more= # user, unshare
 	assert_eq "$(jq -r 'keys_unsorted | join(" ")' "$T/stdout")" "ociVersion id pid status bundle rootfs created annotations owner$more"
 	assert_eq "$(jq -r '[.ociVersion, .id, .status, .bundle, .rootfs, .annotations["a.b"], .annotations.x] | join("|")' "$T/stdout")" \
 		"1.0.2|$ID|created|$(realpath "$BUNDLE")|$(realpath "$BUNDLE")/rootfs|c/d|"
