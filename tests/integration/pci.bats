@@ -203,7 +203,7 @@ reads() {
 	spare
 	local disk
 
-	disk=$(basename "$PCI/$DISK"/nvme/nvme*/nvme*n1)
+	disk=$(basename /dev/nvme*n1)
 	annotation pci "$DISK"
 	starts
 	inside "dd if=/dev/$disk of=/dev/null bs=1M count=1 && stat -c %F /dev/$disk /dev/${disk%n1}"
@@ -224,11 +224,29 @@ character special file"
 	inside "! [ -e /dev/$disk ] && ! dd if=/tmp/d of=/dev/null count=1"
 }
 
+@test "an NVMe disk: not when the host uses it, also not by vfio" {
+	spare
+	needs_command python3
+	local disk holder
+
+	disk=$(basename /dev/nvme*n1)
+	# As a mount, swap space or a volume has it.
+	python3 -c 'import os, sys, time; os.open(sys.argv[1], os.O_RDWR | os.O_EXCL); open(sys.argv[2], "w"); time.sleep(300)' "/dev/$disk" "$T/held" 3>&- 4>&- &
+	holder=$!
+	wait_until test -e "$T/held"
+	annotation pci "$DISK"
+	fails "/annotations/org.openvz.pci: $DISK: the host uses /dev/$disk" run --bundle "$BUNDLE" "$ID"
+	annotation pci-mode vfio
+	fails "/annotations/org.openvz.pci: $DISK: the host uses /dev/$disk" run --bundle "$BUNDLE" "$ID"
+	kill "$holder"
+	wait "$holder" || :
+}
+
 @test "an NVMe disk: in a user namespace" {
 	spare
 	local disk
 
-	disk=$(basename "$PCI/$DISK"/nvme/nvme*/nvme*n1)
+	disk=$(basename /dev/nvme*n1)
 	chmod 666 "/dev/$disk" # the host's node keeps its owner and mode
 	new_userns
 	starts
@@ -292,6 +310,8 @@ character special file"
 	starts
 	ok set "$ID" --pci-mode vfio --pci-add "$CARD"
 	reads "$CARD" 8086:10d3
+	inside 'ulimit -l'
+	assert_eq "$output" unlimited
 	assert_match "$(grep "Max locked" "/proc/$(pid_of "$ID")/limits")" "*unlimited*unlimited*"
 	ok exec --detach "$ID" sh -c "vfio $(group "$CARD") $CARD 1000 >/tmp/out"
 	wait_until ok exec "$ID" grep -q 8086 /tmp/out
@@ -303,6 +323,40 @@ character special file"
 	assert_eq "$(driver "$CARD")" e1000e
 	inside "! [ -e /dev/vfio/$(group "$CARD") ]"
 	wait_until eval '[[ -n $(interface "$CARD") ]]'
+}
+
+@test "vfio: a mapping without a descriptor is a use as well" {
+	spare
+	drives
+	starts
+	ok set "$ID" --pci-mode vfio --pci-add "$EDU"
+	ok exec --detach "$ID" sh -c "vfio $(group "$EDU") $EDU 1000 map >/tmp/out 2>&1"
+	wait_until ok exec "$ID" grep -q 1234 /tmp/out
+	sleep 1 # for the descriptors to be closed
+	fails "of the container uses $EDU" set "$ID" --pci-del "$EDU"
+	assert_eq "$(driver "$EDU")" vfio-pci
+	ok delete --force "$ID"
+	assert_eq "$(driver "$EDU")" none
+}
+
+@test "vfio: a driver that does not let go is an error in bounded time, and nobody else waits for it" {
+	spare
+	local holder
+
+	starts
+	ok run --bundle "$BUNDLE" --detach "$ID-b"
+	ok set "$ID" --pci-mode vfio --pci-add "$EDU"
+	# Nobody of the container.
+	"$(dirname "$AUDIT")/vfio" "$(group "$EDU")" "$EDU" 1000 >"$T/held" 3>&- 4>&- &
+	holder=$!
+	wait_until test -s "$T/held"
+	VZ_TIMEOUT=30 fails "$EDU: its driver does not let go: somebody has it open" set "$ID" --pci-del "$EDU"
+	VZ_TIMEOUT=5 ok delete --force "$ID-b"
+	kill "$holder"
+	wait "$holder" || :
+	ok delete --force "$ID"
+	assert_eq "$(driver "$EDU")" none
+	assert_eq "$(override "$EDU")" ""
 }
 
 @test "vfio: an IOMMU group goes whole or not at all" {
@@ -392,7 +446,7 @@ character special file"
 @test "all or nothing: when the second cannot be given, the first is back" {
 	spare
 	starts
-	inside "mkdir /dev/$(basename "$PCI/$DISK"/nvme/nvme*/nvme*n1)"
+	inside "mkdir /dev/$(basename /dev/nvme*n1)"
 	fails "nvme*: * exists" set "$ID" --pci "$CARD $DISK"
 	[[ -n $(interface "$CARD") ]]
 	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -r .pci.value)" null

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/* What a program that drives a PCI function does first: vfio GROUP FUNCTION [SECONDS] opens the group, maps a megabyte for it,
- * reads the function's configuration space, writes "vendor:device", and keeps everything open for so long. */
+/* What a program that drives a PCI function does first: vfio GROUP FUNCTION [SECONDS [map]] opens the group, maps a megabyte for
+ * it, reads the function's configuration space, writes "vendor:device", and keeps everything open for so long; with `map` only
+ * a mapping of its first region. */
 
 #include <fcntl.h>
 #include <linux/vfio.h>
@@ -53,6 +54,16 @@ int main(int argc, char **argv)
 		return fail("read");
 	printf("%04x:%04x\n", id[0], id[1]);
 	fflush(stdout);
+	if (argc > 4) {
+		struct vfio_region_info bar = { .argsz = sizeof bar, .index = VFIO_PCI_BAR0_REGION_INDEX };
+
+		if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &bar) < 0 ||
+		    mmap(NULL, bar.size, PROT_READ, MAP_SHARED, device, (off_t)bar.offset) == MAP_FAILED)
+			return fail("map of a region");
+		close(device);
+		close(group);
+		close(container);
+	}
 	if (argc > 3)
 		sleep((unsigned)atoi(argv[3]));
 	return 0;
