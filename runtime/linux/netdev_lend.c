@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <arpa/inet.h>
+#include <linux/if_link.h>
+#include <linux/if_vlan.h>
+#include <linux/netlink.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -307,24 +310,34 @@ static bool can_be_made(const struct netdev_record *d)
 	return false;
 }
 
-/* What the kernel reports of a macvlan is more than it takes: mode and flags are the first two of its attributes. */
+/* What the kernel reports is not quite what it takes.  Of a macvlan: only mode and flags, its first two attributes.  Of a VLAN: all
+ * but the mask of the flags, which must be of those that there are. */
+static void take_attr(const char *kind, const struct nlattr *head, const uint8_t *from, struct net_bytes *to)
+{
+	struct ifla_vlan_flags vlan;
+
+	if (str_starts(kind, "macv") && head->nla_type > IFLA_MACVLAN_FLAGS)
+		return;
+	memcpy(to->v + to->n, from, head->nla_len);
+	if (strcmp(kind, "vlan") == 0 && head->nla_type == IFLA_VLAN_FLAGS && head->nla_len == NLA_HDRLEN + sizeof vlan) {
+		memcpy(&vlan, from + NLA_HDRLEN, sizeof vlan);
+		vlan.mask = vlan.flags | VLAN_FLAG_REORDER_HDR;
+		memcpy(to->v + to->n + NLA_HDRLEN, &vlan, sizeof vlan);
+	}
+	to->n += NLA_ALIGN(head->nla_len);
+}
+
 static struct net_bytes data_to_make(const struct netdev_record *d)
 {
-	struct net_bytes all = bytes_of(d->data), some = { 0 };
+	const struct net_bytes all = bytes_of(d->data);
+	struct net_bytes some = { 0 };
+	struct nlattr head;
 
-	if (!str_starts(d->kind, "macv"))
-		return all;
-	for (size_t at = 0, size; at + 4 <= all.n; at += (size + 3) & ~(size_t)3) {
-		uint16_t head[2];
-
-		memcpy(head, all.v + at, sizeof head);
-		size = head[0];
-		if (size < 4 || at + size > all.n)
+	for (size_t at = 0; at + sizeof head <= all.n; at += NLA_ALIGN(head.nla_len)) {
+		memcpy(&head, all.v + at, sizeof head);
+		if (head.nla_len < sizeof head || at + NLA_ALIGN(head.nla_len) > sizeof all.v)
 			break;
-		if (head[1] <= 2) {
-			memcpy(some.v + some.n, all.v + at, size);
-			some.n += (size + 3) & ~(size_t)3;
-		}
+		take_attr(d->kind, &head, all.v + at, &some);
 	}
 	return some;
 }

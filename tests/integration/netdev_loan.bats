@@ -48,7 +48,7 @@ teardown() {
 		fi
 		! grep "$CLAIMS" /proc/self/mountinfo || rc=1
 		kill "$HOLDER"
-		wait "$HOLDER" || :
+		wait "$HOLDER" 2>/dev/null || :
 	fi
 	vz_teardown && return $rc
 }
