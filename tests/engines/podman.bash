@@ -20,6 +20,10 @@ MANAGER=${VZ_MANAGER:-cgroupfs}
 # Limits that need no right: the machine may lack CAP_SYS_RESOURCE.
 ULIMITS=(--ulimit nofile=1024:1024 --ulimit nproc=1024:1024)
 
+# An emulated guest takes more than a minute for a privileged container, with all devices of the host.
+POD_LIMIT=60
+[[ -z ${VZ_LEG:-} ]] || POD_LIMIT=180
+
 podman_setup_file() {
 	command -v podman >/dev/null && command -v conmon >/dev/null || return 0
 	export POD=$BATS_FILE_TMPDIR/podman CONTAINERS_CONF=$BATS_FILE_TMPDIR/containers.conf
@@ -69,7 +73,7 @@ as_is() { if [[ ${VZ_AS:-root} == root ]]; then echo "$1"; else echo "$2"; fi; }
 
 raw() (
 	cd "$BATS_FILE_TMPDIR" || return # conmon writes there
-	timeout -k 5 "${POD_TIMEOUT:-60}" podman --root "$POD/root" --runroot "$POD/run" --tmpdir "$POD/tmp" \
+	timeout -k 5 "${POD_TIMEOUT:-$POD_LIMIT}" podman --root "$POD/root" --runroot "$POD/run" --tmpdir "$POD/tmp" \
 		--storage-driver "${POD_STORAGE:-overlay}" --cgroup-manager "$MANAGER" --events-backend file "$@" \
 		<"${IN:-/dev/null}" 3>&- 4>&-
 )
