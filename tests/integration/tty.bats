@@ -101,8 +101,11 @@ onlcr 0"
 
 @test "tty: in the foreground ours is raw meanwhile, and restored afterwards" {
 	needs_command script
-	script_of 'sleep 0.3'
-	on_terminal "stty -a >'$T/tty.before'; '$VZRUN' --root '$ROOT' run --bundle '$BUNDLE' '$ID' </dev/tty & sleep 0.15; stty -a >'$T/tty.during'; wait; stty -a >'$T/tty.after'"
+	# Until it has been seen raw; a busy guest needs long to start.
+	script_of 'for i in 1 2 3 4 5 6 7 8 9 10; do [ ! -e /seen ] || exit 0; sleep 0.5; done'
+	on_terminal "stty -a >'$T/tty.before'; '$VZRUN' --root '$ROOT' run --bundle '$BUNDLE' '$ID' </dev/tty &
+		for i in \$(seq 100); do stty -a >'$T/tty.during'; ! grep -q -e -icanon '$T/tty.during' || break; sleep 0.05; done
+		touch '$BUNDLE/rootfs/seen'; wait; stty -a >'$T/tty.after'"
 	diff "$T/tty.before" "$T/tty.after"
 	grep -q ' icanon' "$T/tty.before"
 	grep -q -e '-icanon' "$T/tty.during"
