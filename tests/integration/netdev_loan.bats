@@ -55,8 +55,8 @@ teardown() {
 
 host() { nsenter --net="/proc/$HOLDER/ns/net" "$@"; }
 
-# All that must be as it was; the number may change.
-link() { host ip -d addr show "$1" 2>/dev/null | sed -e 's/^[0-9]*: //' -e '/fe80::/,+1d' -e 's/ \(numtxqueues\|gso\|tso\|gro\).*//' -e 's/@if[0-9]*//' -e 's/ link-netnsid [0-9]*//'; }
+# All that must be as it was: not the number, nor whether there is a carrier, which shows a moment later.
+link() { host ip -d addr show "$1" 2>/dev/null | sed -e 's/^[0-9]*: //' -e '/fe80::/,+1d' -e 's/ \(numtxqueues\|gso\|tso\|gro\).*//' -e 's/@if[0-9]*//' -e 's/ link-netnsid [0-9]*//' -e 's/ state [A-Z]*//' -e 's/NO-CARRIER,//' -e 's/,LOWER_UP//'; }
 
 is_back() { assert_eq "$(link "${1:-d1}")" "${2:-$WAS}"; }
 is_away() { [[ -z $(link "${1:-d1}") ]]; }

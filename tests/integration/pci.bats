@@ -58,6 +58,8 @@ driver() { basename "$(readlink "$PCI/$1/driver" 2>/dev/null || echo none)"; }
 override() { sed 's/(null)//' "$PCI/$1/driver_override"; }
 group() { basename "$(readlink "$PCI/$1/iommu_group")"; }
 interface() { ls "$PCI/$1/net" 2>/dev/null; }
+# What somebody has set; whether there is a carrier shows a moment later.
+look() { ip addr show "$1" | grep -v "fe80\|valid_lft" | sed -e 's/^[0-9]*//' -e 's/ state [A-Z]*//' -e 's/NO-CARRIER,//' -e 's/,LOWER_UP//'; }
 annotation() { config_set --arg k "org.openvz.$1" --arg v "$2" '.annotations[$k] = $v'; }
 starts() { ok run --bundle "$BUNDLE" --detach "$ID"; }
 inside() { ok exec "$ID" sh -c "$1"; }
@@ -133,14 +135,14 @@ reads() {
 	if=$(interface "$CARD")
 	ip addr add 10.7.0.1/24 dev "$if"
 	ip link set "$if" up
-	was=$(ip addr show "$if" | grep -v "fe80\|valid_lft")
+	was=$(look "$if")
 	annotation pci "$CARD"
 	starts
 	inside "ip addr show $if"
 	assert_match "$output" "*UP*10.7.0.1/24*"
 	[[ -z $(interface "$CARD") ]]
 	ok delete --force "$ID"
-	assert_eq "$(ip addr show "$if" | grep -v "fe80\|valid_lft" | sed 's/^[0-9]*//')" "$(sed 's/^[0-9]*//' <<<"$was")"
+	assert_eq "$(look "$if")" "$was"
 	assert_eq "$(driver "$CARD")" e1000e
 
 	# On a container that lives.
