@@ -176,7 +176,7 @@ facts() {
 		fact shm sh -c 'df -k /dev/shm | awk "END { print \$2 }"'
 		fact hosts grep other /etc/hosts
 		fact mkdir mkdir /scratch/refused
-		fact masked sh -c 'wc -c </proc/kcore; ls /proc/scsi /sys/firmware; head -c 1 /proc/timer_list | wc -c'
+		fact masked sh -c 'head -c 4096 /proc/kcore | wc -c; ls /proc/scsi /sys/firmware; head -c 1 /proc/timer_list | wc -c'
 		fact kernel sh -c 'echo 1 >/proc/sys/kernel/core_pattern'
 		fact mounts sh -c "awk '{ o = \$0; sub(/.* - /, \"\", o); split(o, s, \" \"); print \$5, \$6, s[1] }' /proc/self/mountinfo | sort -u"
 	S
