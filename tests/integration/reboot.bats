@@ -335,6 +335,24 @@ rules() { jq '.linux.resources.devices | length' "$ROOT/$ID/config.json"; }
 	[[ ! -e $ROOT/$ID ]]
 }
 
+@test "reboot: one of the same id that somebody creates in the pause is not touched" {
+	annotate reboot on
+	payload reboot
+	run_bg
+	wait_until lives_are 5
+	wait_state "$ID" stopped
+	ok delete "$ID"
+	config_set 'del(.annotations) | .process.args = ["sleep", "1000"]'
+	ok create --bundle "$BUNDLE" "$ID"
+	local pid
+	pid=$(pid_of "$ID")
+	bg_status
+	assert_eq "$status $(lives)" "129 5"
+	state_is "$ID" created
+	assert_eq "$(pid_of "$ID")" "$pid"
+	ok delete --force "$ID"
+}
+
 @test "reboot: a restart that fails is the error of run, and nothing is left" {
 	annotate reboot on
 	config_set --arg f "$T/fail" '.hooks = {createRuntime: [{path: "/bin/sh", args: ["sh", "-c", "cat >/dev/null; [ ! -e \($f) ]"]}]}'
