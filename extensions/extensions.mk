@@ -10,7 +10,7 @@ libvzrun_a_SOURCES += extensions/machine.c extensions/machine.h
 libvzrun_a_SOURCES += extensions/memory.c
 libvzrun_a_SOURCES += extensions/netdev.c extensions/netdev.h
 libvzrun_a_SOURCES += extensions/node.c extensions/node.h
-libvzrun_a_SOURCES += extensions/pci.c
+libvzrun_a_SOURCES += extensions/pci.c extensions/pci.h extensions/pci_live.c
 libvzrun_a_SOURCES += extensions/pcidev.c extensions/pcidev.h
 libvzrun_a_SOURCES += extensions/privileges.c extensions/privileges.h
 if FAULT_INJECTION

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "extensions/pci.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "extensions/values.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+
+#define VFIO_DEVICE "anon_inode:[vfio-device]"
+#define MAPS_MAX (16 << 20)
+
+/* ---- in use? ---- */
+
+static bool is_user_of(const char *path, const struct nodes *nodes)
+{
+	char target[64];
+	struct stat st;
+	ssize_t n = readlink(path, target, sizeof target - 1);
+
+	if (n > 0 && (target[n] = '\0', strcmp(target, VFIO_DEVICE) == 0))
+		return true;
+	for (size_t i = 0; stat(path, &st) == 0 && S_ISCHR(st.st_mode) && i < nodes->n; i++)
+		if (st.st_rdev == makedev((unsigned)nodes->v[i].major, (unsigned)nodes->v[i].minor))
+			return true;
+	return false;
+}
+
+/* Threads may have descriptors of their own, and a mapping outlives its descriptor. */
+static bool thread_uses(const char *thread, const struct nodes *nodes)
+{
+	cleanup_str struct str maps = { 0 };
+	cleanup_dir DIR *dir = NULL;
+	char path[PATH_MAX];
+	struct err ignored;
+
+	snprintf(path, sizeof path, "%s/maps", thread);
+	if (fs_read(AT_FDCWD, path, MAPS_MAX, &maps, &ignored) == 0 && strstr(str_cstr(&maps), VFIO_DEVICE))
+		return true;
+	snprintf(path, sizeof path, "%s/fd", thread);
+	dir = opendir(path);
+	for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir)) {
+		char fd[PATH_MAX];
+
+		if (d->d_name[0] != '.' && snprintf(fd, sizeof fd, "%s/%s", path, d->d_name) < (int)sizeof fd && is_user_of(fd, nodes))
+			return true;
+	}
+	return false;
+}
+
+static bool uses(pid_t pid, const struct nodes *nodes)
+{
+	cleanup_dir DIR *dir = NULL;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir)) {
+		char thread[NAME_MAX + 64];
+
+		if (d->d_name[0] != '.' && snprintf(thread, sizeof thread, "%s/%s", path, d->d_name) < (int)sizeof thread &&
+		    thread_uses(thread, nodes))
+			return true;
+	}
+	return false;
+}
+
+/* A plain word about who has it open, where that can be seen; where not, the driver keeps it. */
+static int check_unused(const struct ext_env *env, const struct claim *claim, struct err *e)
+{
+	pid_t *pids;
+	size_t n;
+
+	if (!claim->pci->vfio || !env->cg)
+		return 0;
+	if (cgroup_pids(env->cg, &pids, &n, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < n; i++)
+		if (uses(pids[i], &claim->pci->nodes))
+			return err_set(e, ERR_STATE, EBUSY, "process %d of the container uses %s", (int)pids[i], claim->name);
+	return 0;
+}
+
+/* Whoever drives one function of an IOMMU group reaches what all of them reach. */
+static int check_group(const struct pci *now, const struct claim *claim, struct arena *a, struct err *e)
+{
+	struct pci_function f;
+
+	if (!claim->pci->vfio || pci_look(PCI_SYSFS, claim->name, &f, a, e) < 0)
+		return 0;
+	for (size_t i = 0; i < f.members.n; i++)
+		if (value_listed(&now->functions, f.members.v[i]))
+			return err_set(e, ERR_STATE, 0, "%s: its IOMMU group %s has also %s: take all of them, or none", claim->name, f.group,
+				       f.members.v[i]);
+	return 0;
+}
+
+static bool shared(const struct claim_list *claims, const struct claim *own, const struct ext_env *env, const struct node *n)
+{
+	for (size_t i = 0; i < claims->n; i++) {
+		const struct claim *c = &claims->v[i];
+
+		for (size_t k = 0; c != own && claim_is_of(c, env) && c->pci && k < c->pci->nodes.n; k++)
+			if (str_eq(c->pci->nodes.v[k].path, n->path))
+				return true;
+	}
+	return false;
+}
+
+static int take_nodes(struct ext_env *env, const struct claim_list *list, const struct claim *claim, struct err *e)
+{
+	static const struct oci_device_rules none;
+	struct oci_device_rules rules;
+
+	for (size_t i = 0; i < claim->pci->nodes.n; i++)
+		if (!shared(list, claim, env, &claim->pci->nodes.v[i]) && node_change(env, &claim->pci->nodes.v[i], false, e) < 0)
+			return err_ret(e);
+	if (pci_rules(&claim->pci->nodes, &rules, env->arena, e) < 0)
+		return err_ret(e);
+	return rules.n ? node_rules_change(env, &rules, &none, e) : 0;
+}
+
+/* What goes into the container and out of it waits for others, who may be of the container: not under the lock of all. */
+static int own_claims(const struct ext_env *env, const char *name, struct claim_list *list, const struct claim **ret, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+
+	*ret = NULL;
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, list, env->arena, e) < 0)
+		return err_ret(e);
+	*ret = claims_find(list, PCI_KIND, name);
+	if (*ret && (!claim_is_of(*ret, env) || !(*ret)->pci))
+		*ret = NULL;
+	return 0;
+}
+
+static int return_claim(const struct ext_env *env, const struct claim_list *list, const struct claim *claim, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+
+	if (claims_open(&claims, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq(list->v[i].of, claim->name) && claim_is_of(&list->v[i], env) &&
+		    netdev_give_back(&claims, &list->v[i], env->arena, e) < 0)
+			return err_ret(e);
+	return pci_give_back(&claims, claim, env->arena, e);
+}
+
+static int take(struct ext_env *env, const struct pci *now, const char *name, struct err *e)
+{
+	const struct claim *claim;
+	struct claim_list list;
+
+	if (own_claims(env, name, &list, &claim, e) < 0)
+		return err_ret(e);
+	if (!claim)
+		return 0;
+	if (check_group(now, claim, env->arena, e) < 0 || check_unused(env, claim, e) < 0 || take_nodes(env, &list, claim, e) < 0)
+		return err_ret(e);
+	return return_claim(env, &list, claim, e);
+}
+
+static bool limits_memory(const struct oci_spec *spec)
+{
+	for (size_t i = 0; spec && spec->process && i < spec->process->rlimits.n; i++)
+		if (spec->process->rlimits.v[i].type == RLIMIT_MEMLOCK)
+			return true;
+	return false;
+}
+
+static int unlock_memory_of(pid_t pid, struct err *e)
+{
+	static const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+
+	return prlimit(pid, RLIMIT_MEMLOCK, &none, NULL) < 0 && errno != ESRCH ? err_sys(e, "RLIMIT_MEMLOCK of process %d", (int)pid) : 0;
+}
+
+static int unlock_memory_of_all(const struct ext_env *env, struct err *e)
+{
+	pid_t *pids;
+	size_t n;
+
+	if (!env->cg || limits_memory(env->spec))
+		return 0;
+	if (cgroup_pids(env->cg, &pids, &n, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < n; i++)
+		if (unlock_memory_of(pids[i], e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+/* The container's document knows nothing of what came later. */
+int pci_further_process(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	const struct pci *p = config;
+
+	(void)saved;
+	return p->functions.n && p->mode == MODE_VFIO && !limits_memory(env->spec) ? unlock_memory_of(env->pid, e) : 0;
+}
+
+/* Again, for what is there already: rules are taken out and put in. */
+static int nodes_inside(struct ext_env *env, const struct nodes *nodes, struct err *e)
+{
+	struct oci_device_rules rules;
+
+	if (pci_rules(nodes, &rules, env->arena, e) < 0 || (rules.n && node_rules_change(env, &rules, &rules, e) < 0))
+		return err_ret(e);
+	for (size_t i = 0; i < nodes->n; i++)
+		if (node_change(env, &nodes->v[i], true, e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+static int interfaces_inside(struct ext_env *env, const char *name, struct err *e)
+{
+	cleanup_netdev_ends struct netdev_ends ends = NETDEV_ENDS_NONE;
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	const struct oci_strs one = { &name, 1 };
+
+	if (!pci_has_interfaces(env, &one))
+		return 0;
+	if (claims_open(&claims, e) < 0 || netdev_ends_open(&ends, env, e) < 0)
+		return err_ret(e);
+	return pci_give_interfaces(env, &claims, &ends, name, e);
+}
+
+static int claim_new(const struct ext_env *env, const struct pci *p, const char *name, struct nodes *ret, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	struct claim_list list;
+
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0 ||
+	    pci_check(env, &list, p, name, e) < 0)
+		return err_ret(e);
+	return pci_give(env, &claims, p, name, ret, e);
+}
+
+/* Or what is missing of it, after a failure. */
+static int add(struct ext_env *env, const struct pci *p, const char *name, struct err *e)
+{
+	bool vfio = p->mode == MODE_VFIO;
+	const struct claim *claim;
+	struct claim_list list;
+	struct nodes nodes;
+
+	if (own_claims(env, name, &list, &claim, e) < 0)
+		return err_ret(e);
+	if (claim) {
+		nodes = claim->pci->nodes;
+		vfio = claim->pci->vfio;
+	} else if (claim_new(env, p, name, &nodes, e) < 0) {
+		return err_ret(e);
+	}
+	if (nodes_inside(env, &nodes, e) < 0)
+		return err_ret(e);
+	return vfio ? unlock_memory_of_all(env, e) : interfaces_inside(env, name, e);
+}
+
+/* From one list to the other, as far as it goes. */
+static int change(struct ext_env *env, const struct pci *was, const struct pci *now, struct err *e)
+{
+	for (size_t i = 0; i < was->functions.n; i++)
+		if (!value_listed(&now->functions, was->functions.v[i]) && take(env, now, was->functions.v[i], e) < 0)
+			return err_ret(e);
+	for (size_t i = 0; i < now->functions.n; i++) {
+		const char *name = now->functions.v[i];
+		struct err ignored;
+
+		if (value_listed(&was->functions, name) || add(env, now, name, e) >= 0)
+			continue;
+		take(env, was, name, &ignored); /* half of it may be there */
+		return err_ret(e);
+	}
+	return 0;
+}
+
+/* Back again: also what one of them was only half taken of. */
+static void restore(struct ext_env *env, const struct pci *was, const struct pci *now)
+{
+	struct err ignored;
+
+	for (size_t i = 0; i < now->functions.n; i++)
+		if (!value_listed(&was->functions, now->functions.v[i]))
+			take(env, was, now->functions.v[i], &ignored);
+	for (size_t i = 0; i < was->functions.n; i++)
+		if (!value_listed(&now->functions, was->functions.v[i]))
+			add(env, was, was->functions.v[i], &ignored);
+}
+
+int pci_update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
+{
+	(void)saved;
+	if (change(env, was, now, e) == 0)
+		return 0;
+	restore(env, was, now);
+	return err_ret(e);
+}
