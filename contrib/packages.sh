@@ -6,8 +6,8 @@ set -eu
 
 group() {
 	case $1 in
-	build)    echo gcc libc6-dev make autoconf automake git libyajl-dev libseccomp-dev libmnl-dev libsystemd-dev ;;
-	runtime)  echo libseccomp2 libmnl0 libsystemd0 ;; # opened when needed
+	build)    echo gcc libc6-dev make autoconf automake git libyajl-dev libseccomp-dev libmnl-dev libsystemd-dev libprotobuf-c-dev protobuf-c-compiler ;;
+	runtime)  echo libseccomp2 libmnl0 libsystemd0 libprotobuf-c1 ;; # opened when needed
 	bundle)   echo busybox-static ;;
 	test)     echo bats jq iproute2 procps util-linux mount socat strace python3 uidmap attr keyutils zsh fish lxcfs ;;
 	# Not docker.io: its package starts a daemon that rewrites the firewall.
@@ -19,11 +19,11 @@ group() {
 	vm-guest)
 		echo systemd-sysv dbus dbus-user-session libpam-systemd systemd-container udev kmod procps psmisc util-linux \
 			util-linux-extra mount e2fsprogs acl attr pciutils ca-certificates busybox-static python3 file sudo rsync socat \
-			strace jq bats curl libyajl2 libmnl0 libseccomp2 keyutils libcap2-bin uidmap bsdextrautils \
+			strace jq bats curl zstd libyajl2 libmnl0 libseccomp2 libprotobuf-c1 criu keyutils libcap2-bin uidmap bsdextrautils \
 			iproute2 iputils-ping ethtool nftables iptables passt slirp4netns fuse3 fuse-overlayfs aardvark-dns netavark \
 			crun runc containerd containernetworking-plugins conmon catatonit podman buildah skopeo python3-grpcio \
 			apparmor checkpolicy lxcfs ;; # no SELinux policy: the tests load one of their own, and only where there is none
-	vm-trixie) group vm-guest && echo docker.io docker-cli ;;
+	vm-trixie) group vm-guest && echo docker.io docker-cli nfs-kernel-server nfs-common ;;
 	vm-bookworm) group vm-guest ;;
 	package)  echo dpkg-dev debhelper lintian rpm cpio ;;
 	fuzz)     echo clang llvm ;;

@@ -105,6 +105,8 @@ int cgroup_follow(struct cgroup *cg, pid_t init, struct err *e);
 
 int cgroup_freeze(struct cgroup *cg, bool freeze, struct err *e); /* waits until it is so; a v1 FREEZING that sticks is thawed and retried; bounded */
 int cgroup_frozen(const struct cgroup *cg);                       /* 1, 0; 0 when it cannot be known */
+/* The directory by which CRIU may stop all processes: the v1 freezer's where there is one, else cgroup2's; NULL: none. */
+const char *cgroup_freezer(const struct cgroup *cg);
 int cgroup_kill(struct cgroup *cg, int sig, struct err *e);       /* all processes; SIGKILL by cgroup.kill, else freeze, signal, thaw */
 /* Host pids, recursively, sorted, unique. */
 int cgroup_pids(const struct cgroup *cg, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e);

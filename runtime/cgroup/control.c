@@ -42,6 +42,13 @@ int cgroup_frozen(const struct cgroup *cg)
 	return (v2 && cg_v2.frozen(v2)) || (v1 && !v1->v2 && cg_v1.frozen(v1));
 }
 
+const char *cgroup_freezer(const struct cgroup *cg)
+{
+	struct cg_dir *v1 = cg_find(cg, "freezer"), *v2 = cg_find_v2(cg);
+
+	return v1 && !v1->v2 ? v1->dir : v2 ? v2->dir : NULL;
+}
+
 /* ---- kill ---- */
 
 static int thaw(int fd, void *arg)

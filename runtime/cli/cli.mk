@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The program is main.c alone: everything else is in libvzrun.a, so that tests link the same objects.
 libvzrun_a_SOURCES += runtime/cli/cli.h
+libvzrun_a_SOURCES += runtime/cli/cmd_checkpoint.c
 libvzrun_a_SOURCES += runtime/cli/cmd_control.c
 libvzrun_a_SOURCES += runtime/cli/cmd_events.c
 libvzrun_a_SOURCES += runtime/cli/cmd_info.c

@@ -54,7 +54,7 @@ static int check_preserved(unsigned n, struct err *e)
 	return 0;
 }
 
-static int fill_options(struct cli *c, struct flow_options *o, struct err *e)
+int cli_flow_options(struct cli *c, struct flow_options *o, struct err *e)
 {
 	int r;
 
@@ -87,7 +87,7 @@ static int fill_options(struct cli *c, struct flow_options *o, struct err *e)
 }
 
 /* Hooks and relative paths of the document expect the bundle as the working directory, as with runc. */
-static int enter_bundle(struct flow_options *o, struct cli *c, struct err *e)
+int cli_enter_bundle(struct flow_options *o, struct cli *c, struct err *e)
 {
 	char path[PATH_MAX];
 
@@ -99,7 +99,7 @@ static int enter_bundle(struct flow_options *o, struct cli *c, struct err *e)
 	return o->bundle ? 0 : err_oom(e);
 }
 
-static int exit_code(int status)
+int cli_exit_code(int status)
 {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -114,10 +114,10 @@ static int run_create(struct cli *c, struct err *e)
 	int r;
 
 	flow_init(&f, &o, FLOW_CREATE);
-	r = fill_options(c, &o, e);
+	r = cli_flow_options(c, &o, e);
 	o.detach = true;
 	if (r == 0)
-		r = enter_bundle(&o, c, e);
+		r = cli_enter_bundle(&o, c, e);
 	if (r == 0)
 		r = foreground_begin(&fg, false, e);
 	o.signals = fg.signals;
@@ -146,7 +146,7 @@ static int run_start(struct cli *c, struct err *e)
 
 /* ---- run ---- */
 
-static int end_run(struct cli *c, const struct flow *f, int status, bool oom_seen, struct err *e)
+int cli_end_run(struct cli *c, const struct flow *f, int status, bool oom_seen, struct err *e)
 {
 	int r;
 
@@ -154,7 +154,7 @@ static int end_run(struct cli *c, const struct flow *f, int status, bool oom_see
 		r = container_save_exit(c->root, c->args.v[0], f->state.created, status, oom_seen, e);
 	else
 		r = container_delete_own(c->root, c->args.v[0], f->state.created, true, e);
-	return r < 0 ? r : exit_code(status);
+	return r < 0 ? r : cli_exit_code(status);
 }
 
 /* Ours, not init's: a service manager watches the process that it started. */
@@ -245,9 +245,9 @@ static int end_life(struct cli *c, struct flow *f, struct lives *l, int status, 
 	fd_close(&f->netns);
 	l->again = r > 0;
 	if (r == 0)
-		return end_run(c, f, status, oom_seen, e);
+		return cli_end_run(c, f, status, oom_seen, e);
 	if (r < 0)
-		end_run(c, f, status, oom_seen, &ignored);
+		cli_end_run(c, f, status, oom_seen, &ignored);
 	return r < 0 ? err_wrap(e, "restart failed") : 0;
 }
 
@@ -287,9 +287,9 @@ static int run_run(struct cli *c, struct err *e)
 	__attribute__((cleanup(lives_done))) struct lives l = { .fg = { .signals = -1 } };
 	int r;
 
-	r = fill_options(c, &l.o, e);
+	r = cli_flow_options(c, &l.o, e);
 	if (r == 0)
-		r = enter_bundle(&l.o, c, e);
+		r = cli_enter_bundle(&l.o, c, e);
 	if (r == 0)
 		r = foreground_begin(&l.fg, !c->detach && !c->no_subreaper, e);
 	if (r < 0)
@@ -442,7 +442,7 @@ static int follow_exec(struct cli *c, struct flow *f, struct foreground *fg, str
 	if (c->detach)
 		return 0;
 	r = foreground_wait(fg, f->pid, f->pidfd, f->tty_master, NULL, 0, &status, e);
-	return r < 0 ? r : exit_code(status);
+	return r < 0 ? r : cli_exit_code(status);
 }
 
 static int run_exec(struct cli *c, struct err *e)
@@ -454,7 +454,7 @@ static int run_exec(struct cli *c, struct err *e)
 	int r;
 
 	flow_init(&f, &o, FLOW_EXEC);
-	r = fill_options(c, &o, e);
+	r = cli_flow_options(c, &o, e);
 	if (r == 0)
 		r = exec_process(c, &process, e);
 	o.process = &process;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define CREATES (CMD_CREATE | CMD_RUN)
+#define CRIU (CMD_CHECKPOINT | CMD_RESTORE)
 #define FLAG(n, l, c, m, h) { n, l, OPT_FLAG, c, offsetof(struct cli, m), NULL, h }
 #define STRING(n, l, c, m, v, h) { n, l, OPT_STRING, c, offsetof(struct cli, m), v, h }
 #define LIST(n, l, c, m, v, h) { n, l, OPT_LIST, c, offsetof(struct cli, m), v, h }
@@ -21,17 +22,17 @@ static const struct option_row rows[] = {
 	FLAG("version", 'v', CMD_GLOBAL, version, "print the version"),
 	FLAG("help", 'h', CMD_GLOBAL | CMD_ALL, help, "print this text"),
 
-	STRING("bundle", 'b', CREATES | CMD_SPEC, bundle, "DIR", "the bundle (default: the current directory)"),
-	STRING("config", 'f', CREATES, config, "FILE", "the document in the bundle (default: config.json)"),
-	STRING("console-socket", 0, CREATES | CMD_EXEC, console_socket, "PATH", "socket that gets the terminal's master"),
-	STRING("pidfd-socket", 0, CREATES | CMD_EXEC, pidfd_socket, "PATH", "socket that gets a pidfd of the process"),
-	STRING("pid-file", 0, CREATES | CMD_EXEC, pid_file, "FILE", "write the process id to FILE"),
+	STRING("bundle", 'b', CREATES | CMD_RESTORE | CMD_SPEC, bundle, "DIR", "the bundle (default: the current directory)"),
+	STRING("config", 'f', CREATES | CMD_RESTORE, config, "FILE", "the document in the bundle (default: config.json)"),
+	STRING("console-socket", 0, CREATES | CMD_EXEC | CMD_RESTORE, console_socket, "PATH", "socket that gets the terminal's master"),
+	STRING("pidfd-socket", 0, CREATES | CMD_EXEC | CMD_RESTORE, pidfd_socket, "PATH", "socket that gets a pidfd of the process"),
+	STRING("pid-file", 0, CREATES | CMD_EXEC | CMD_RESTORE, pid_file, "FILE", "write the process id to FILE"),
 	STRING("preserve-fds", 0, CREATES | CMD_EXEC, preserve_fds, "N", "hand on N descriptors from 3 up"),
-	FLAG("no-pivot", 0, CREATES, no_pivot, "do not use pivot_root (initramfs)"),
+	FLAG("no-pivot", 0, CREATES | CMD_RESTORE, no_pivot, "do not use pivot_root (initramfs)"),
 	FLAG("no-new-keyring", 0, CREATES, no_new_keyring, "keep the caller's session keyring"),
-	FLAG("no-subreaper", 0, CREATES, no_subreaper, "do not reap what the container leaves behind"),
-	FLAG("detach", 'd', CMD_RUN | CMD_EXEC, detach, "return when the process runs"),
-	FLAG("keep", 0, CMD_RUN, keep, "do not delete the container when it ends"),
+	FLAG("no-subreaper", 0, CREATES | CMD_RESTORE, no_subreaper, "do not reap what the container leaves behind"),
+	FLAG("detach", 'd', CMD_RUN | CMD_EXEC | CMD_RESTORE, detach, "return when the process runs"),
+	FLAG("keep", 0, CMD_RUN | CMD_RESTORE, keep, "do not delete the container when it ends"),
 
 	STRING("cwd", 0, CMD_EXEC, cwd, "WORKDIR", "working directory in the container"),
 	LIST("env", 'e', CMD_EXEC, env, "NAME=VALUE", "set a variable (may be repeated)"),
@@ -45,6 +46,29 @@ static const struct option_row rows[] = {
 	LIST("cap", 'c', CMD_EXEC, caps, "CAP", "a further capability (may be repeated)"),
 	LIST("cgroup", 0, CMD_EXEC, cgroups, "[CTRL:]PATH", "run in this sub-cgroup (may be repeated)"),
 	FLAG("ignore-paused", 0, CMD_EXEC, ignore_paused, "enter a paused container"),
+
+	STRING("image-path", 0, CRIU, image_path, "DIR", "the images (default: ./checkpoint)"),
+	STRING("work-path", 0, CRIU, work_path, "DIR", "CRIU's logs and statistics (default: with the images)"),
+	STRING("parent-path", 0, CMD_CHECKPOINT, parent_path, "DIR", "images of an earlier pre-dump, relative to --image-path"),
+	FLAG("leave-running", 0, CMD_CHECKPOINT, leave_running, "let the container go on"),
+	FLAG("pre-dump", 0, CMD_CHECKPOINT, pre_dump, "write the memory only and let the container go on"),
+	FLAG("tcp-established", 0, CRIU, tcp_established, "allow TCP connections that are open"),
+	FLAG("tcp-skip-in-flight", 0, CMD_CHECKPOINT, tcp_skip_in_flight, "leave out TCP connections that are being made"),
+	FLAG("tcp-close", 0, CMD_RESTORE, tcp_close, "restore open TCP connections as closed ones"),
+	FLAG("ext-unix-sk", 0, CRIU, ext_unix_sk, "allow unix sockets that are connected to the outside"),
+	FLAG("shell-job", 0, CRIU, shell_job, "allow a session and terminal from outside"),
+	FLAG("file-locks", 0, CRIU, file_locks, "keep file locks"),
+	FLAG("link-remap", 0, CMD_CHECKPOINT, link_remap, "give open files without a name one for the time being"),
+	FLAG("lazy-pages", 0, CRIU, lazy_pages, "hand memory over when it is used, by userfaultfd"),
+	STRING("status-fd", 0, CMD_CHECKPOINT, status_fd, "FD", "gets a NUL when --lazy-pages can be asked"),
+	STRING("page-server", 0, CMD_CHECKPOINT, page_server, "ADDRESS:PORT", "send memory to CRIU's page server there"),
+	FLAG("auto-dedup", 0, CRIU, auto_dedup, "free what later images have again"),
+	STRING("manage-cgroups-mode", 0, CRIU, manage_cgroups_mode, "soft|full|strict|ignore", "CRIU's way with cgroups (default: soft)"),
+	LIST("empty-ns", 0, CRIU, empty_ns, "network", "leave out what is in this namespace"),
+	STRING("network-lock", 0, CRIU, network_lock, "iptables|nftables|skip", "how the network is stopped meanwhile"),
+	STRING("lsm-profile", 0, CMD_RESTORE, lsm_profile, "TYPE:NAME", "another process label: apparmor:NAME, selinux:LABEL"),
+	STRING("lsm-mount-context", 0, CMD_RESTORE, lsm_mount_context, "CONTEXT", "another SELinux context of mounts"),
+	LIST("mount-map", 0, CMD_RESTORE, mount_map, "DEST=SOURCE", "take the mount on DEST from SOURCE (may be repeated)"),
 
 	FLAG("all", 'a', CMD_KILL, all, "signal every process of the container"),
 	FLAG("all", 'a', CMD_SET, all, "every container that is not stopped"),

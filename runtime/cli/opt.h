@@ -38,6 +38,8 @@ enum command_bit {
 	CMD_SET = 1 << 16,
 	CMD_STATS = 1 << 17,
 	CMD_RECONCILE = 1 << 18,
+	CMD_CHECKPOINT = 1 << 19,
+	CMD_RESTORE = 1 << 20,
 	CMD_GLOBAL = 1 << 30,
 	CMD_ALL = CMD_GLOBAL - 1,
 };
@@ -66,6 +68,12 @@ struct cli {
 		*kernel_memory, *kernel_memory_tcp, *pids_limit, *l3_cache_schema, *mem_bw_schema;
 	/* set */
 	struct ext_wishes wishes;
+	/* checkpoint, restore */
+	const char *image_path, *work_path, *parent_path, *status_fd, *page_server, *manage_cgroups_mode, *network_lock, *lsm_profile,
+		*lsm_mount_context;
+	struct oci_strs empty_ns, mount_map;
+	bool leave_running, tcp_established, tcp_skip_in_flight, tcp_close, link_remap, ext_unix_sk, shell_job, file_locks,
+		lazy_pages, pre_dump, auto_dedup;
 
 	const struct command *command;
 	bool explicit_root;

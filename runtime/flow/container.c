@@ -285,6 +285,13 @@ static int destroy(struct container *c, struct err *e)
 	return store_remove(&c->dir, c->id, e);
 }
 
+int container_destroy(struct container *c, struct err *e)
+{
+	int r = force_dead(c, e);
+
+	return r < 0 ? r : destroy(c, e);
+}
+
 static int may_delete(const struct container *c, struct err *e)
 {
 	if (c->status == OCI_STOPPED || c->status == OCI_CREATED)
@@ -341,9 +348,9 @@ static int delete_opened(struct container *c, bool force, struct err *e)
 {
 	int r = force ? 0 : may_delete(c, e);
 
-	if (r == 0 && (force || c->status == OCI_CREATED))
-		r = force_dead(c, e);
-	return r < 0 ? r : destroy(c, e);
+	if (r < 0)
+		return r;
+	return force || c->status == OCI_CREATED ? container_destroy(c, e) : destroy(c, e);
 }
 
 int container_delete_own(const char *root, const char *id, const char *created, bool force, struct err *e)

@@ -67,6 +67,14 @@ int container_save_exit(const char *root, const char *id, const char *created, i
  * settings and the limits that are in force.  Its record tells meanwhile how it ended. */
 int container_again(const char *root, const char *id, int wait_status, const struct str *given, struct str *ret, struct err *e);
 
+/* Its settings, and its limits where they are not the document's any more (else NULL): what a further life, here or elsewhere, is
+ * to be given.  Device rules are the document's. */
+int container_in_force(struct container *c, struct oci_map *ret_settings, struct oci_resources **ret_limits, struct err *e);
+int container_use_limits(struct oci_spec *spec, const struct oci_resources *limits, struct arena *a, struct err *e);
+
+/* Kills what is left of it and undoes everything, as delete does; the lock is ours already. */
+int container_destroy(struct container *c, struct err *e);
+
 /* Shared by the files of this header. */
 void container_set_exit(struct container *c, int wait_status, bool oom_seen);
 int container_not_running(struct err *e);

@@ -11,16 +11,32 @@
 #include "oci/emit.h"
 #include "runtime/flow/container.h"
 
-static int use_limits(struct oci_spec *spec, const struct ext_uses *uses, const struct ext_env *env, struct err *e)
+/* Limits in force, less what settings put into lists. */
+static int limits_in_force(const struct ext_uses *uses, const struct ext_env *env, struct oci_resources **ret, struct err *e)
 {
-	struct oci_resources *now = arena_new(env->arena, struct oci_resources);
+	struct oci_resources *now;
 
-	if (!spec->linux)
-		spec->linux = arena_new(env->arena, struct oci_linux);
-	if (!now || !spec->linux)
+	*ret = NULL;
+	if (!env->resources)
+		return 0;
+	now = arena_new(env->arena, struct oci_resources);
+	if (!now)
 		return err_oom(e);
 	if (ext_without_elements(uses, env, now, e) < 0)
 		return err_ret(e);
+	*ret = now;
+	return 0;
+}
+
+int container_use_limits(struct oci_spec *spec, const struct oci_resources *limits, struct arena *a, struct err *e)
+{
+	struct oci_resources *now = arena_new(a, struct oci_resources);
+
+	if (!spec->linux)
+		spec->linux = arena_new(a, struct oci_linux);
+	if (!now || !spec->linux)
+		return err_oom(e);
+	*now = *limits;
 	now->devices = spec->linux->resources ? spec->linux->resources->devices : (struct oci_device_rules){ 0 };
 	spec->linux->resources = now;
 	return 0;
@@ -30,14 +46,27 @@ static int write_document(const struct str *given, const struct oci_map *setting
 			  const struct ext_env *env, struct str *ret, struct err *e)
 {
 	struct oci_spec spec = { 0 };
+	struct oci_resources *limits;
 
-	if (oci_spec_parse(given->s, given->len, STORE_CONFIG, &spec, env->arena, e) < 0 ||
-	    (env->resources && use_limits(&spec, uses, env, e) < 0))
+	if (oci_spec_parse(given->s, given->len, STORE_CONFIG, &spec, env->arena, e) < 0 || limits_in_force(uses, env, &limits, e) < 0 ||
+	    (limits && container_use_limits(&spec, limits, env->arena, e) < 0))
 		return err_ret(e);
 	spec.annotations = *settings;
 	str_clear(ret);
 	decode_emit(&oci_spec_type, &spec, &(struct emit){ .out = ret });
 	return str_failed(ret) ? err_oom(e) : 0;
+}
+
+int container_in_force(struct container *c, struct oci_map *ret_settings, struct oci_resources **ret_limits, struct err *e)
+{
+	struct ext_env env = container_env(c);
+	struct ext_uses uses;
+
+	env.resources = c->state.resources;
+	if (ext_present(&c->state.annotations, &env, ret_settings, e) < 0 ||
+	    ext_read(ret_settings, &c->state.extensions, false, &uses, &c->arena, e) < 0)
+		return err_ret(e);
+	return limits_in_force(&uses, &env, ret_limits, e);
 }
 
 static int ask(struct container *c, const struct str *given, struct str *ret, struct err *e)

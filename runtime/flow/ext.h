@@ -34,6 +34,8 @@ enum ext_point {
 	EXT_ROOTFS_READY, /* init: mounts and devices are there, the root is not switched */
 	EXT_BEFORE_START, /* host: start or run, before the payload goes */
 	EXT_EXEC,         /* host: a further process, which waits */
+	EXT_CHECKPOINT,   /* host: the container lives and may be stopped for good; may refuse */
+	EXT_RESTORED,     /* host: all processes of a restored container are there; for what CRIU does not know of them */
 	EXT_AFTER_STOP,   /* host: delete, the end of a foreground run */
 	EXT_POINTS,
 };

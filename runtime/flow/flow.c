@@ -53,9 +53,16 @@ void flow_close_sources(struct flow *f)
 	fd_close(&f->notify_dir);
 }
 
-void flow_done(struct flow *f)
+void flow_close_namespaces(struct flow *f)
 {
 	close_all(f->ns_fds, flow_linux(f)->namespaces.n);
+	f->ns_fds = NULL;
+}
+
+void flow_done(struct flow *f)
+{
+	flow_close_namespaces(f);
+	flow_restore_done(f);
 	flow_close_sources(f);
 	if (f->peer.wr != f->peer.rd)
 		fd_close(&f->peer.wr);

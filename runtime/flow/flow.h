@@ -39,6 +39,9 @@ enum flow_command {
 
 enum flow_side { FLOW_HOST, FLOW_INIT };
 
+struct criu_options; /* criu.h */
+struct restore;      /* restore.h */
+
 /* What the user said on the command line. */
 struct flow_options {
 	const char *root;          /* --root, absolute */
@@ -59,6 +62,7 @@ struct flow_options {
 	const struct oci_process *process;
 	struct oci_strs sub_cgroups;
 	bool ignore_paused;
+	const struct criu_options *criu; /* restore */
 };
 
 /* One end of the conversation.  Messages are written and read whole: on the socket pair of create, and on the two
@@ -125,6 +129,8 @@ struct flow {
 	const char *exec_path;             /* found by the lookup */
 	uint64_t missing_caps;             /* asked for, but not ours to give: a warning */
 
+	struct restore *restore;           /* restore */
+
 	bool *done;                        /* per row */
 	size_t cursor;
 };
@@ -169,6 +175,16 @@ int flow_procfs(struct flow *f, struct err *e); /* the handle of this side */
 
 /* Print the table as text (docs/architecture.md has a copy, a test compares them). */
 int flow_print_steps(struct str *ret);
+
+/* The document as it has become: its text; and the same kept in the state directory. */
+int flow_write_document(struct flow *f, struct err *e);
+int flow_keep_document(struct flow *f, struct err *e);
+
+int flow_userns(struct flow *f, struct err *e);           /* one with the container's maps, until flow_close_sources() */
+int flow_give_stdio(uid_t uid, struct err *e);              /* the standard streams, to the payload's user */
+int flow_take_tty(struct flow *f, int fd, struct err *e); /* the terminal's master goes to whoever is to have it; takes fd */
+void flow_close_namespaces(struct flow *f);               /* the descriptors of those joined by path */
+void flow_restore_done(struct flow *f);
 
 /* Conditions and helpers shared by the step files. */
 bool flow_has_userns(const struct flow *f);

@@ -30,6 +30,8 @@ int step_ext_rootfs(struct flow *f, struct err *e);
 bool when_ext_start(const struct flow *f);
 int step_ext_start(struct flow *f, struct err *e);
 void undo_ext_start(struct flow *f);
+bool when_ext_restored(const struct flow *f);
+int step_ext_restored(struct flow *f, struct err *e);
 bool when_ext_exec(const struct flow *f);
 int step_ext_exec(struct flow *f, struct err *e);
 
@@ -67,6 +69,15 @@ int step_rlimits_host(struct flow *f, struct err *e);
 int step_listener(struct flow *f, struct err *e);
 int step_save(struct flow *f, struct err *e);
 void undo_save(struct flow *f);
+
+/* Host, restore: steps_restore.c */
+int step_image(struct flow *f, struct err *e);
+int step_restore_mounts(struct flow *f, struct err *e);
+int step_mount_points(struct flow *f, struct err *e);
+int step_criu_clone(struct flow *f, struct err *e);
+void undo_criu_clone(struct flow *f);
+int step_criu_restore(struct flow *f, struct err *e);
+void undo_criu_restore(struct flow *f);
 
 /* Host, start: steps_start.c */
 int step_connect(struct flow *f, struct err *e);

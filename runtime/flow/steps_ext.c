@@ -11,12 +11,18 @@
 #include "runtime/flow/flow.h"
 #include "runtime/flow/steps.h"
 
+/* Its settings are newer than its document, and came from who may set them. */
+static bool is_further_life(const struct flow *f)
+{
+	return f->o->document || f->command == FLOW_RESTORE;
+}
+
 static struct ext_env env_of(struct flow *f)
 {
 	return (struct ext_env){
 		.id = f->o->id, .spec = &f->spec, .resources = flow_linux(f)->resources, .cg = f->cg,
 		.rootfs = f->state.rootfs, .bundle = f->o->bundle ? f->o->bundle : f->state.bundle, .kept = &f->state.extensions,
-		.store = f->o->root, .pid = f->pid, .pidfd = f->pidfd, .root_fd = f->root_fd, .again = f->o->document != NULL,
+		.store = f->o->root, .pid = f->pid, .pidfd = f->pidfd, .root_fd = f->root_fd, .again = is_further_life(f),
 		.arena = &f->arena,
 	};
 }
@@ -51,6 +57,11 @@ bool when_ext_start(const struct flow *f)
 	return ext_acts(&f->exts, EXT_BEFORE_START);
 }
 
+bool when_ext_restored(const struct flow *f)
+{
+	return ext_acts(&f->exts, EXT_RESTORED);
+}
+
 bool when_ext_exec(const struct flow *f)
 {
 	return ext_acts(&f->exts, EXT_EXEC);
@@ -66,7 +77,7 @@ static int need_resources(struct flow *f, struct err *e)
 }
 
 /* The document that is kept is the one that the container is made of. */
-static int write_again(struct flow *f, struct err *e)
+int flow_write_document(struct flow *f, struct err *e)
 {
 	if (f->command == FLOW_RUN && !f->o->detach && !f->given.len) {
 		f->given = f->document;
@@ -75,6 +86,13 @@ static int write_again(struct flow *f, struct err *e)
 	str_clear(&f->document);
 	decode_emit(&oci_spec_type, &f->spec, &(struct emit){ .out = &f->document });
 	return str_failed(&f->document) ? err_oom(e) : 0;
+}
+
+int flow_keep_document(struct flow *f, struct err *e)
+{
+	if (flow_write_document(f, e) < 0)
+		return err_ret(e);
+	return fs_replace(f->dir.fd, STORE_CONFIG, f->document.s, f->document.len, 0600, e);
 }
 
 int step_ext_prepare(struct flow *f, struct err *e)
@@ -89,15 +107,15 @@ int step_ext_prepare(struct flow *f, struct err *e)
 	if (r == 0 && f->spec.root && f->spec.root->path)
 		r = flow_rootfs(f, &f->state.rootfs, e);
 	/* What has come since the first life came by `set`, from who may. */
-	if (r == 0 && !f->o->document)
+	if (r == 0 && !is_further_life(f))
 		r = ext_check_pod(&f->spec.annotations, EXT_POD_KEYS, e);
 	if (r == 0)
-		r = ext_read(&f->spec.annotations, &no_saved, !f->o->document, &f->exts, &f->arena, e);
+		r = ext_read(&f->spec.annotations, &no_saved, !is_further_life(f), &f->exts, &f->arena, e);
 	env = env_of(f);
 	if (r == 0)
 		r = ext_prepare(&f->exts, &env, e);
 	if (r == 0)
-		r = write_again(f, e);
+		r = flow_write_document(f, e);
 	f->process = f->spec.process;
 	return r < 0 ? err_wrap(e, "%s", f->o->config) : 0;
 }
@@ -142,9 +160,7 @@ int step_ext_recorded(struct flow *f, struct err *e)
 	int r = run_point(f, EXT_RECORDED, e);
 
 	if (r == 0)
-		r = write_again(f, e);
-	if (r == 0)
-		r = fs_replace(f->dir.fd, STORE_CONFIG, f->document.s, f->document.len, 0600, e);
+		r = flow_keep_document(f, e);
 	if (r < 0)
 		undo_ext_recorded(f);
 	return r;
@@ -191,6 +207,11 @@ int step_ext_start(struct flow *f, struct err *e)
 void undo_ext_start(struct flow *f)
 {
 	undo_point(f, EXT_BEFORE_START);
+}
+
+int step_ext_restored(struct flow *f, struct err *e)
+{
+	return run_point(f, EXT_RESTORED, e);
 }
 
 int step_ext_exec(struct flow *f, struct err *e)

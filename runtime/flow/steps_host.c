@@ -220,16 +220,19 @@ int step_open_ns(struct flow *f, struct err *e)
 
 /* The user namespace that "idmap" without mappings of its own means.  A new one does not exist yet, but one with
  * the same maps does as well. */
-static int container_userns(struct flow *f, struct err *e)
+int flow_userns(struct flow *f, struct err *e)
 {
 	const struct oci_linux *l = flow_linux(f);
 	int procfs;
 
-	for (size_t i = 0; i < l->namespaces.n; i++)
+	for (size_t i = 0; i < l->namespaces.n && f->userns_fd < 0; i++)
 		if (l->namespaces.v[i].type == CLONE_NEWUSER && f->ns_fds[i] >= 0)
-			return fcntl(f->ns_fds[i], F_DUPFD_CLOEXEC, 3);
+			f->userns_fd = fcntl(f->ns_fds[i], F_DUPFD_CLOEXEC, 3);
+	if (f->userns_fd >= 0)
+		return f->userns_fd;
 	procfs = flow_procfs(f, e);
-	return procfs < 0 ? procfs : idmap_userns(procfs, &l->uid_mappings, &l->gid_mappings, e);
+	f->userns_fd = procfs < 0 ? procfs : idmap_userns(procfs, &l->uid_mappings, &l->gid_mappings, e);
+	return f->userns_fd;
 }
 
 static bool needs_userns_fd(const struct flow *f)
@@ -270,11 +273,8 @@ static int open_sources(struct flow *f, struct err *e)
 {
 	int procfs = -1, r = 0;
 
-	if (needs_userns_fd(f)) {
-		f->userns_fd = container_userns(f, e);
-		if (f->userns_fd < 0)
-			return f->userns_fd;
-	}
+	if (needs_userns_fd(f) && flow_userns(f, e) < 0)
+		return err_ret(e);
 	for (size_t i = 0; i < f->spec.mounts.n && r >= 0; i++) {
 		const struct mount_wish *w = &f->wishes[i];
 
@@ -487,12 +487,12 @@ int step_adopt(struct flow *f, struct err *e)
 	return f->command == FLOW_EXEC ? 0 : record_pid(f, e);
 }
 
-static int take_tty(struct flow *f, int fd, struct err *e)
+int flow_take_tty(struct flow *f, int fd, struct err *e)
 {
 	cleanup_fd int master = fd;
 
 	if (master < 0)
-		return err_set(e, ERR_INTERNAL, 0, "no terminal came from init");
+		return err_set(e, ERR_INTERNAL, 0, "no terminal came");
 	if (f->o->console_socket)
 		return tty_send(f->o->console_socket, master, e);
 	/* Now, not when we begin to copy: the payload may ask at once. */
@@ -525,7 +525,7 @@ int step_awaited(struct flow *f, const struct step *s, int64_t value, int fd, st
 	if (s->run == step_mounts)
 		flow_close_sources(f); /* a container that unmounts one must not find it held by us */
 	if (s->run == step_tty)
-		return take_tty(f, fd, e);
+		return flow_take_tty(f, fd, e);
 	if (s->run == step_seccomp)
 		f->listener = (int)value;
 	if (s->run == step_ready)
@@ -692,9 +692,9 @@ int step_save(struct flow *f, struct err *e)
 	if (f->o->pidfd_socket)
 		r = send_pidfd(f, e);
 	if (r == 0 && f->command != FLOW_EXEC) {
-		f->state.status = OCI_CREATED;
+		f->state.status = f->command == FLOW_RESTORE ? OCI_RUNNING : OCI_CREATED;
 		/* run is in `running` in a moment and saves that: one write less. */
-		r = f->command == FLOW_CREATE ? store_save(&f->dir, &f->state, e) : 0;
+		r = f->command == FLOW_RUN ? 0 : store_save(&f->dir, &f->state, e);
 	}
 	if (r == 0 && f->o->pid_file)
 		r = write_pid_file(f, e);

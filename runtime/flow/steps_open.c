@@ -125,6 +125,8 @@ static void collect_namespaces(struct flow *f)
 	 * namespace made by unshare is entered by a child only. */
 	if ((f->join_ns & CLONE_NEWUSER) && (f->new_ns & (CLONE_NEWPID | CLONE_NEWTIME)))
 		f->inner_fork = true;
+	if (f->command == FLOW_RESTORE) /* how CRIU does it is its business */
+		f->inner_fork = false;
 }
 
 static int check_terminal(const struct flow *f, struct err *e)

@@ -190,16 +190,16 @@ int step_seccomp(struct flow *f, struct err *e)
 
 /* The payload's user must be able to open its own standard streams again (/dev/stderr).  Devices (terminals, /dev/null)
  * are not ours to give; a read-only or foreign file system is no reason to fail. */
-static int give_stdio(const struct oci_user *u, struct err *e)
+int flow_give_stdio(uid_t uid, struct err *e)
 {
 	for (int fd = 0; fd < 3; fd++) {
 		struct stat st;
 
-		if (fstat(fd, &st) < 0 || st.st_uid == u->uid)
+		if (fstat(fd, &st) < 0 || st.st_uid == uid)
 			continue;
 		if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
 			continue;
-		if (fchown(fd, u->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS && errno != EINVAL)
+		if (fchown(fd, uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS && errno != EINVAL)
 			return err_sys(e, "chown of standard stream %d", fd);
 	}
 	return 0;
@@ -247,7 +247,7 @@ int step_stdio(struct flow *f, struct err *e)
 	if (!f->process)
 		return 0;
 	replace_null();
-	return give_stdio(&f->process->user, e);
+	return flow_give_stdio(f->process->user.uid, e);
 }
 
 /* CVE-2024-21626: a cwd outside the root shows as "(unreachable)...". */

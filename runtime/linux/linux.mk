@@ -18,6 +18,7 @@ libvzrun_a_SOURCES += runtime/linux/mount_cgroup.c
 libvzrun_a_SOURCES += runtime/linux/mount_copy.c
 libvzrun_a_SOURCES += runtime/linux/mount_fs.c
 libvzrun_a_SOURCES += runtime/linux/mount_options.c
+libvzrun_a_SOURCES += runtime/linux/mountinfo.c runtime/linux/mountinfo.h
 libvzrun_a_SOURCES += runtime/linux/netdev.c
 libvzrun_a_SOURCES += runtime/linux/netdev.h
 libvzrun_a_SOURCES += runtime/linux/netdev_lend.c

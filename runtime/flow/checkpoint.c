@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/flow/checkpoint.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/flow/externals.h"
+
+#define DUMP_LOG "dump.log"
+
+struct checkpoint {
+	struct container *c;
+	const struct criu_options *o;
+	struct oci_spec spec;
+	struct criu_dirs dirs;
+	struct criu criu;
+	struct criu_request req;
+	struct oci_image image;
+};
+
+static void checkpoint_done(struct checkpoint *k)
+{
+	criu_close(&k->criu);
+	criu_close_dirs(&k->dirs);
+}
+
+/* ---- before ---- */
+
+static int may_checkpoint(const struct container *c, struct err *e)
+{
+	if (c->status == OCI_RUNNING || c->status == OCI_PAUSED)
+		return 0;
+	return err_set(e, ERR_STATE, 0, "container cannot be checkpointed in %s state", oci_status_name(c->status));
+}
+
+static int check_options(const struct criu_options *o, const struct criu_dirs *d, struct err *e)
+{
+	struct stat st;
+
+	if (!o->parent)
+		return 0;
+	if (o->parent[0] == '/')
+		return err_set(e, ERR_USAGE, 0, "--parent-path: %s is absolute: it is relative to --image-path, so that both can be moved "
+			       "together", o->parent);
+	if (fstatat(d->images_fd, o->parent, &st, 0) < 0)
+		return err_sys(e, "--parent-path %s, from %s", o->parent, d->images);
+	return S_ISDIR(st.st_mode) ? 0 : err_set(e, ERR_USAGE, ENOTDIR, "--parent-path %s, from %s", o->parent, d->images);
+}
+
+static int ask_extensions(struct checkpoint *k, struct err *e)
+{
+	struct container *c = k->c;
+	struct ext_env env = container_env(c);
+	struct ext_uses uses;
+
+	env.spec = &k->spec;
+	if (ext_read(&c->state.annotations, &c->state.extensions, false, &uses, &c->arena, e) < 0)
+		return err_ret(e);
+	return ext_run(&uses, EXT_CHECKPOINT, &env, e);
+}
+
+/* Hooks that ran when the network was made will make it again: what they did reaches out of the namespace. */
+static bool network_is_made_by_hooks(const struct oci_spec *spec)
+{
+	return oci_namespace_new(spec, CLONE_NEWNET) && spec->hooks &&
+	       (spec->hooks->prestart.n || spec->hooks->create_runtime.n);
+}
+
+static int describe(struct checkpoint *k, struct err *e)
+{
+	struct container *c = k->c;
+	struct oci_image *im = &k->image;
+	const struct oci_linux *l = k->spec.linux;
+	pid_t pid = (pid_t)c->state.pid;
+
+	*im = (struct oci_image){
+		.version = OCI_IMAGE_VERSION, .id = c->id, .created = arena_strdup(&c->arena, clock_rfc3339(9).s),
+		.criu = k->criu.version, .terminal = k->spec.process && k->spec.process->terminal.v,
+		.empty_network = k->o->empty_network || network_is_made_by_hooks(&k->spec),
+	};
+	im->namespaces.v = arena_alloc_n(&c->arena, l ? l->namespaces.n + 1 : 1, sizeof *im->namespaces.v);
+	if (!im->created || !im->namespaces.v)
+		return err_oom(e);
+	for (size_t i = 0; l && i < l->namespaces.n; i++)
+		im->namespaces.v[im->namespaces.n++] = l->namespaces.v[i].type;
+	if (externals_mounts(pid, &k->spec, &im->mounts, &c->arena, e) < 0 ||
+	    externals_stdio(pid, &im->stdio, &im->stdio_keys, &c->arena, e) < 0)
+		return err_ret(e);
+	return container_in_force(c, &im->settings, &im->resources, e);
+}
+
+/* ---- the request ---- */
+
+static int add_external_mounts(struct checkpoint *k, struct err *e)
+{
+	const struct oci_image_mounts *m = &k->image.mounts;
+	struct criu_pairs *to = &k->req.mounts;
+
+	to->v = arena_alloc_n(&k->c->arena, m->n + 1, sizeof *to->v);
+	if (!to->v)
+		return err_oom(e);
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].external)
+			to->v[to->n++] = (struct criu_pair){ m->v[i].point, m->v[i].point };
+	return 0;
+}
+
+static int add_externals(struct checkpoint *k, struct err *e)
+{
+	struct oci_strs ns;
+	const char **v;
+
+	if (add_external_mounts(k, e) < 0 || externals_namespaces((pid_t)k->c->state.pid, &k->spec, &ns, &k->c->arena, e) < 0)
+		return err_ret(e);
+	v = arena_alloc_n(&k->c->arena, ns.n + k->image.stdio_keys.n + 1, sizeof *v);
+	if (!v)
+		return err_oom(e);
+	k->req.external = (struct oci_strs){ v, 0 };
+	for (size_t i = 0; i < ns.n; i++)
+		v[k->req.external.n++] = ns.v[i];
+	for (size_t i = 0; i < k->image.stdio_keys.n; i++)
+		if (*k->image.stdio_keys.v[i])
+			v[k->req.external.n++] = k->image.stdio_keys.v[i];
+	return 0;
+}
+
+static int make_request(struct checkpoint *k, struct err *e)
+{
+	const struct criu_options *o = k->o;
+
+	criu_fill(o, DUMP_LOG, &k->req);
+	k->req.task = o->pre_dump ? CRIU_PRE_DUMP : CRIU_DUMP;
+	k->req.pid = (pid_t)k->c->state.pid;
+	k->req.config_file = criu_config_file(&k->spec.annotations);
+	k->req.root = k->c->state.rootfs;
+	k->req.parent = o->parent;
+	k->req.leave_running = o->leave_running;
+	k->req.empty_network = k->image.empty_network;
+	k->req.track_mem = o->pre_dump || o->parent;
+	if (k->c->cg)
+		k->req.freeze_cgroup = cgroup_freezer(k->c->cg);
+	return add_externals(k, e);
+}
+
+/* ---- CRIU ---- */
+
+static int ask_criu(struct checkpoint *k, struct err *e)
+{
+	struct criu_features has;
+
+	if (criu_exec(&k->criu, e) < 0 || criu_check_version(&k->criu, e) < 0 || criu_ask_features(&k->criu, &has, e) < 0)
+		return err_ret(e);
+	if ((k->o->pre_dump || k->o->parent) && !has.mem_track)
+		return err_set(e, ERR_UNSUPPORTED, 0, "%s: this kernel does not track changes of memory (CONFIG_MEM_SOFT_DIRTY)",
+			       k->o->pre_dump ? "--pre-dump" : "--parent-path");
+	if (k->o->lazy_pages && !has.lazy_pages)
+		return err_set(e, ERR_UNSUPPORTED, 0, "--lazy-pages: this kernel or CRIU has no userfaultfd for it");
+	return 0;
+}
+
+/* Who waits for the page server to listen. */
+static int tell_ready(const struct criu_options *o, struct err *e)
+{
+	if (o->status_fd < 0)
+		return 0;
+	return write(o->status_fd, "", 1) == 1 ? 0 : err_sys(e, "--status-fd %d", o->status_fd);
+}
+
+/* post-dump: all is written and all processes stand still.  What fails now, they go on. */
+static int on_event(void *arg, struct criu_event *ev, struct err *e)
+{
+	struct checkpoint *k = arg;
+
+	if (strcmp(ev->script, "status-ready") == 0)
+		return tell_ready(k->o, e);
+	if (strcmp(ev->script, "post-dump") == 0 && !k->o->pre_dump)
+		return criu_write_record(&k->dirs, &k->image, &k->c->arena, e);
+	return 0;
+}
+
+static int dump(struct checkpoint *k, struct err *e)
+{
+	const struct criu_listener l = { .event = on_event, .arg = k, .signals = k->o->signals };
+
+	if (unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0) < 0 && errno != ENOENT)
+		return err_sys(e, "%s/%s", k->dirs.images, OCI_IMAGE_FILE);
+	if (unlinkat(k->dirs.work_fd, DUMP_LOG, 0) < 0 && errno != ENOENT)
+		return err_sys(e, "%s/%s", k->dirs.work, DUMP_LOG);
+	if (!k->o->pre_dump && criu_write_descriptors(&k->dirs, &k->image.stdio, e) < 0)
+		return err_ret(e);
+	if (criu_do(&k->criu, &k->req, &l, NULL, e) < 0) {
+		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
+		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, e);
+	}
+	return 0;
+}
+
+static int run(struct checkpoint *k, struct err *e)
+{
+	struct criu_child child = { .cgroup_fd = -1 };
+	struct container *c = k->c;
+
+	if (may_checkpoint(c, e) < 0 || store_load_spec(&c->dir, &k->spec, &c->arena, e) < 0 || ask_extensions(k, e) < 0)
+		return err_ret(e);
+	if (criu_open_dirs(k->o, true, &k->dirs, e) < 0 || check_options(k->o, &k->dirs, e) < 0)
+		return err_ret(e);
+	child.images_fd = k->dirs.images_fd;
+	child.work_fd = k->dirs.work_fd;
+	if (criu_clone(&k->criu, &child, e) < 0 || ask_criu(k, e) < 0)
+		return err_ret(e);
+	return describe(k, e) < 0 || make_request(k, e) < 0 ? err_ret(e) : dump(k, e);
+}
+
+int container_checkpoint(struct container *c, const struct criu_options *o, struct err *e)
+{
+	__attribute__((cleanup(checkpoint_done))) struct checkpoint k = {
+		.c = c, .o = o, .dirs = CRIU_DIRS_NONE, .criu = CRIU_NONE,
+	};
+	int r = run(&k, e);
+
+	if (r < 0 || o->leave_running || o->pre_dump)
+		return r;
+	return container_destroy(c, e);
+}

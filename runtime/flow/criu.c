@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/flow/criu.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "oci/emit.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/str.h"
+
+#define CONFIG_ANNOTATION "org.criu.config"
+#define CONFIG_FILE "/etc/criu/runc.conf"
+#define LOG_MAX ((size_t)256 << 20)
+#define QUOTED_LINES 4 /* of the log: the first ones are the reasons, what follows them is the consequence */
+#define RECORD_MAX ((size_t)64 << 20)
+
+/* ---- directories ---- */
+
+static int open_dir(const char *option, const char *path, bool make, int *ret, struct err *e)
+{
+	if (make && fs_mkdir_all(path, 0700, e) < 0)
+		return err_wrap(e, "--%s", option);
+	*ret = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret < 0 ? err_sys(e, "--%s %s", option, path) : 0;
+}
+
+int criu_open_dirs(const struct criu_options *o, bool make, struct criu_dirs *ret, struct err *e)
+{
+	cleanup_dirs struct criu_dirs d = { o->images, o->work ? o->work : o->images, -1, -1 };
+
+	if (open_dir("image-path", d.images, make, &d.images_fd, e) < 0)
+		return err_ret(e);
+	if (!o->work)
+		d.work_fd = fcntl(d.images_fd, F_DUPFD_CLOEXEC, 3);
+	else if (open_dir("work-path", d.work, true, &d.work_fd, e) < 0)
+		return err_ret(e);
+	if (d.work_fd < 0)
+		return err_sys(e, "--work-path %s", d.work);
+	if (faccessat(d.work_fd, ".", W_OK, 0) < 0) {
+		err_sys(e, "%s", d.work);
+		return err_hint(e, "CRIU writes its log there: give --work-path");
+	}
+	*ret = d;
+	d = CRIU_DIRS_NONE;
+	return 0;
+}
+
+void criu_close_dirs(struct criu_dirs *d)
+{
+	fd_close(&d->images_fd);
+	fd_close(&d->work_fd);
+}
+
+/* ---- the request ---- */
+
+void criu_fill(const struct criu_options *o, const char *log, struct criu_request *ret)
+{
+	*ret = (struct criu_request){
+		.log_file = log,
+		.ext_unix_sk = o->ext_unix_sk, .tcp_established = o->tcp_established, .tcp_skip_in_flight = o->tcp_skip_in_flight,
+		.tcp_close = o->tcp_close, .shell_job = o->shell_job, .file_locks = o->file_locks, .link_remap = o->link_remap,
+		.auto_dedup = o->auto_dedup, .lazy_pages = o->lazy_pages, .empty_network = o->empty_network,
+		.cgroups = o->cgroups, .lock = o->lock, .page_server = o->page_server, .port = o->page_port,
+	};
+}
+
+const char *criu_config_file(const struct oci_map *annotations)
+{
+	for (size_t i = 0; i < annotations->n; i++)
+		if (strcmp(annotations->v[i].key, CONFIG_ANNOTATION) == 0)
+			return *annotations->v[i].value ? annotations->v[i].value : NULL;
+	return access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
+}
+
+/* ---- errors ---- */
+
+/* "(00.012345)     42: Error (criu/files.c:1234): Can't lookup mount=...", without what stands before the words; some reasons, as that
+ * no page server answers, come without the first of them. */
+static const char *error_text(const char *line)
+{
+	const char *at = strstr(line, "Error ("), *cannot = strstr(line, ") Can't ");
+	const char *colon = at ? strstr(at, "): ") : NULL;
+
+	if (!at && cannot)
+		return cannot + strlen(") ");
+	return colon ? colon + strlen("): ") : at;
+}
+
+static void quote_errors(const struct str *log, struct str *ret)
+{
+	const char *last = "";
+	size_t last_len = 0;
+	int n = 0;
+
+	for (const char *line = str_cstr(log); *line && n < QUOTED_LINES;) {
+		size_t len = strcspn(line, "\n");
+		char text[512];
+		const char *found;
+
+		snprintf(text, sizeof text, "%.*s", (int)(len < sizeof text ? len : sizeof text - 1), line);
+		found = error_text(text);
+		if (found && !(strlen(found) == last_len && strncmp(last, found, last_len) == 0)) {
+			str_addf(ret, "%s%s", n++ ? "; " : "", found);
+			last_len = strlen(found);
+			last = line + (found - text);
+		}
+		line += len + (line[len] == '\n');
+	}
+}
+
+int criu_explain(const struct criu *c, const struct criu_dirs *d, const char *log, struct err *e)
+{
+	cleanup_str struct str text = { 0 }, lines = { 0 };
+	struct err ignored;
+
+	if (c->refused || fs_read(d->work_fd, log, LOG_MAX, &text, &ignored) < 0)
+		return err_ret(e);
+	quote_errors(&text, &lines);
+	if (lines.len)
+		err_set(e, ERR_KERNEL, 0, "CRIU: %s", str_cstr(&lines));
+	return err_hint(e, "log: %s/%s", d->work, log);
+}
+
+/* ---- the record ---- */
+
+static bool is_ours(const char *name)
+{
+	return name[0] == '.' || strcmp(name, OCI_IMAGE_FILE) == 0 || strcmp(name, CRIU_DESCRIPTORS) == 0;
+}
+
+/* Logs and statistics are written until the very end, and by a restore. */
+static bool is_kept(const char *name)
+{
+	return !is_ours(name) && str_ends(name, ".img");
+}
+
+static int list_files(const struct criu_dirs *d, struct oci_image_files *ret, struct arena *a, struct err *e)
+{
+	int fd = openat(d->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	size_t cap = 0;
+
+	if (!dir)
+		return err_sys(e, "%s", d->images);
+	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+		struct stat st;
+
+		if (!is_kept(entry->d_name) || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		if (ret->n == cap) {
+			struct oci_image_file *more = arena_alloc_n(a, cap * 2 + 64, sizeof *more);
+
+			if (!more)
+				return err_oom(e);
+			if (ret->n)
+				memcpy(more, ret->v, ret->n * sizeof *more);
+			cap = cap * 2 + 64;
+			ret->v = more;
+		}
+		ret->v[ret->n].name = arena_strdup(a, entry->d_name);
+		ret->v[ret->n].size = (uint64_t)st.st_size;
+		if (!ret->v[ret->n++].name)
+			return err_oom(e);
+	}
+	return 0;
+}
+
+int criu_write_record(const struct criu_dirs *d, struct oci_image *image, struct arena *a, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	struct utsname u;
+
+	if (uname(&u) < 0)
+		return err_sys(e, "uname");
+	image->machine = arena_strdup(a, u.machine);
+	image->kernel = arena_strdup(a, u.release);
+	if (!image->machine || !image->kernel)
+		return err_oom(e);
+	image->files = (struct oci_image_files){ 0 };
+	if (list_files(d, &image->files, a, e) < 0)
+		return err_ret(e);
+	decode_emit(&oci_image_type, image, &(struct emit){ .out = &text });
+	if (str_failed(&text))
+		return err_oom(e);
+	return fs_replace(d->images_fd, OCI_IMAGE_FILE, text.s, text.len, 0600, e) < 0 ? err_wrap(e, "%s", d->images) : 0;
+}
+
+/* Images are code that runs with the container's rights, and CRIU reads them as root. */
+static int check_owner(const struct criu_dirs *d, const char *name, const struct stat *st, struct err *e)
+{
+	if ((st->st_uid != 0 && st->st_uid != geteuid()) || st->st_mode & S_IWOTH || (st->st_mode & S_IWGRP && st->st_gid != 0))
+		return err_set(e, ERR_CONFIG, EPERM, "%s%s%s: others than root could write it (owner %u, mode %04o), and what is in "
+			       "it would run: make it root's, with mode 0600, if you know what it is", d->images, *name ? "/" : "", name,
+			       (unsigned)st->st_uid, (unsigned)st->st_mode & 07777);
+	return 0;
+}
+
+static int check_owners(const struct criu_dirs *d, struct err *e)
+{
+	int fd = openat(d->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct stat st;
+
+	if (!dir || fstat(fd, &st) < 0)
+		return err_sys(e, "%s", d->images);
+	if (check_owner(d, "", &st, e) < 0)
+		return err_ret(e);
+	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+		if (strcmp(entry->d_name, "..") == 0 || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (!S_ISLNK(st.st_mode) && check_owner(d, entry->d_name, &st, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}
+
+static int check_files(const struct criu_dirs *d, const struct oci_image *image, struct err *e)
+{
+	for (size_t i = 0; i < image->files.n; i++) {
+		const struct oci_image_file *f = &image->files.v[i];
+		struct stat st;
+
+		if (strchr(f->name, '/'))
+			return err_set(e, ERR_CONFIG, 0, "%s: /files/%zu/name: %s is no name of a file", OCI_IMAGE_FILE, i, f->name);
+		if (fstatat(d->images_fd, f->name, &st, 0) < 0)
+			return err_sys(e, "%s/%s", d->images, f->name);
+		/* What memory was the same as the parent's may have been taken out since (auto-dedup): that is a hole, not a shorter file. */
+		if ((uint64_t)st.st_size != f->size)
+			return err_set(e, ERR_CONFIG, 0, "%s/%s: %lld bytes, but the checkpoint wrote %llu: it was cut, or is another's",
+				       d->images, f->name, (long long)st.st_size, (unsigned long long)f->size);
+	}
+	return 0;
+}
+
+static int check_parent(const struct criu_dirs *d, struct err *e)
+{
+	char target[PATH_MAX];
+	struct stat st;
+	ssize_t n = readlinkat(d->images_fd, "parent", target, sizeof target - 1);
+
+	if (n < 0)
+		return 0;
+	target[n] = '\0';
+	if (fstatat(d->images_fd, "parent", &st, 0) < 0)
+		return err_sys(e, "%s: its parent images %s", d->images, target);
+	cleanup_fd int fd = openat(d->images_fd, "parent", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "%s: its parent images %s", d->images, target);
+	struct criu_dirs parent = { .images = target, .images_fd = fd, .work_fd = -1 };
+	if (check_owners(&parent, e) < 0)
+		return err_wrap(e, "parent images");
+	return check_parent(&parent, e);
+}
+
+int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct arena *a, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	struct utsname u;
+
+	if (check_owners(d, e) < 0)
+		return err_ret(e);
+	if (fs_read(d->images_fd, OCI_IMAGE_FILE, RECORD_MAX, &text, e) < 0) {
+		if (e->num == ENOENT)
+			return err_set(e, ERR_CONFIG, 0, "%s holds no finished checkpoint of vzrun: there is no %s", d->images,
+				       OCI_IMAGE_FILE);
+		return err_wrap(e, "%s", d->images);
+	}
+	if (oci_image_parse(text.s, text.len, ret, a, e) < 0)
+		return err_wrap(e, "%s", d->images);
+	if (uname(&u) < 0)
+		return err_sys(e, "uname");
+	if (strcmp(ret->machine, u.machine) != 0)
+		return err_set(e, ERR_CONFIG, 0, "%s: the images are of a %s machine, this is a %s", d->images, ret->machine, u.machine);
+	if (check_files(d, ret, e) < 0)
+		return err_ret(e);
+	return check_parent(d, e);
+}
+
+int criu_check_record(const struct oci_image *image, int version, struct err *e)
+{
+	char theirs[32], ours[32];
+
+	if (image->criu / 100 <= version / 100)
+		return 0;
+	return err_set(e, ERR_UNSUPPORTED, 0, "the images were made by CRIU %s, and CRIU %s may not understand them: install that version "
+		       "or a newer one", criu_version_text((int)image->criu, theirs, sizeof theirs),
+		       criu_version_text(version, ours, sizeof ours));
+}
+
+int criu_write_descriptors(const struct criu_dirs *d, const struct oci_strs *stdio, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	struct emit out = { .out = &text };
+
+	emit_array(&out, NULL);
+	for (size_t i = 0; i < stdio->n; i++)
+		emit_string(&out, NULL, stdio->v[i]);
+	emit_array_end(&out);
+	if (str_failed(&text))
+		return err_oom(e);
+	return fs_replace(d->images_fd, CRIU_DESCRIPTORS, text.s, text.len, 0600, e) < 0 ? err_wrap(e, "%s", d->images) : 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What checkpoint and restore share: the options of the command line, the directories of images and logs, CRIU's own words in
+ * an error, and the record that vzrun keeps beside its images (oci/image.h). */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "oci/image.h"
+#include "oci/spec.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/flow/criu_rpc.h"
+
+/* As runc and crun name them; paths are absolute, but the parent's, which is relative to the images. */
+struct criu_options {
+	const char *images, *work, *parent;
+	bool leave_running, tcp_established, tcp_skip_in_flight, tcp_close, link_remap, ext_unix_sk, shell_job, file_locks,
+		lazy_pages, pre_dump, auto_dedup, empty_network;
+	int status_fd;                      /* -1: none */
+	const char *page_server;            /* address, or NULL */
+	uint16_t page_port;
+	enum criu_cgroups cgroups;
+	enum criu_lock lock;
+	const char *lsm_profile, *lsm_mount_context; /* restore */
+	struct oci_strs mount_map;                   /* restore: "DESTINATION=SOURCE" */
+	int signals;                                 /* of foreground_begin(), or -1 */
+};
+
+struct criu_dirs {
+	const char *images, *work; /* for error texts */
+	int images_fd, work_fd;
+};
+
+#define CRIU_DIRS_NONE ((struct criu_dirs){ .images_fd = -1, .work_fd = -1 })
+
+/* The work directory holds logs; it is the images' unless another is named.  Both are made (0700) for a checkpoint. */
+int criu_open_dirs(const struct criu_options *o, bool make, struct criu_dirs *ret, struct err *e);
+void criu_close_dirs(struct criu_dirs *d);
+#define cleanup_dirs __attribute__((cleanup(criu_close_dirs)))
+
+/* What the command line says, as the request has it; the rest is the caller's. */
+void criu_fill(const struct criu_options *o, const char *log, struct criu_request *ret);
+
+/* The file whose settings go over ours: annotation org.criu.config ("": none), /etc/criu/runc.conf where that is there. */
+const char *criu_config_file(const struct oci_map *annotations);
+
+/* Of a failed criu_do(): the error lines of CRIU's log, and where that is. */
+int criu_explain(const struct criu *c, const struct criu_dirs *d, const char *log, struct err *e);
+
+/* What CRIU knows the namespaces by that the document names by path: keys of `external` and `inherit`. */
+#define CRIU_NETNS_KEY "extRootNetNS"
+#define CRIU_PIDNS_KEY "extRootPidNS"
+
+/* ---- the record ---- */
+
+int criu_write_record(const struct criu_dirs *d, struct oci_image *image, struct arena *a, struct err *e);
+
+/* Reads it and looks at all files: nobody but us (or root) may have been able to write them, and they are as they were
+ * written.  Another architecture, and a CRIU older than the one that made them, are refused. */
+int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct arena *a, struct err *e);
+int criu_check_record(const struct oci_image *image, int version, struct err *e);
+
+/* descriptors.json, which runc's restore reads too. */
+#define CRIU_DESCRIPTORS "descriptors.json"
+int criu_write_descriptors(const struct criu_dirs *d, const struct oci_strs *stdio, struct err *e);

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/flow/externals.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "runtime/base/fs.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/flow/criu.h"
+#include "runtime/linux/mountinfo.h"
+#include "runtime/linux/ns.h"
+
+struct search {
+	const struct oci_spec *spec;
+	struct mountinfos inside, host;
+	const struct mountinfo *root;
+	bool own_cgroup_ns, userns;
+};
+
+/* ---- mounts ---- */
+
+static bool is_bind(const struct oci_mount *m)
+{
+	if (str_eq(m->type, "bind"))
+		return true;
+	for (size_t i = 0; i < m->options.n; i++)
+		if (strcmp(m->options.v[i], "bind") == 0 || strcmp(m->options.v[i], "rbind") == 0)
+			return true;
+	return false;
+}
+
+static const struct oci_mount *document_bind(const struct oci_spec *spec, const char *point)
+{
+	for (size_t i = spec->mounts.n; i-- > 0;) {
+		char joined[PATH_MAX], clean[PATH_MAX];
+
+		snprintf(joined, sizeof joined, "/%s", spec->mounts.v[i].destination);
+		if (is_bind(&spec->mounts.v[i]) && path_clean(joined, clean, sizeof clean) >= 0 && strcmp(clean, point) == 0)
+			return &spec->mounts.v[i];
+	}
+	return NULL;
+}
+
+static bool has_word(const char *const *words, const char *word)
+{
+	for (; *words; words++)
+		if (strcmp(*words, word) == 0)
+			return true;
+	return false;
+}
+
+/* Of these each namespace has its own, and CRIU makes it again. */
+static const char *const own_fs[] = { "proc", "mqueue", "devpts", NULL };
+static const char *const cgroup_fs[] = { "cgroup", "cgroup2", NULL };
+
+static bool is_external(const struct search *s, const struct mountinfo *m)
+{
+	bool of_host = mountinfo_has_device(&s->host, m);
+
+	if (document_bind(s->spec, m->point))
+		return true;
+	if (has_word(cgroup_fs, m->fs))
+		return !s->own_cgroup_ns;
+	if (has_word(own_fs, m->fs))
+		return of_host;
+	if (strcmp(m->fs, "sysfs") == 0)
+		return of_host && s->userns; /* root of a user namespace could not mount it */
+	/* A part of its own root shown once more. */
+	if (s->root && m->major == s->root->major && m->minor == s->root->minor && path_below(s->root->root, m->root))
+		return false;
+	return of_host;
+}
+
+/* Files that are mounted are told from directories by looking through the container's root; what cannot be seen (covered by
+ * another mount) is taken for a directory. */
+static bool is_directory(pid_t pid, const char *point)
+{
+	char path[64];
+	struct stat st;
+	int root, fd;
+
+	snprintf(path, sizeof path, "/proc/%d/root", (int)pid);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = root < 0 ? -1 : path_try_open(root, point, O_PATH | O_NOFOLLOW);
+	bool directory = fd < 0 || fstat(fd, &st) < 0 || S_ISDIR(st.st_mode);
+
+	if (fd >= 0)
+		close(fd);
+	if (root >= 0)
+		close(root);
+	return directory;
+}
+
+static int read_both(pid_t pid, const struct oci_spec *spec, struct search *s, struct arena *a, struct err *e)
+{
+	*s = (struct search){
+		.spec = spec,
+		.own_cgroup_ns = oci_namespace(spec, CLONE_NEWCGROUP) != NULL,
+		.userns = oci_namespace(spec, CLONE_NEWUSER) != NULL,
+	};
+	if (mountinfo_read(pid, &s->inside, a, e) < 0 || mountinfo_read(0, &s->host, a, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < s->inside.n; i++)
+		if (strcmp(s->inside.v[i].point, "/") == 0)
+			s->root = &s->inside.v[i]; /* the last one covers the others */
+	return 0;
+}
+
+int externals_mounts(pid_t pid, const struct oci_spec *spec, struct oci_image_mounts *ret, struct arena *a, struct err *e)
+{
+	struct search s;
+
+	if (read_both(pid, spec, &s, a, e) < 0)
+		return err_ret(e);
+	*ret = (struct oci_image_mounts){ .v = arena_alloc_n(a, s.inside.n + 1, sizeof *ret->v) };
+	if (!ret->v)
+		return err_oom(e);
+	for (size_t i = 0; i < s.inside.n; i++) {
+		const struct mountinfo *m = &s.inside.v[i];
+		struct oci_image_mount *to = &ret->v[ret->n];
+		const char *source;
+
+		if (strcmp(m->point, "/") == 0)
+			continue;
+		*to = (struct oci_image_mount){ .point = m->point, .fs = m->fs, .external = is_external(&s, m),
+						.directory = is_directory(pid, m->point) };
+		source = to->external ? mountinfo_locate(&s.host, m, a) : NULL;
+		to->source = source ? source : "";
+		ret->n++;
+	}
+	return 0;
+}
+
+/* ---- standard streams ---- */
+
+static bool fdinfo_mount(pid_t pid, int fd, uint64_t *ret)
+{
+	cleanup_str struct str text = { 0 };
+	struct err ignored;
+	char path[64];
+	const char *at;
+	unsigned long long id;
+
+	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)pid, fd);
+	if (fs_read(AT_FDCWD, path, 65536, &text, &ignored) < 0)
+		return false;
+	at = strstr(str_cstr(&text), "mnt_id:");
+	if (!at || sscanf(at, "mnt_id: %llu", &id) != 1)
+		return false;
+	*ret = id;
+	return true;
+}
+
+static bool is_inside(const struct mountinfos *inside, uint64_t id)
+{
+	for (size_t i = 0; i < inside->n; i++)
+		if (inside->v[i].id == id)
+			return true;
+	return false;
+}
+
+/* A file, FIFO or device that was opened on the host: on none of the container's mounts.  Terminals of the host are CRIU's
+ * business (shell-job). */
+static const char *stream_key(pid_t pid, int fd, const struct mountinfos *inside, struct arena *a)
+{
+	char path[64];
+	uint64_t mount;
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+	if (stat(path, &st) < 0 || !fdinfo_mount(pid, fd, &mount) || is_inside(inside, mount))
+		return "";
+	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+		return "";
+	if (S_ISCHR(st.st_mode) && major(st.st_rdev) != 1) /* null, zero and the like */
+		return "";
+	return arena_printf(a, "file[%llx:%llx]", (unsigned long long)mount, (unsigned long long)st.st_ino);
+}
+
+int externals_stdio(pid_t pid, struct oci_strs *ret_what, struct oci_strs *ret_keys, struct arena *a, struct err *e)
+{
+	const char **what = arena_alloc_n(a, 4, sizeof *what), **keys = arena_alloc_n(a, 4, sizeof *keys);
+	struct mountinfos inside;
+
+	if (!what || !keys)
+		return err_oom(e);
+	if (mountinfo_read(pid, &inside, a, e) < 0)
+		return err_ret(e);
+	for (int fd = 0; fd < 3; fd++) {
+		char path[64], target[PATH_MAX];
+		ssize_t n;
+
+		snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+		n = readlink(path, target, sizeof target - 1);
+		target[n < 0 ? 0 : n] = '\0';
+		what[fd] = arena_strdup(a, target);
+		keys[fd] = n < 0 || str_starts(target, "pipe:") || str_starts(target, "socket:") ? "" :
+											 stream_key(pid, fd, &inside, a);
+		if (!what[fd] || !keys[fd])
+			return err_oom(e);
+	}
+	*ret_what = (struct oci_strs){ what, 3 };
+	*ret_keys = (struct oci_strs){ keys, 3 };
+	return 0;
+}
+
+/* ---- namespaces ---- */
+
+static const char *namespace_key(pid_t pid, int64_t type, struct arena *a)
+{
+	const char *name = ns_type_name(type), *key = type == CLONE_NEWNET ? CRIU_NETNS_KEY : CRIU_PIDNS_KEY;
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, name);
+	return stat(path, &st) < 0 ? NULL : arena_printf(a, "%s[%llu]:%s", name, (unsigned long long)st.st_ino, key);
+}
+
+int externals_namespaces(pid_t pid, const struct oci_spec *spec, struct oci_strs *ret, struct arena *a, struct err *e)
+{
+	const struct oci_namespaces *ns = spec->linux ? &spec->linux->namespaces : &(const struct oci_namespaces){ 0 };
+	const char **v = arena_alloc_n(a, ns->n + 1, sizeof *v);
+
+	if (!v)
+		return err_oom(e);
+	*ret = (struct oci_strs){ v, 0 };
+	for (size_t i = 0; i < ns->n; i++) {
+		int64_t type = ns->v[i].type;
+
+		if (!ns->v[i].path)
+			continue;
+		if (type == CLONE_NEWNS || type == CLONE_NEWCGROUP)
+			return err_set(e, ERR_UNSUPPORTED, 0, "/linux/namespaces/%zu/path: CRIU cannot take a container into a %s namespace "
+				       "that is there already", i, type == CLONE_NEWNS ? "mount" : "cgroup");
+		if (type != CLONE_NEWNET && type != CLONE_NEWPID)
+			continue;
+		v[ret->n] = namespace_key(pid, type, a);
+		if (!v[ret->n++])
+			return err_sys(e, "namespaces of process %d", (int)pid);
+	}
+	return 0;
+}

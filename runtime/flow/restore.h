@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the rows of restore share (steps_restore.c). */
+
+#include "oci/image.h"
+#include "runtime/flow/criu.h"
+#include "runtime/flow/flow.h"
+
+#define RESTORE_NAMESPACES 2 /* handed over by descriptor: network and pid */
+#define RESTORE_STREAMS 3
+
+struct restore_mount {       /* one from outside */
+	const char *point;
+	int source;          /* index of the document's mount that is mapped to other ids, and so a mount of its own; or -1 */
+	const char *path;    /* of the host; with a source: below it, "" for itself */
+};
+
+struct restore {
+	struct criu criu;
+	struct criu_dirs dirs;
+	struct oci_image image;
+	struct restore_mount *mounts;
+	size_t n_mounts;
+	struct criu_inherited inherit[RESTORE_NAMESPACES + RESTORE_STREAMS];
+	size_t n_inherit;
+	int fds[RESTORE_NAMESPACES];
+};

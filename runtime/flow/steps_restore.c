@@ -1,0 +1,658 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* Rows of restore: between the cgroup and the record it is CRIU that makes the container.
+ *
+ * CRIU runs in a mount namespace of its own, a slave of the host's: there the root is a mount, as it wants it, and what is mapped to
+ * other ids is mounted so.  Nothing of that is left behind, whoever is killed. */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/log.h"
+#include "runtime/base/path.h"
+#include "runtime/base/sys.h"
+#include "runtime/flow/container.h"
+#include "runtime/flow/restore.h"
+#include "runtime/flow/steps.h"
+#include "runtime/linux/mount_api.h"
+#include "runtime/linux/mountinfo.h"
+#include "runtime/linux/ns.h"
+#include "runtime/linux/tty.h"
+
+#define RESTORE_LOG "restore.log"
+
+void flow_restore_done(struct flow *f)
+{
+	if (!f->restore)
+		return;
+	criu_close(&f->restore->criu);
+	criu_close_dirs(&f->restore->dirs);
+}
+
+/* ---- the image ---- */
+
+/* Settings of the image are newer than the document's: `set` changed them while the container lived.  Other annotations are the
+ * engine's, which may give the container a new name and new labels. */
+static int use_settings(struct flow *f, const struct oci_map *settings, struct err *e)
+{
+	struct oci_map *to = &f->spec.annotations, all = { arena_alloc_n(&f->arena, to->n + settings->n + 1, sizeof *all.v), 0 };
+
+	if (!all.v)
+		return err_oom(e);
+	for (size_t i = 0; i < to->n; i++)
+		if (!str_starts(to->v[i].key, EXT_PREFIX))
+			all.v[all.n++] = to->v[i];
+	for (size_t i = 0; i < settings->n; i++)
+		if (str_starts(settings->v[i].key, EXT_PREFIX))
+			all.v[all.n++] = settings->v[i];
+	*to = all;
+	return 0;
+}
+
+static bool has_type(const struct oci_ints *types, int64_t type)
+{
+	for (size_t i = 0; i < types->n; i++)
+		if (types->v[i] == type)
+			return true;
+	return false;
+}
+
+/* CRIU makes the namespaces of the images; what the document says else is what exec and the next checkpoint go by. */
+static int check_namespaces(const struct flow *f, const struct oci_ints *types, struct err *e)
+{
+	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
+
+	for (size_t i = 0; i < ns->n; i++)
+		if (ns->v[i].type != CLONE_NEWTIME && !has_type(types, ns->v[i].type))
+			return err_set(e, ERR_CONFIG, 0, "/linux/namespaces/%zu: the container of the images had no %s namespace", i,
+				       ns_type_name(ns->v[i].type));
+	for (size_t i = 0; i < types->n; i++)
+		if (types->v[i] != CLONE_NEWTIME && !oci_namespace(&f->spec, types->v[i]))
+			return err_set(e, ERR_CONFIG, 0, "/linux/namespaces: the container of the images had a %s namespace, the document "
+				       "has none", ns_type_name(types->v[i]));
+	return 0;
+}
+
+int step_image(struct flow *f, struct err *e)
+{
+	struct restore *r = arena_new(&f->arena, struct restore);
+	int ret;
+
+	if (!r)
+		return err_oom(e);
+	*r = (struct restore){ .criu = CRIU_NONE, .dirs = CRIU_DIRS_NONE };
+	f->restore = r;
+	if (criu_open_dirs(f->o->criu, false, &r->dirs, e) < 0 || criu_read_record(&r->dirs, &r->image, &f->arena, e) < 0)
+		return err_ret(e);
+	ret = check_namespaces(f, &r->image.namespaces, e);
+	if (ret < 0)
+		return err_wrap(e, "%s", f->o->config);
+	if (use_settings(f, &r->image.settings, e) < 0 ||
+	    (r->image.resources && container_use_limits(&f->spec, r->image.resources, &f->arena, e) < 0))
+		return err_ret(e);
+	return flow_write_document(f, e);
+}
+
+/* ---- where mounts from outside come from ---- */
+
+static const char *mapped(const struct flow *f, const char *point)
+{
+	const struct oci_strs *map = &f->o->criu->mount_map;
+
+	for (size_t i = 0; i < map->n; i++) {
+		size_t len = strcspn(map->v[i], "=");
+
+		if (strlen(point) == len && strncmp(map->v[i], point, len) == 0)
+			return map->v[i] + len + 1;
+	}
+	return NULL;
+}
+
+/* The document's mount at or above this place, the nearest and of these the last; -1: none. */
+static ssize_t document_source(const struct flow *f, const char *point, const char **ret_rest)
+{
+	ssize_t best = -1;
+
+	for (size_t i = 0; i < f->spec.mounts.n; i++) {
+		const char *rest = path_below(f->wishes[i].target, point);
+
+		if (f->sources[i] < 0 || !rest || (best >= 0 && strlen(f->wishes[i].target) < strlen(f->wishes[best].target)))
+			continue;
+		best = (ssize_t)i;
+		*ret_rest = rest;
+	}
+	return best;
+}
+
+static const char *cgroup_view(const struct flow *f, const char *point)
+{
+	const char *name = strrchr(point, '/') + 1;
+
+	for (size_t i = 0; i < f->n_views; i++)
+		if (!*f->views[i].name || strcmp(f->views[i].name, name) == 0)
+			return f->views[i].host_dir;
+	return NULL;
+}
+
+/* Of the container's own cgroup, or from a path of the host's; from what the document says; from where it was. */
+static int source_of(const struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
+{
+	const char *rest = "", *path = mapped(f, m->point);
+	ssize_t i;
+
+	*ret = (struct restore_mount){ .point = m->point, .source = -1 };
+	if (!path && str_starts(m->fs, "cgroup"))
+		path = cgroup_view(f, m->point);
+	if (path) {
+		ret->path = path;
+		return 0;
+	}
+	i = document_source(f, m->point, &rest);
+	if (i >= 0 && f->wishes[i].idmap) {
+		ret->source = (int)i;
+		ret->path = rest;
+		return 0;
+	}
+	if (i >= 0) {
+		char real[PATH_MAX];
+
+		if (!realpath(f->wishes[i].source, real))
+			return err_sys(e, "/mounts/%zd: %s", i, f->wishes[i].source);
+		ret->path = arena_printf(&f->arena, "%s%s", real, rest);
+		return ret->path ? 0 : err_oom(e);
+	}
+	if (!*m->source)
+		return err_set(e, ERR_CONFIG, 0, "the container had %s mounted on %s from outside, and the document has nothing there: "
+			       "--mount-map %s=SOURCE says what to take", m->fs, m->point, m->point);
+	ret->path = m->source;
+	return 0;
+}
+
+static int check_map(const struct flow *f, struct err *e)
+{
+	const struct oci_strs *map = &f->o->criu->mount_map;
+	const struct oci_image_mounts *m = &f->restore->image.mounts;
+
+	for (size_t i = 0; i < map->n; i++) {
+		size_t len = strcspn(map->v[i], "="), at = 0;
+
+		while (at < m->n && !(m->v[at].external && strlen(m->v[at].point) == len && strncmp(m->v[at].point, map->v[i], len) == 0))
+			at++;
+		if (at == m->n)
+			return err_set(e, ERR_USAGE, 0, "--mount-map %s: the container had nothing from outside mounted there", map->v[i]);
+	}
+	return 0;
+}
+
+int step_restore_mounts(struct flow *f, struct err *e)
+{
+	struct restore *r = f->restore;
+	const struct oci_image_mounts *m = &r->image.mounts;
+	int ret = step_sources(f, e);
+
+	if (ret < 0)
+		return ret;
+	if (flow_has_userns(f) && flow_userns(f, e) < 0)
+		return err_ret(e);
+	r->mounts = arena_alloc_n(&f->arena, m->n + 1, sizeof *r->mounts);
+	if (!r->mounts)
+		return err_oom(e);
+	if (!f->views && f->cg && cgroup_views(f->cg, &f->views, &f->n_views, &f->arena, e) < 0)
+		return err_ret(e);
+	if (check_map(f, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].external && source_of(f, &m->v[i], &r->mounts[r->n_mounts++], e) < 0)
+			return err_ret(e);
+	return 0;
+}
+
+/* ---- mount points ---- */
+
+static int make_point(int root, const char *path, bool directory, struct err *e)
+{
+	cleanup_fd int fd = directory ? path_mkdir_all(root, path, 0755, e) : path_create_file(root, path, 0755, 0644, e);
+
+	return fd < 0 ? fd : 0;
+}
+
+/* What a mount point lies on: the mount with the longest point above it. */
+static const struct oci_image_mount *mount_under(const struct oci_image_mounts *m, const char *point)
+{
+	const struct oci_image_mount *best = NULL;
+
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->v[i].point, point) != 0 && path_below(m->v[i].point, point) &&
+		    (!best || strlen(m->v[i].point) > strlen(best->point)))
+			best = &m->v[i];
+	return best;
+}
+
+/* A root that was made anew has not the mount points that create made.  Those inside what CRIU keeps come with it; those in a
+ * volume are made there, as create makes them. */
+int step_mount_points(struct flow *f, struct err *e)
+{
+	struct restore *r = f->restore;
+	const struct oci_image_mounts *m = &r->image.mounts;
+	cleanup_fd int root = open(f->state.rootfs, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (root < 0)
+		return err_sys(e, "%s", f->state.rootfs);
+	for (size_t i = 0; i < m->n; i++) {
+		const struct oci_image_mount *below = mount_under(m, m->v[i].point);
+		const char *rest = m->v[i].point, *deeper;
+		ssize_t at = -1;
+
+		if (below && !below->external)
+			continue;
+		if (below)
+			at = document_source(f, below->point, &deeper);
+		if (below && (at < 0 || *deeper))
+			continue; /* inside what the host has: it is there or is not */
+		if (below)
+			rest = path_below(below->point, m->v[i].point);
+		if (make_point(below ? f->sources[at] : root, rest, m->v[i].directory, e) < 0)
+			return err_wrap(e, "mount point %s", m->v[i].point);
+	}
+	return 0;
+}
+
+/* ---- CRIU's process ---- */
+
+/* Covers the container's state directory, in this namespace alone. */
+static int place_dir(const struct flow *f, char *buf, size_t size, struct err *e)
+{
+	if (snprintf(buf, size, "%s/%s", f->o->root, f->o->id) >= (int)size)
+		return err_set(e, ERR_USAGE, ENAMETOOLONG, "--root");
+	return mount("vzrun", buf, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=1m,nr_inodes=16k") < 0 ?
+		       err_sys(e, "tmpfs for the sources of mounts") : 0;
+}
+
+static int attach_source(int source, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(source, &st) < 0)
+		return err_sys(e, "%s", path);
+	if (S_ISDIR(st.st_mode) ? mkdir(path, 0700) < 0 : mknod(path, S_IFREG | 0600, 0) < 0)
+		return err_sys(e, "%s", path);
+	return sys_move_mount(source, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? err_sys(e, "move_mount %s", path) : 0;
+}
+
+static int attach_sources(struct flow *f, struct err *e)
+{
+	char dir[PATH_MAX / 2], path[PATH_MAX];
+
+	if (place_dir(f, dir, sizeof dir, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < f->spec.mounts.n; i++) {
+		snprintf(path, sizeof path, "%s/%zu", dir, i);
+		if (f->sources[i] >= 0 && f->wishes[i].idmap && attach_source(f->sources[i], path, e) < 0)
+			return err_wrap(e, "/mounts/%zu", i);
+	}
+	return 0;
+}
+
+static bool any_mapped_source(const struct flow *f)
+{
+	for (size_t i = 0; i < f->restore->n_mounts; i++)
+		if (f->restore->mounts[i].source >= 0)
+			return true;
+	return false;
+}
+
+/* The same directory, as this mount namespace has it. */
+static int reopen(const char *path, int *fd, struct err *e)
+{
+	cleanup_fd int again = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat was, now;
+
+	if (again < 0 || fstat(*fd, &was) < 0 || fstat(again, &now) < 0)
+		return err_sys(e, "%s", path);
+	if (was.st_dev != now.st_dev || was.st_ino != now.st_ino)
+		return err_set(e, ERR_STATE, 0, "%s: somebody has put another directory there", path);
+	close(*fd);
+	*fd = fd_take(&again);
+	return 0;
+}
+
+/* Root of a user namespace reads images of it, which are root's and for nobody else: here they seem to be its own. */
+static int map_images(const struct flow *f, int dir, struct err *e)
+{
+	cleanup_fd int tree = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (tree < 0)
+		return err_sys(e, "open_tree");
+	if (mount_idmap_set(tree, f->userns_fd, false, "images", e) < 0)
+		return err_hint(e, "they must lie on a file system that can map ids, for a container with a user namespace");
+	return sys_move_mount(tree, "", dir, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? err_sys(e, "move_mount") : 0;
+}
+
+/* With all that they are based on, which CRIU finds by the same names. */
+static int map_all_images(const struct flow *f, const char *images, int *ret_fd, struct err *e)
+{
+	char path[PATH_MAX];
+	size_t len = (size_t)snprintf(path, sizeof path, "%s", images);
+
+	if (map_images(f, *ret_fd, e) < 0)
+		return err_wrap(e, "%s", images);
+	for (;;) {
+		len += (size_t)snprintf(path + len, sizeof path - len, "/parent");
+		if (len >= sizeof path)
+			return err_set(e, ERR_CONFIG, ENAMETOOLONG, "%s: parent images", images);
+		cleanup_fd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0)
+			break;
+		if (map_images(f, dir, e) < 0)
+			return err_wrap(e, "%s", path);
+	}
+	return reopen(images, ret_fd, e);
+}
+
+/* In the child. */
+static int prepare_criu(struct criu_child *child, void *arg, struct err *e)
+{
+	struct flow *f = arg;
+	const struct criu_dirs *d = &f->restore->dirs;
+
+	if (f->cg && cgroup_enter(f->cg, f->cloned_into_cgroup, e) < 0)
+		return err_wrap(e, "cgroup");
+	if (ns_unshare(CLONE_NEWNS, e) < 0)
+		return err_ret(e);
+	if (mount("", "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return err_sys(e, "mount propagation");
+	/* CRIU wants its root to be a mount. */
+	if (mount(f->state.rootfs, f->state.rootfs, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return err_sys(e, "bind %s", f->state.rootfs);
+	if (mount("", f->state.rootfs, NULL, MS_PRIVATE, NULL) < 0)
+		return err_sys(e, "propagation of %s", f->state.rootfs);
+	if (reopen(d->images, &child->images_fd, e) < 0 || reopen(d->work, &child->work_fd, e) < 0)
+		return err_ret(e);
+	if (flow_has_userns(f) && map_all_images(f, d->images, &child->images_fd, e) < 0)
+		return err_ret(e);
+	return any_mapped_source(f) ? attach_sources(f, e) : 0;
+}
+
+/* Namespaces that are handed over by descriptor. */
+static void collect_fds(struct flow *f)
+{
+	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
+	struct restore *r = f->restore;
+
+	for (size_t i = 0; i < ns->n; i++) {
+		if (f->ns_fds[i] < 0 || (ns->v[i].type != CLONE_NEWNET && ns->v[i].type != CLONE_NEWPID))
+			continue;
+		r->inherit[r->n_inherit].key = ns->v[i].type == CLONE_NEWNET ? CRIU_NETNS_KEY : CRIU_PIDNS_KEY;
+		r->inherit[r->n_inherit].fd = CRIU_FDS + (int)r->n_inherit;
+		r->fds[r->n_inherit++] = f->ns_fds[i];
+	}
+}
+
+int step_criu_clone(struct flow *f, struct err *e)
+{
+	struct restore *r = f->restore;
+	struct criu_child child = { .cgroup_fd = f->cg ? cgroup_clone_fd(f->cg) : -1, .prepare = prepare_criu, .arg = f };
+	int ret;
+
+	collect_fds(f);
+	child.images_fd = r->dirs.images_fd;
+	child.work_fd = r->dirs.work_fd;
+	child.fds = r->fds;
+	child.n_fds = r->n_inherit;
+	f->cloned_into_cgroup = child.cgroup_fd >= 0;
+	ret = criu_clone(&r->criu, &child, e);
+	if (ret < 0 && f->cloned_into_cgroup && e->kind == ERR_KERNEL) {
+		child.cgroup_fd = -1;
+		f->cloned_into_cgroup = false;
+		ret = criu_clone(&r->criu, &child, e);
+	}
+	/* Recorded, and what systemd starts the unit with. */
+	f->pid = ret < 0 ? 0 : r->criu.pid;
+	return ret;
+}
+
+void undo_criu_clone(struct flow *f)
+{
+	criu_close(&f->restore->criu);
+	f->pid = 0;
+}
+
+/* ---- the restore itself ---- */
+
+static int add_cgroup_roots(struct flow *f, struct criu_request *req, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	char path[64], *rest;
+
+	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)f->restore->criu.pid);
+	if (fs_read(AT_FDCWD, path, 65536, &text, e) < 0)
+		return err_ret(e);
+	req->cgroup_roots.v = arena_alloc_n(&f->arena, CG_HIERS_MAX + 1, sizeof *req->cgroup_roots.v);
+	rest = arena_strdup(&f->arena, str_cstr(&text));
+	if (!req->cgroup_roots.v || !rest)
+		return err_oom(e);
+	/* "4:cpu,cpuacct:/path", "0::/path" */
+	for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+		char *controllers = strchr(line, ':'), *dir = controllers ? strchr(controllers + 1, ':') : NULL;
+
+		if (!dir || req->cgroup_roots.n == CG_HIERS_MAX)
+			continue;
+		*dir++ = '\0';
+		req->cgroup_roots.v[req->cgroup_roots.n++] = (struct criu_pair){ controllers + 1, dir };
+	}
+	return 0;
+}
+
+static int add_mounts(struct flow *f, struct criu_request *req, struct err *e)
+{
+	struct restore *r = f->restore;
+
+	req->mounts.v = arena_alloc_n(&f->arena, r->n_mounts + 1, sizeof *req->mounts.v);
+	if (!req->mounts.v)
+		return err_oom(e);
+	for (size_t i = 0; i < r->n_mounts; i++) {
+		const struct restore_mount *m = &r->mounts[i];
+		const char *path = m->source < 0 ? m->path :
+						   arena_printf(&f->arena, "%s/%s/%d%s", f->o->root, f->o->id, m->source, m->path);
+
+		if (!path)
+			return err_oom(e);
+		req->mounts.v[req->mounts.n++] = (struct criu_pair){ m->point, path };
+	}
+	return 0;
+}
+
+/* The other namespaces that are joined, by path. */
+static int add_joined(struct flow *f, struct criu_request *req, struct err *e)
+{
+	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
+
+	req->join.v = arena_alloc_n(&f->arena, ns->n + 1, sizeof *req->join.v);
+	if (!req->join.v)
+		return err_oom(e);
+	for (size_t i = 0; i < ns->n; i++) {
+		int64_t type = ns->v[i].type;
+
+		if (!ns->v[i].path || type == CLONE_NEWNET || type == CLONE_NEWPID)
+			continue;
+		if (type == CLONE_NEWNS || type == CLONE_NEWCGROUP)
+			return err_set(e, ERR_UNSUPPORTED, 0, "%s: /linux/namespaces/%zu/path: CRIU restores into no %s namespace that is there "
+				       "already", f->o->config, i, type == CLONE_NEWNS ? "mount" : "cgroup");
+		req->join.v[req->join.n++] = (struct criu_pair){ ns_type_name(type), ns->v[i].path };
+	}
+	req->join_user_ids = "0,0";
+	return 0;
+}
+
+/* Standard streams that were pipes, sockets or files of the host become ours, which CRIU's process has as 0 to 2. */
+static void add_streams(struct flow *f, struct criu_request *req)
+{
+	struct restore *r = f->restore;
+	const struct oci_image *im = &r->image;
+
+	for (int fd = 0; fd < 3 && (size_t)fd < im->stdio.n; fd++) {
+		const char *what = im->stdio.v[fd], *key = (size_t)fd < im->stdio_keys.n ? im->stdio_keys.v[fd] : "";
+
+		if (!*key && (str_starts(what, "pipe:") || str_starts(what, "socket:")))
+			key = what;
+		if (*key)
+			r->inherit[r->n_inherit++] = (struct criu_inherited){ key, fd };
+	}
+	req->inherit = r->inherit;
+	req->n_inherit = r->n_inherit;
+}
+
+/* As create gives them: the payload's user can open them again, and so can CRIU as root of a user namespace. */
+static int give_streams(const struct flow *f, struct err *e)
+{
+	const struct oci_idmaps *maps = &flow_linux(f)->uid_mappings;
+	int64_t uid = f->process ? f->process->user.uid : 0;
+
+	if (flow_has_userns(f))
+		uid = maps->n ? idmap_to_host(maps, (uint32_t)uid) : -1; /* a joined one: its maps are its own */
+	return uid < 0 ? 0 : flow_give_stdio((uid_t)uid, e);
+}
+
+static int make_request(struct flow *f, struct criu_request *req, struct err *e)
+{
+	const struct criu_options *o = f->o->criu;
+
+	criu_fill(o, RESTORE_LOG, req);
+	req->task = CRIU_RESTORE;
+	req->root = f->state.rootfs;
+	req->config_file = criu_config_file(&f->spec.annotations);
+	req->lsm_profile = o->lsm_profile;
+	req->lsm_mount_context = o->lsm_mount_context;
+	req->empty_network = o->empty_network || f->restore->image.empty_network;
+	if (add_mounts(f, req, e) < 0 || add_joined(f, req, e) < 0 || add_cgroup_roots(f, req, e) < 0)
+		return err_ret(e);
+	add_streams(f, req);
+	return give_streams(f, e);
+}
+
+static int take_terminal(struct flow *f, struct criu_event *ev, struct err *e)
+{
+	if (ev->fd < 0)
+		return err_set(e, ERR_KERNEL, 0, "no terminal came from CRIU");
+	return flow_take_tty(f, fd_take(&ev->fd), e);
+}
+
+/* The namespaces are there, and nothing in them: as between `ext-ns` and `hooks-runtime` of create. */
+static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
+{
+	f->pid = pid;
+	fd_close(&f->pidfd);
+	f->pidfd = sys_pidfd_open(pid, 0);
+	if (f->pidfd < 0)
+		return err_sys(e, "pidfd_open %d", (int)pid);
+	if (step_save_pid(f, e) < 0)
+		return err_ret(e);
+	if (when_rdt(f) && step_rdt(f, e) < 0)
+		return err_ret(e);
+	if (when_netdev(f) && step_netdev(f, e) < 0)
+		return err_ret(e);
+	if (when_ext_ns(f) && step_ext_ns(f, e) < 0)
+		return err_ret(e);
+	return when_hooks_runtime(f) ? step_hooks_runtime(f, e) : 0;
+}
+
+static int on_event(void *arg, struct criu_event *ev, struct err *e)
+{
+	struct flow *f = arg;
+
+	if (strcmp(ev->script, "setup-namespaces") == 0)
+		return on_namespaces(f, ev->pid, e);
+	if (strcmp(ev->script, "orphan-pts-master") == 0)
+		return take_terminal(f, ev, e);
+	return 0;
+}
+
+static int ask_criu(struct flow *f, struct err *e)
+{
+	struct criu *c = &f->restore->criu;
+	struct criu_features has;
+
+	if (criu_exec(c, e) < 0 || criu_check_version(c, e) < 0 || criu_ask_features(c, &has, e) < 0 ||
+	    criu_check_record(&f->restore->image, c->version, e) < 0)
+		return err_ret(e);
+	if (f->o->criu->lazy_pages && !has.lazy_pages)
+		return err_set(e, ERR_UNSUPPORTED, 0, "--lazy-pages: this kernel or CRIU has no userfaultfd for it");
+	return 0;
+}
+
+/* A time namespace in which the clocks go on came without being asked for: exec is to enter it as well. */
+static int note_time_namespace(struct flow *f, struct err *e)
+{
+	struct oci_linux *l = f->spec.linux;
+	struct oci_namespace *v;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/time", (int)f->pid);
+	if (oci_namespace(&f->spec, CLONE_NEWTIME) || access(path, F_OK) < 0 || ns_is_own(path, CLONE_NEWTIME) || !l)
+		return 0;
+	v = arena_alloc_n(&f->arena, l->namespaces.n + 1, sizeof *v);
+	if (!v)
+		return err_oom(e);
+	if (l->namespaces.n)
+		memcpy(v, l->namespaces.v, l->namespaces.n * sizeof *v);
+	v[l->namespaces.n] = (struct oci_namespace){ .type = CLONE_NEWTIME };
+	l->namespaces.v = v;
+	flow_close_namespaces(f); /* by the list that they were opened by */
+	l->namespaces.n++;
+	return flow_keep_document(f, e);
+}
+
+static int restore(struct flow *f, struct err *e)
+{
+	struct restore *r = f->restore;
+	const struct criu_listener l = { .event = on_event, .arg = f, .signals = f->o->signals };
+	struct criu_request req;
+	pid_t pid = 0;
+
+	if (ask_criu(f, e) < 0)
+		return err_ret(e);
+	flow_close_sources(f); /* CRIU has them */
+	if (make_request(f, &req, e) < 0)
+		return err_ret(e);
+	if (unlinkat(r->dirs.work_fd, RESTORE_LOG, 0) < 0 && errno != ENOENT)
+		return err_sys(e, "%s/%s", r->dirs.work, RESTORE_LOG);
+	if (criu_do(&r->criu, &req, &l, &pid, e) < 0)
+		return criu_explain(&r->criu, &r->dirs, RESTORE_LOG, e);
+	if (pid <= 0 || pid != f->pid)
+		return err_set(e, ERR_INTERNAL, 0, "CRIU tells of process %d, but made %d", (int)pid, (int)f->pid);
+	return note_time_namespace(f, e);
+}
+
+int step_criu_restore(struct flow *f, struct err *e)
+{
+	int r = restore(f, e);
+
+	if (r < 0)
+		undo_criu_restore(f);
+	return r;
+}
+
+/* With process 1 ends its pid namespace, and what else there is with the cgroup. */
+void undo_criu_restore(struct flow *f)
+{
+	if (f->pidfd < 0)
+		return; /* it came to no namespace */
+	undo_ext_ns(f);
+	undo_netdev(f);
+	undo_rdt(f);
+	sys_pidfd_send_signal(f->pidfd, SIGKILL, NULL, 0);
+	poll(&(struct pollfd){ .fd = f->pidfd, .events = POLLIN }, 1, 1000); /* a frozen one dies with the cgroup */
+	waitpid(f->pid, NULL, WNOHANG);
+	f->pid = 0;
+}

@@ -1,0 +1,718 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# checkpoint and restore, by a CRIU that runs here.
+
+load ../lib/helpers
+
+WORKER=${PROBE%/*}/worker
+
+setup() {
+	needs_root
+	needs_criu
+	vz_setup
+	IMG=$T/images
+	mkdir -p "$BUNDLE/rootfs/tmp"
+	config_set '.root.readonly = false'
+}
+
+teardown() {
+	local p
+
+	for p in ${helpers:-}; do
+		kill -KILL "$p" 2>/dev/null || :
+	done
+	vz_teardown
+}
+
+# A CRIU that runs on this kernel.
+needs_criu() {
+	needs_command criu
+	criu check >/dev/null 2>&1 || skip "this CRIU does not run on this kernel"
+}
+
+needs_criu_feature() { criu check --feature "$1" >/dev/null 2>&1 || skip "CRIU has no $1 here"; }
+
+counting='i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep .05; done'
+
+# start_sh SCRIPT [ARG...]: a detached container that runs the script, which writes numbers that grow to /tmp/count.
+start_sh() {
+	config_set --arg s "$1" '.process.args = ["sh", "-c", $s]'
+	shift
+	ok run --detach --bundle "$BUNDLE" "$@" "$ID"
+	wait_until counted_to 3
+}
+
+# start_counting [ARG...]: process 1 counts in its memory.
+start_counting() { start_sh "$counting" "$@"; }
+
+# start_worker WORD...: the same with tests/lib/worker.c.
+start_worker() {
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	config_set --argjson a "$(jq -cn '["worker"] + $ARGS.positional' --args -- "$@")" '.process.args = $a'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_until counted_to 3
+}
+
+# With ARGS of both commands: what is restored goes on from where it was.
+checkpoint() { ok checkpoint --image-path "$IMG" "$@" "$ID"; }
+restore() { ok restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$@" "$ID"; }
+
+count() {
+	local n
+
+	n=$(cat "$BUNDLE/rootfs/tmp/count" 2>/dev/null)
+	echo $((10#${n:-0}))
+}
+counted_to() { (($(count) >= $1)); }
+
+# goes_on [ID]: it is running, and counts on from where it was.
+goes_on() {
+	local n
+
+	n=$(count)
+	state_is "${1:-$ID}" running
+	((n > 0))
+	wait_until counted_to $((n + 3))
+}
+
+config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $v'; }
+
+@test "checkpoint: a container is written, is gone, and goes on when it is restored" {
+	start_counting
+	checkpoint
+	n=$(count)
+	[[ ! -e $ROOT/$ID ]]
+	sleep .3
+	assert_eq "$(count)" "$n"
+	restore
+	goes_on
+	(($(count) < n + 1000))
+	ok exec "$ID" true
+	ok kill "$ID" KILL
+	wait_state "$ID" stopped
+	ok delete "$ID"
+}
+
+@test "checkpoint: --leave-running lets it go on, and the images are good for another id" {
+	start_counting
+	checkpoint --leave-running
+	goes_on
+	ok delete --force "$ID"
+	n=$(count)
+	ok restore -d -b "$BUNDLE" --image-path "$IMG" "$ID-2"
+	goes_on "$ID-2"
+	assert_eq "$("$VZRUN" --root "$ROOT" state "$ID-2" | jq -r .id)" "$ID-2"
+}
+
+@test "checkpoint: one that was restored is written again" {
+	start_counting
+	for i in 1 2 3; do
+		IMG=$T/images$i
+		checkpoint
+		restore
+		goes_on
+	done
+}
+
+@test "restore: in the foreground it ends with the payload's status and is deleted; the pid file is written" {
+	start_sh 'i=0; trap "exit 7" TERM; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep .05; done'
+	checkpoint
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" restore --bundle "$BUNDLE" --image-path "$IMG" \
+		--pid-file "$T/pid" "$ID" >>"$T/stdout" 2>>"$T/stderr" </dev/null 3>&- 4>&- &
+	bg=$! helpers=$!
+	wait_state "$ID" running
+	wait_until test -s "$T/pid"
+	assert_eq "$(<"$T/pid")" "$(pid_of "$ID")"
+	goes_on
+	ok kill "$ID" TERM
+	status=0
+	wait "$bg" || status=$?
+	assert_eq "$status" 7
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "restore: pipes of standard streams become those of restore" {
+	config_set --arg s 'i=0; while read x; do i=$((i + 1)); echo "$i $x"; echo "e$i" >&2; echo $i >/tmp/count; done' '.process.args = ["sh", "-c", $s]'
+	streams() {
+		mkfifo "$T/in$1"
+		cat "$T/in$1" 3>&- 4>&- | "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" "${@:2}" -b "$BUNDLE" "$ID" \
+			2> >(cat >"$T/err$1") > >(cat >"$T/out$1") 3>&- 4>&- &
+	}
+	streams 1 run
+	exec 8>"$T/in1"
+	printf 'a\nb\nc\n' >&8
+	wait_until grep -qx '3 c' "$T/out1"
+	checkpoint
+	exec 8>&-
+	assert_eq "$(jq -c 'map(.[0:5])' "$IMG/descriptors.json")" '["pipe:","pipe:","pipe:"]'
+	streams 2 restore --image-path "$IMG"
+	exec 8>"$T/in2"
+	printf 'd\n' >&8
+	wait_until grep -qx '4 d' "$T/out2"
+	wait_until grep -qx e4 "$T/err2"
+	! grep -q '4 d' "$T/out1"
+	exec 8>&-
+	wait
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "restore: standard streams that were a file and a device of the host become those of restore" {
+	config_set --arg s "$counting" '.process.args = ["sh", "-c", ($s | sub("sleep"; "echo $i; sleep"))]'
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" run -d -b "$BUNDLE" "$ID" >>"$T/log" 2>&1 </dev/null 3>&- 4>&-
+	wait_until counted_to 3
+	checkpoint
+	n=$(tail -n 1 "$T/log")
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" restore -d -b "$BUNDLE" --image-path "$IMG" "$ID" >>"$T/log" 2>&1 </dev/null 3>&- 4>&-
+	goes_on
+	wait_until grep -qx $((n + 1)) "$T/log"
+}
+
+@test "restore: the terminal goes to the console socket" {
+	receive() {
+		rm -f "$T/sock"
+		python3 "$TOP/tests/lib/recvfd.py" "$T/sock" "$T/$1" 3>&- 4>&- &
+		helpers="${helpers:-} $!"
+		wait_until test -e "$T/$1.ready"
+	}
+	config_set '.process.terminal = true'
+	receive one
+	start_sh 'i=0; while :; do i=$((i + 1)); echo "n $i"; echo $i >/tmp/count; sleep .05; done' --console-socket "$T/sock"
+	wait_until grep -q 'n 3' "$T/one"
+	checkpoint
+	n=$(count)
+	fails 'console socket' restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	receive two
+	restore --console-socket "$T/sock"
+	wait_until grep -q "n $((n + 2))" "$T/two"
+	grep -q 'tty 1' "$T/two.msg"
+	ok delete --force "$ID"
+}
+
+@test "checkpoint: --pre-dump and --parent-path: only what changed is written again" {
+	needs_criu_feature mem_dirty_track
+	start_worker memory 16 0 /tmp/count
+	ok checkpoint --pre-dump --image-path "$T/pre" "$ID"
+	goes_on
+	ok checkpoint --image-path "$IMG" --parent-path ../pre "$ID"
+	pre=$(cat "$T"/pre/pages-*.img | wc -c) last=$(cat "$IMG"/pages-*.img | wc -c)
+	((pre > 16 << 20 && last < 4 << 20))
+	# Moved together they are good; without its parent the last is not.
+	mkdir "$T/moved"
+	mv "$T/pre" "$IMG" "$T/moved"
+	IMG=$T/moved/images
+	mv "$T/moved/pre" "$T/moved/gone"
+	fails 'parent images ../pre' restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
+	mv "$T/moved/gone" "$T/moved/pre"
+	restore
+	goes_on
+}
+
+@test "checkpoint: --auto-dedup frees in the parent what was written again" {
+	needs_criu_feature mem_dirty_track
+	start_worker memory 16 8000 /tmp/count
+	ok checkpoint --pre-dump --image-path "$T/pre" "$ID"
+	before=$(du -k "$T/pre" | cut -f 1)
+	sleep 1
+	ok checkpoint --image-path "$IMG" --parent-path ../pre --auto-dedup "$ID"
+	after=$(du -k "$T/pre" | cut -f 1)
+	((after < before - 2000))
+	restore --auto-dedup
+	goes_on
+}
+
+@test "checkpoint: --page-server sends the memory there" {
+	start_worker memory 8 0 /tmp/count
+	mkdir "$T/there"
+	criu page-server --images-dir "$T/there" --address 127.0.0.1 --port 27301 >"$T/ps.log" 2>&1 3>&- 4>&- &
+	helpers=$!
+	listening() { ss -Hltn 'sport = :27301' | grep -q .; }
+	wait_until listening
+	checkpoint --page-server 127.0.0.1:27301
+	wait "$helpers"
+	! ls "$IMG"/pages-*.img 2>/dev/null
+	cp "$T/there"/*.img "$IMG"
+	restore
+	goes_on
+}
+
+@test "checkpoint: --lazy-pages: the memory is fetched when it is used" {
+	needs_criu_feature uffd-noncoop
+	start_worker memory 16 0 /tmp/count
+	mkdir "$T/work"
+	mkfifo "$T/ready"
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" --lazy-pages --page-server 127.0.0.1:27302 \
+		--status-fd 7 "$ID" 7>"$T/ready" >"$T/lazy.log" 2>&1 3>&- 4>&- &
+	dump=$! helpers=$!
+	exec 8<"$T/ready"
+	IFS= read -r -d '' -t 20 word <&8
+	exec 8<&-
+	(cd "$T/work" && exec criu lazy-pages --images-dir "$IMG" --work-dir "$T/work" --page-server --address 127.0.0.1 --port 27302) \
+		>"$T/daemon.log" 2>&1 3>&- 4>&- &
+	helpers+=" $!"
+	wait_until test -S "$T/work/lazy-pages.socket"
+	# Hardly anything is here: the rest comes over the network.
+	(($(cat "$IMG"/pages-*.img | wc -c) < 8 << 20))
+	ok restore --detach --bundle "$BUNDLE" --image-path "$IMG" --work-path "$T/work" --lazy-pages "$ID-2"
+	goes_on "$ID-2"
+	wait "$dump"
+	[[ ! -e $ROOT/$ID ]]
+	state_is "$ID-2" running
+}
+
+@test "checkpoint: --file-locks keeps a lock; without it there is an error that says so" {
+	start_worker lock /tmp/lock /tmp/count
+	fails 'file-locks' checkpoint --image-path "$IMG" "$ID"
+	goes_on
+	checkpoint --file-locks
+	flock -n "$BUNDLE/rootfs/tmp/lock" true
+	restore --file-locks
+	goes_on
+	! flock -n "$BUNDLE/rootfs/tmp/lock" true
+}
+
+@test "checkpoint: --link-remap: a file without its name comes back" {
+	start_sh 'echo kept >/tmp/a; ln /tmp/a /tmp/b; exec 9</tmp/a; rm /tmp/a; '"$counting"'; '
+	fails 'link-remap' checkpoint --image-path "$IMG" "$ID"
+	goes_on
+	checkpoint --link-remap
+	restore
+	goes_on
+	assert_eq "$(cat "/proc/$(pid_of "$ID")/fd/9")" kept
+	[[ ! -e $BUNDLE/rootfs/tmp/a ]]
+}
+
+@test "checkpoint: a file that was deleted and is open comes back, a big one too" {
+	start_sh 'dd if=/dev/zero bs=1M count=3 of=/tmp/big 2>/dev/null; exec 9</tmp/big; rm /tmp/big; '"$counting"
+	checkpoint
+	restore
+	goes_on
+	assert_eq "$(wc -c <"/proc/$(pid_of "$ID")/fd/9")" $((3 << 20))
+}
+
+@test "checkpoint: --ext-unix-sk: a socket that is connected to one outside goes on" {
+	mkdir "$T/run"
+	socat -u "UNIX-RECV:$T/run/log,mode=666" "OPEN:$T/got,creat,append" 3>&- 4>&- &
+	helpers=$!
+	wait_until test -S "$T/run/log"
+	config_set '.linux.namespaces |= map(select(.type != "network"))' # CRIU finds only sockets of its own network namespace
+	add_mount "$T/run" bind "$T/run" bind # CRIU connects by the name that it was bound by
+	start_worker dgram "$T/run/log" /tmp/count
+	fails 'nix' checkpoint --image-path "$IMG" "$ID"
+	goes_on
+	checkpoint --ext-unix-sk
+	n=$(wc -l <"$T/got")
+	restore --ext-unix-sk
+	goes_on
+	more() { (($(wc -l <"$T/got") > n + 3)); }
+	wait_until more
+}
+
+@test "checkpoint: --shell-job: a session from outside" {
+	config_set --arg s "$counting" '.process.args = ["sh", "-c", $s] | .process.terminal = false'
+	config_set '.linux.namespaces |= map(select(.type != "pid"))'
+	skip "vzrun gives each payload a session of its own"
+}
+
+# A network namespace that somebody else made, as CNI does, with a way to this one.
+new_network() {
+	unshare -n sleep 1000 3>&- 4>&- &
+	holder=$! helpers="${helpers:-} $!"
+	apart() { [[ $(readlink "/proc/$holder/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
+	wait_until apart
+	ip link add "v$holder" type veth peer name eth0 netns "$holder"
+	ip addr add 10.77.0.1/24 dev "v$holder"
+	ip link set "v$holder" up
+	nsenter -t "$holder" -n sh -c 'ip addr add 10.77.0.2/24 dev eth0; ip link set eth0 up; ip link set lo up'
+	config_set --arg p "/proc/$holder/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+}
+
+@test "checkpoint: --tcp-established: a connection to a peer outside goes on" {
+	new_network
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	start_sh "worker serve 7000 & $counting"
+	"$WORKER" client 10.77.0.2 7000 15000 >"$T/client" 2>&1 3>&- 4>&- &
+	client=$! helpers+=" $!"
+	sleep 1
+	fails 'tcp-established' checkpoint --image-path "$IMG" "$ID"
+	goes_on
+	checkpoint --tcp-established
+	sleep .5
+	restore --tcp-established
+	goes_on
+	wait "$client" || { cat "$T/client"; false; }
+	read -r n pause <"$T/client"
+	((n > 100 && pause >= 500))
+}
+
+@test "restore: --tcp-close: connections are closed ones, and the rest goes on" {
+	new_network
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	start_sh "worker serve 7000 & $counting"
+	"$WORKER" client 10.77.0.2 7000 15000 >"$T/client" 2>&1 3>&- 4>&- &
+	client=$! helpers+=" $!"
+	sleep 1
+	checkpoint --tcp-established
+	restore --tcp-close
+	goes_on
+	! wait "$client"
+	"$WORKER" client 10.77.0.2 7000 300
+}
+
+@test "checkpoint: --network-lock, --manage-cgroups-mode and --empty-ns take their words and refuse others" {
+	start_counting
+	fails '--network-lock: "x" is none of iptables, nftables, skip' checkpoint --network-lock x "$ID"
+	fails '--manage-cgroups-mode: "x" is none of soft, full, strict, ignore' checkpoint --manage-cgroups-mode x "$ID"
+	fails '--empty-ns: "pid" is none of network' checkpoint --empty-ns pid "$ID"
+	fails '--page-server: "x" is not ADDRESS:PORT' checkpoint --page-server x "$ID"
+	fails '--status-fd 77' checkpoint --status-fd 77 "$ID"
+	fails '--lazy-pages needs --page-server' checkpoint --lazy-pages "$ID"
+	fails 'relative to --image-path' checkpoint --image-path "$IMG" --parent-path /x "$ID"
+	goes_on
+}
+
+@test "checkpoint: each --network-lock works for a connection" {
+	new_network
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	start_sh "worker serve 7000 & $counting"
+	"$WORKER" client 10.77.0.2 7000 25000 >"$T/client" 2>&1 3>&- 4>&- &
+	client=$! helpers+=" $!"
+	sleep 1
+	for lock in nftables skip iptables; do
+		IMG=$T/images-$lock
+		checkpoint --tcp-established --network-lock "$lock"
+		restore --tcp-established --network-lock "$lock"
+		goes_on
+	done
+	wait "$client" || { cat "$T/client"; false; }
+}
+
+@test "checkpoint: each --manage-cgroups-mode" {
+	start_counting
+	for mode in soft full ignore; do
+		IMG=$T/images-$mode
+		checkpoint --manage-cgroups-mode "$mode"
+		restore --manage-cgroups-mode "$mode"
+		goes_on
+		assert_eq "$("$VZRUN" --root "$ROOT" ps -f json "$ID" | jq 'index($p) != null' --argjson p "$(pid_of "$ID")")" true
+	done
+}
+
+@test "restore: the cgroup has the container's limits, and its processes are in it" {
+	needs_controller pids
+	config_set '.linux.resources.pids = {limit: 50}'
+	start_counting
+	ok update --pids-limit 60 "$ID"
+	checkpoint
+	restore
+	goes_on
+	assert_eq "$(cg pids.max)" 60
+	assert_eq "$("$VZRUN" --root "$ROOT" ps -f json "$ID" | jq 'index($p) != null' --argjson p "$(pid_of "$ID")")" true
+	ok pause "$ID"
+	state_is "$ID" paused
+	ok resume "$ID"
+	goes_on
+}
+
+@test "checkpoint: a paused container" {
+	start_counting
+	ok pause "$ID"
+	checkpoint
+	restore
+	goes_on
+}
+
+@test "restore: volumes, and what is mounted below them" {
+	mkdir -p "$T/vol" "$T/other" "$T/vol2"
+	echo one >"$T/vol/file"
+	echo host >"$T/conf"
+	add_mount /data bind "$T/vol" rbind rw
+	add_mount /data/below tmpfs tmpfs
+	add_mount /etc/conf bind "$T/conf" bind ro
+	start_sh "echo inside >/data/below/f; exec 9</data/file; $counting"
+	checkpoint
+	restore
+	goes_on
+	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" cat /data/file /data/below/f /etc/conf)" $'one\ninside\nhost'
+	! "$VZRUN" --root "$ROOT" exec "$ID" sh -c 'echo x >/etc/conf' 2>/dev/null
+}
+
+@test "restore: another bundle, another volume: the document of restore says where mounts come from" {
+	mkdir -p "$T/vol"
+	echo one >"$T/vol/file"
+	add_mount /data bind "$T/vol" rbind rw
+	start_counting
+	checkpoint
+	mv "$BUNDLE" "$T/moved"
+	mv "$T/vol" "$T/vol-moved"
+	BUNDLE=$T/moved CONFIG=$T/moved/config.json
+	fails "$T/vol" restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
+	config_set --arg s "$T/vol-moved" '(.mounts[] | select(.destination == "/data")).source = $s'
+	restore
+	goes_on
+	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" cat /data/file)" one
+}
+
+@test "restore: --mount-map" {
+	mkdir -p "$T/vol" "$T/vol-2"
+	echo one >"$T/vol/file"
+	echo two >"$T/vol-2/file"
+	add_mount /data bind "$T/vol" rbind rw
+	start_counting
+	checkpoint
+	fails 'not DESTINATION=SOURCE' restore -d -b "$BUNDLE" --image-path "$IMG" --mount-map /data "$ID"
+	fails 'nothing from outside mounted there' restore -d -b "$BUNDLE" --image-path "$IMG" --mount-map /dat="$T/vol" "$ID"
+	restore --mount-map /data="$T/vol-2"
+	goes_on
+	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" cat /data/file)" two
+}
+
+@test "checkpoint: what a hook mounted is there again, though no document names it" {
+	mkdir -p "$T/hooked" "$BUNDLE/rootfs/opt"
+	echo hooked >"$T/hooked/file"
+	cat >"$T/hook" <<-H
+	#!/bin/sh
+	pid=\$(jq .pid)
+	nsenter -t \$pid -m mount --bind $T/hooked $BUNDLE/rootfs/opt
+	H
+	chmod 755 "$T/hook"
+	config_set --arg h "$T/hook" '.hooks.createRuntime = [{path: $h}]'
+	start_counting
+	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" cat /opt/file)" hooked
+	checkpoint
+	config_set 'del(.hooks)'
+	restore
+	goes_on
+	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" cat /opt/file)" hooked
+}
+
+@test "restore: a root that was made anew gets its mount points" {
+	mkdir -p "$T/vol"
+	echo x >"$T/file"
+	add_mount /some/where/deep bind "$T/vol" rbind
+	add_mount /some/file bind "$T/file" bind
+	start_counting
+	checkpoint
+	rm -rf "$BUNDLE/rootfs/some" "$BUNDLE/rootfs/dev" "$BUNDLE/rootfs/sys" "$BUNDLE/rootfs/proc"
+	restore
+	goes_on
+	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" cat /some/file)" x
+}
+
+@test "checkpoint: a user namespace" {
+	new_userns
+	chmod 777 "$BUNDLE/rootfs/tmp"
+	start_counting
+	pid=$(pid_of "$ID")
+	map=$(cat "/proc/$pid/uid_map")
+	checkpoint
+	restore
+	goes_on
+	assert_eq "$(cat "/proc/$(pid_of "$ID")/uid_map")" "$map"
+	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" id -u)" 0
+	"$VZRUN" --root "$ROOT" exec "$ID" sh -c ': >/dev/null && ls /dev/zero' >/dev/null
+}
+
+@test "checkpoint: a pod: network, ipc and uts namespaces of another container" {
+	config_set '.process.args = ["sleep", "1000"]'
+	ok run -d -b "$BUNDLE" "$ID-pod"
+	pid=$(pid_of "$ID-pod")
+	config_set --arg p "/proc/$pid/ns" '.linux.namespaces |= map(if .type == "network" then .path = $p + "/net" elif .type == "ipc" then .path = $p + "/ipc" elif .type == "uts" then .path = $p + "/uts" else . end) | del(.hostname)'
+	start_counting
+	checkpoint
+	restore
+	goes_on
+	for ns in net ipc uts; do
+		assert_eq "$(readlink "/proc/$(pid_of "$ID")/ns/$ns")" "$(readlink "/proc/$pid/ns/$ns")"
+	done
+	[[ $(readlink "/proc/$(pid_of "$ID")/ns/mnt") != "$(readlink "/proc/$pid/ns/mnt")" ]]
+}
+
+@test "checkpoint: a pid namespace of another container" {
+	config_set '.process.args = ["sh", "-c", "while :; do sleep .05; done"]' # it reaps
+	ok run -d -b "$BUNDLE" "$ID-pod"
+	pid=$(pid_of "$ID-pod")
+	config_set --arg p "/proc/$pid/ns/pid" '.linux.namespaces |= map(if .type == "pid" then .path = $p else . end)'
+	start_counting
+	checkpoint
+	restore
+	goes_on
+	assert_eq "$(readlink "/proc/$(pid_of "$ID")/ns/pid")" "$(readlink "/proc/$pid/ns/pid")"
+}
+
+@test "checkpoint: the clock goes on, and exec has the same" {
+	start_worker clock /tmp/count
+	before=$("$VZRUN" --root "$ROOT" exec "$ID" cut -d. -f1 /proc/uptime)
+	checkpoint
+	sleep 2
+	restore
+	goes_on
+	"$VZRUN" --root "$ROOT" exec "$ID" cat /proc/uptime >"$T/uptime"
+	after=$(cut -d. -f1 "$T/uptime")
+	((after >= before && after < before + 60))
+	assert_eq "$(readlink "/proc/$(pid_of "$ID")/ns/time")" "$("$VZRUN" --root "$ROOT" exec "$ID" readlink /proc/self/ns/time)"
+}
+
+@test "checkpoint: seccomp, capabilities, no_new_privs and ids are as they were" {
+	config_set '.process.noNewPrivileges = true | .process.user = {uid: 1000, gid: 1000} |
+		.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO"}]}'
+	chmod 777 "$BUNDLE/rootfs/tmp"
+	start_counting
+	facts() { grep -E '^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp):' "/proc/$(pid_of "$ID")/status"; }
+	was=$(facts)
+	grep -q 'Seccomp:.2' <<<"$was"
+	checkpoint
+	restore
+	goes_on
+	assert_eq "$(facts)" "$was"
+}
+
+@test "restore: hooks: prestart and createRuntime find the new namespaces, poststart the running container" {
+	for name in prestart createRuntime poststart; do
+		printf '#!/bin/sh\njq -c "{status, id, net: (.pid | tostring)}" >>%s/hooks-%s\n' "$T" "$name" >"$T/$name"
+		chmod 755 "$T/$name"
+		config_set --arg n "$name" --arg p "$T/$name" '.hooks[$n] = [{path: $p}]'
+	done
+	start_counting
+	checkpoint
+	rm -f "$T"/hooks-*
+	restore
+	goes_on
+	pid=$(pid_of "$ID")
+	assert_eq "$(<"$T/hooks-prestart")" "{\"status\":\"creating\",\"id\":\"$ID\",\"net\":\"$pid\"}"
+	assert_eq "$(<"$T/hooks-createRuntime")" "{\"status\":\"creating\",\"id\":\"$ID\",\"net\":\"$pid\"}"
+	assert_eq "$(<"$T/hooks-poststart")" "{\"status\":\"running\",\"id\":\"$ID\",\"net\":\"$pid\"}"
+}
+
+@test "restore: a hook that fails leaves nothing" {
+	start_counting
+	checkpoint
+	printf '#!/bin/sh\necho no way; exit 3\n' >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --arg p "$T/hook" '.hooks.createRuntime = [{path: $p}]'
+	fails 'no way' restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
+	[[ ! -e $ROOT/$ID ]]
+	config_set 'del(.hooks)'
+	restore
+	goes_on
+}
+
+@test "checkpoint: the file of annotation org.criu.config goes over our options" {
+	start_counting
+	echo 'log-file annotated.log' >"$T/criu.conf"
+	config_annotation org.criu.config "$T/criu.conf"
+	ok delete --force "$ID"
+	start_counting
+	checkpoint
+	[[ -e $IMG/annotated.log && ! -e $IMG/dump.log ]]
+	restore
+	goes_on
+}
+
+@test "checkpoint: --work-path has the logs" {
+	start_counting
+	checkpoint --work-path "$T/logs"
+	[[ -e $T/logs/dump.log && ! -e $IMG/dump.log ]]
+	restore --work-path "$T/logs"
+	[[ -e $T/logs/restore.log && ! -e $IMG/restore.log ]]
+	goes_on
+}
+
+@test "checkpoint: refusals" {
+	fails 'container does not exist' checkpoint --image-path "$IMG" "$ID"
+	config_set '.process.args = ["sleep", "1000"]'
+	ok create -b "$BUNDLE" "$ID"
+	fails 'cannot be checkpointed in created state' checkpoint --image-path "$IMG" "$ID"
+	ok start "$ID"
+	echo file >"$T/file"
+	fails "--image-path" checkpoint --image-path "$T/file" "$ID"
+	fails '--parent-path ../nowhere' checkpoint --image-path "$IMG" --parent-path ../nowhere "$ID"
+	state_is "$ID" running
+	ok kill "$ID" KILL
+	wait_state "$ID" stopped
+	fails 'cannot be checkpointed in stopped state' checkpoint --image-path "$IMG" "$ID"
+}
+
+@test "restore: refusals leave nothing behind" {
+	mkdir "$IMG"
+	fails 'holds no finished checkpoint' restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
+	fails '--image-path' restore -d -b "$BUNDLE" --image-path "$T/nowhere" "$ID"
+	start_counting
+	checkpoint --leave-running
+	fails 'container with given ID already exists' restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
+	goes_on
+	ok delete --force "$ID"
+	bad() {
+		cp -a "$IMG" "$T/bad"
+		(cd "$T/bad" && eval "$2")
+		fails "$1" restore -d -b "$BUNDLE" --image-path "$T/bad" "$ID"
+		[[ ! -e $ROOT/$ID ]]
+		rm -rf "$T/bad"
+	}
+	bad 'it was cut, or is another' 'truncate -s 100 pages-1.img'
+	bad 'core-1.img: no such file' 'rm core-1.img'
+	bad 'others than root could write it' 'chmod 666 pages-1.img'
+	bad 'others than root could write it' 'chown 1000 core-1.img'
+	bad 'others than root could write it' 'chmod 777 .'
+	bad 'the images are of a vax machine' 'sed -i "s/\"machine\":\"[^\"]*/\"machine\":\"vax/" vzrun.json'
+	bad 'were made by CRIU 99.1' 'sed -i "s/\"criu\":[0-9]*/\"criu\":990100/" vzrun.json'
+	bad '/mounts/0/point' 'sed -i "s/\"point\":\"[^\"]*\"/\"point\":3/" vzrun.json'
+	bad "magic doesn't match" 'n=$(stat -c %s core-1.img); head -c $n /dev/urandom >core-1.img'
+	config_set '.linux.namespaces |= map(select(.type != "uts")) | del(.hostname)'
+	fails '/linux/namespaces: the container of the images had a uts namespace' restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "restore: a root in which a running program is another: CRIU's reason is quoted, and the log is named" {
+	cp "$BUNDLE/rootfs/bin/busybox" "$BUNDLE/rootfs/tmp/sh"
+	config_set --arg s "$counting" '.process.args = ["/tmp/sh", "-c", $s]'
+	mv "$BUNDLE/rootfs/tmp/sh" "$BUNDLE/rootfs/tmp/busybox"
+	config_set --arg s "$counting" '.process.args = ["/tmp/busybox", "sh", "-c", $s]'
+	ok run -d -b "$BUNDLE" "$ID"
+	wait_until counted_to 3
+	checkpoint
+	echo more >>"$BUNDLE/rootfs/tmp/busybox"
+	fails 'tmp/busybox' restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
+	[[ $stderr == *"(log: $IMG/restore.log)"* ]]
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "checkpoint: no space in the middle: the container goes on" {
+	start_worker memory 16 0 /tmp/count
+	in_mount_ns "mkdir -p $T/small && mount -t tmpfs -o size=8m small $T/small"
+	fails 'o space left' checkpoint --image-path "$T/small/images" "$ID"
+	VZRUN=$VZRUN_REAL
+	goes_on
+}
+
+@test "checkpoint: a page server that is not there, and one that dies: the container goes on" {
+	start_worker memory 16 0 /tmp/count
+	fails "Can't connect to server" checkpoint --image-path "$IMG" --page-server 127.0.0.1:27309 "$ID"
+	goes_on
+	[[ ! -e $IMG/vzrun.json ]]
+	# One that takes the connection and goes.
+	python3 -c 'import socket
+s = socket.create_server(("127.0.0.1", 27310))
+c = s.accept()[0]
+c.recv(100000)
+c.close()' 3>&- 4>&- &
+	helpers=$!
+	listening() { ss -Hltn 'sport = :27310' | grep -q .; }
+	wait_until listening
+	fails 'checkpoint failed' checkpoint --image-path "$IMG" --page-server 127.0.0.1:27310 "$ID"
+	goes_on
+}
+
+@test "checkpoint: a signal ends it, and the container goes on" {
+	start_worker memory 32 0 /tmp/count
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" "$ID" >"$T/out" 2>&1 3>&- 4>&- &
+	bg=$!
+	wait_until test -e "$IMG/dump.log"
+	kill -TERM "$bg"
+	if wait "$bg"; then
+		[[ ! -e $ROOT/$ID ]] # it was done already
+	else
+		grep -q 'interrupted by TERM' "$T/out"
+		goes_on
+		[[ ! -e $IMG/vzrun.json ]]
+	fi
+}
