@@ -3,6 +3,7 @@ libvzrun_a_SOURCES += oci/decode.c oci/decode.h
 libvzrun_a_SOURCES += oci/emit.c oci/emit.h
 libvzrun_a_SOURCES += oci/image.c oci/image.h
 libvzrun_a_SOURCES += oci/json.c oci/json.h
+libvzrun_a_SOURCES += oci/migration.c oci/migration.h
 libvzrun_a_SOURCES += oci/names.c oci/names.h
 libvzrun_a_SOURCES += oci/rows.h oci/tables.h
 libvzrun_a_SOURCES += oci/spec.c oci/spec.h

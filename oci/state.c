@@ -140,6 +140,17 @@ static const struct oci_field oci_state_rdt_fields[] = {
 };
 static TABLE(oci_state_rdt);
 
+static const struct oci_field oci_state_migration_fields[] = {
+	STR(struct oci_state_migration, token, "token", .flags = OCI_REQ),
+	STR(struct oci_state_migration, host, "host", .flags = OCI_REQ),
+	STR(struct oci_state_migration, id, "id", .flags = OCI_REQ),
+	STR(struct oci_state_migration, root, "root"),
+	STRS(struct oci_state_migration, command, "command"),
+	BOOL(struct oci_state_migration, remove, "remove"),
+	ROW_END
+};
+static TABLE(oci_state_migration);
+
 static const struct oci_field oci_state_fields[] = {
 	I64(struct oci_state, version, "version", .flags = OCI_REQ | OCI_RANGE, .min = 1, .max = INT32_MAX),
 	STR(struct oci_state, id, "id", .flags = OCI_REQ),
@@ -165,6 +176,7 @@ static const struct oci_field oci_state_fields[] = {
 	STR(struct oci_state, config, "config"),
 	CUSTOM(struct oci_state, extensions, "extensions", &exts),
 	PTR(struct oci_state, exit, "exit", oci_state_exit),
+	PTR(struct oci_state, migration, "migration", oci_state_migration),
 	ROW_END
 };
 TABLE(oci_state);
@@ -231,6 +243,8 @@ void oci_state_print(const struct oci_state *s, int64_t status, int64_t pid, uns
 		add_limits(s->resources, &e);
 	if (status == OCI_STOPPED && s->exit)
 		decode_emit_key(&oci_state_exit_type, "exit", s->exit, &e);
+	if (s->migration)
+		decode_emit_key(&oci_state_migration_type, "migration", s->migration, &e);
 	emit_object_end(&e);
 }
 

@@ -48,6 +48,14 @@ struct oci_state_rdt {
 	bool made_clos, made_mon;
 };
 
+struct oci_state_migration { /* undecided: the container is frozen here, and perhaps runs there */
+	const char *token;       /* by which the other side knows it */
+	const char *host, *id;   /* where it went, and as what */
+	const char *root;        /* --root there; NULL: that host's own */
+	struct oci_strs command; /* how that host is reached */
+	bool remove;             /* the bundle goes when it turns out to run there */
+};
+
 struct oci_state {
 	int64_t version;
 	const char *id;
@@ -68,6 +76,7 @@ struct oci_state {
 	const char *config;          /* name of the kept document in the directory */
 	struct oci_state_exts extensions;
 	struct oci_state_exit *exit;
+	struct oci_state_migration *migration; /* that has no known end */
 	struct oci_map settings;     /* to print only: limits in the words of extensions */
 };
 

@@ -166,3 +166,16 @@ int fs_remove_tree(int at, const char *name, struct err *e)
 		return err_sys(e, "remove %s", name);
 	return 0;
 }
+
+int fs_remove_path(const char *path, struct err *e)
+{
+	const char *name = strrchr(path, '/');
+	char parent[4096];
+
+	if (!name || !name[1] || snprintf(parent, sizeof parent, "%.*s/", (int)(name - path), path) >= (int)sizeof parent)
+		return err_set(e, ERR_INTERNAL, EINVAL, "remove %s", path);
+	cleanup_fd int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return errno == ENOENT ? 0 : err_sys(e, "remove %s", path);
+	return fs_remove_tree(dir, name + 1, e);
+}

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -296,6 +297,40 @@ int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
 	if (p.exec_errno > 0)
 		return err_set(e, ERR_KERNEL, p.exec_errno, "exec %s", what->path);
 	return status;
+}
+
+static int spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret)
+{
+	extern char **environ;
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int r = posix_spawn_file_actions_init(&files);
+
+	if (r)
+		return r;
+	r = posix_spawnattr_init(&attr);
+	sigemptyset(&none);
+	if (r == 0)
+		r = posix_spawnattr_setsigmask(&attr, &none);
+	if (r == 0)
+		r = posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSIGMASK | (apart ? POSIX_SPAWN_SETPGROUP : 0)));
+	if (r == 0 && in >= 0)
+		r = posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
+	if (r == 0 && out >= 0)
+		r = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	if (r == 0)
+		r = posix_spawnp(ret, argv[0], &files, &attr, (char *const *)argv, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&files);
+	return r;
+}
+
+int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e)
+{
+	int r = spawn(argv, in, out, apart, ret);
+
+	return r ? err_set(e, ERR_KERNEL, r, "exec %s", argv[0]) : 0;
 }
 
 const char *proc_status_text(int status, char *buf, size_t size)

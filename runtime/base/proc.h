@@ -58,5 +58,9 @@ struct proc_run {
  * the program could not be started. */
 int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e);
 
+/* Start a program of PATH with these as standard input and output (-1: ours) and the rest of our streams, and no signal blocked; with
+ * `apart` in a process group of its own, which a ^C on our terminal does not reach. */
+int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e);
+
 /* "exit status 3", "signal: killed": Go's words, which callers of runc know. */
 const char *proc_status_text(int status, char *buf, size_t size);

@@ -8,7 +8,7 @@
 
 extern const struct command cmd_create, cmd_start, cmd_run, cmd_exec, cmd_state, cmd_kill, cmd_delete, cmd_list, cmd_ps,
 	cmd_pause, cmd_resume, cmd_update, cmd_events, cmd_features, cmd_spec, cmd_completion, cmd_set, cmd_stats, cmd_reconcile,
-	cmd_checkpoint, cmd_restore;
+	cmd_checkpoint, cmd_restore, cmd_migrate, cmd_migrate_receive, cmd_migrate_rsh;
 
 /* --cgroup-manager and --systemd-cgroup. */
 int cli_driver(const struct cli *c, enum cg_driver_kind *ret, struct err *e);

@@ -5,6 +5,7 @@ libvzrun_a_SOURCES += runtime/cli/cmd_checkpoint.c
 libvzrun_a_SOURCES += runtime/cli/cmd_control.c
 libvzrun_a_SOURCES += runtime/cli/cmd_events.c
 libvzrun_a_SOURCES += runtime/cli/cmd_info.c
+libvzrun_a_SOURCES += runtime/cli/cmd_migrate.c
 libvzrun_a_SOURCES += runtime/cli/cmd_run.c
 libvzrun_a_SOURCES += runtime/cli/cmd_set.c
 libvzrun_a_SOURCES += runtime/cli/cmd_state.c

@@ -33,7 +33,7 @@ enum complete_kind complete_argument(const struct command *c, size_t i)
 	if (is_choice(c->arguments))
 		return COMPLETE_CHOICE;
 	/* The id that create and run take is a new one. */
-	if (str_starts(c->arguments, "ID") && !(c->bit & (CMD_CREATE | CMD_RUN)))
+	if (str_starts(c->arguments, "ID") && !(c->bit & (CMD_CREATE | CMD_RUN | CMD_RESTORE)))
 		return COMPLETE_ID;
 	return COMPLETE_NOTHING;
 }

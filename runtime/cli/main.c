@@ -27,8 +27,10 @@
 const struct command *const cli_commands[] = {
 	&cmd_create, &cmd_start,  &cmd_run,    &cmd_exec,   &cmd_state,    &cmd_kill, &cmd_delete,     &cmd_list, &cmd_ps,
 	&cmd_pause,  &cmd_resume, &cmd_update, &cmd_set,    &cmd_events, &cmd_stats, &cmd_reconcile,
-	&cmd_checkpoint, &cmd_restore, &cmd_features, &cmd_spec, &cmd_completion, NULL,
+	&cmd_checkpoint, &cmd_restore, &cmd_migrate, &cmd_migrate_receive, &cmd_features, &cmd_spec, &cmd_completion, NULL,
 };
+
+const struct command *const cli_inner[] = { &cmd_migrate_rsh, NULL };
 
 void cli_version(struct str *out)
 {

@@ -70,11 +70,25 @@ static const struct option_row rows[] = {
 	STRING("lsm-mount-context", 0, CMD_RESTORE, lsm_mount_context, "CONTEXT", "another SELinux context of mounts"),
 	LIST("mount-map", 0, CMD_RESTORE, mount_map, "DEST=SOURCE", "take the mount on DEST from SOURCE (may be repeated)"),
 
+	FLAG("pre-copy", 0, CMD_MIGRATE, pre_copy, "send memory in rounds while the container runs (default)"),
+	STRING("max-rounds", 0, CMD_MIGRATE, max_rounds, "N", "at most so many of them (default: 8; 0: none)"),
+	STRING("max-downtime", 0, CMD_MIGRATE, max_downtime, "DURATION", "no more rounds when the rest takes no longer"),
+	STRING("bandwidth", 0, CMD_MIGRATE, bandwidth, "BYTES", "send no more in a second"),
+	FLAG("compress", 0, CMD_MIGRATE, compress, "send memory compressed by zstd"),
+	STRING("rootfs", 0, CMD_MIGRATE, rootfs, "copy|shared", "copy the bundle by rsync, or find it there (default: copy)"),
+	STRING("ssh", 0, CMD_MIGRATE, ssh, "COMMAND", "what runs a program on the host (default: ssh)"),
+	STRING("remote-root", 0, CMD_MIGRATE, remote_root, "PATH", "--root there"),
+	STRING("remote-bundle", 0, CMD_MIGRATE, remote_bundle, "PATH", "the bundle there (default: as here)"),
+	STRING("new-id", 0, CMD_MIGRATE, new_id, "ID", "another id there"),
+	FLAG("keep", 0, CMD_MIGRATE, keep_bundle, "do not remove the bundle here when it was copied"),
+	FLAG("dry-run", 0, CMD_MIGRATE, dry_run, "only say what stands in the way"),
+	FLAG("resolve", 0, CMD_MIGRATE, resolve, "end a migration whose end is not known"),
+
 	FLAG("all", 'a', CMD_KILL, all, "signal every process of the container"),
 	FLAG("all", 'a', CMD_SET, all, "every container that is not stopped"),
 	FLAG("all", 'a', CMD_STATS, all, "every container that is not stopped, as without an id"),
 	FLAG("force", 'f', CMD_DELETE, force, "kill it first; a missing container is no error"),
-	STRING("format", 'f', CMD_LIST | CMD_PS | CMD_SET | CMD_STATS, format, "table|json", "format of the output (default: table)"),
+	STRING("format", 'f', CMD_LIST | CMD_PS | CMD_SET | CMD_STATS | CMD_MIGRATE, format, "table|json", "format of the output (default: table)"),
 	FLAG("quiet", 'q', CMD_LIST, quiet, "print only the ids"),
 	FLAG("stats", 0, CMD_EVENTS, stats, "print the statistics once"),
 	STRING("interval", 0, CMD_EVENTS, interval, "DURATION", "time between statistics (default: 5s)"),
@@ -243,13 +257,21 @@ static bool is_option(const char *text)
 	return text[0] == '-' && text[1] != '\0';
 }
 
+static const struct command *command_in(const struct command *const *list, const char *name)
+{
+	for (; *list; list++)
+		if (strcmp((*list)->name, name) == 0)
+			return *list;
+	return NULL;
+}
+
 static int find_command(struct cli *c, const char *name, struct err *e)
 {
-	for (size_t i = 0; cli_commands[i]; i++)
-		if (strcmp(cli_commands[i]->name, name) == 0) {
-			c->command = cli_commands[i];
-			return 0;
-		}
+	c->command = command_in(cli_commands, name);
+	if (!c->command)
+		c->command = command_in(cli_inner, name);
+	if (c->command)
+		return 0;
 	return err_set(e, ERR_USAGE, 0, "unknown command \"%.64s\" (see vzrun --help)", name);
 }
 

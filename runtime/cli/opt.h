@@ -40,6 +40,9 @@ enum command_bit {
 	CMD_RECONCILE = 1 << 18,
 	CMD_CHECKPOINT = 1 << 19,
 	CMD_RESTORE = 1 << 20,
+	CMD_MIGRATE = 1 << 21,
+	CMD_MIGRATE_RECEIVE = 1 << 22,
+	CMD_MIGRATE_RSH = 1 << 23,
 	CMD_GLOBAL = 1 << 30,
 	CMD_ALL = CMD_GLOBAL - 1,
 };
@@ -68,6 +71,9 @@ struct cli {
 		*kernel_memory, *kernel_memory_tcp, *pids_limit, *l3_cache_schema, *mem_bw_schema;
 	/* set */
 	struct ext_wishes wishes;
+	/* migrate */
+	const char *max_rounds, *max_downtime, *bandwidth, *rootfs, *ssh, *remote_root, *remote_bundle, *new_id;
+	bool pre_copy, compress, keep_bundle, dry_run, resolve;
 	/* checkpoint, restore */
 	const char *image_path, *work_path, *parent_path, *status_fd, *page_server, *manage_cgroups_mode, *network_lock, *lsm_profile,
 		*lsm_mount_context;
@@ -105,6 +111,7 @@ struct option_row {
 };
 
 extern const struct command *const cli_commands[]; /* main.c; NULL-terminated */
+extern const struct command *const cli_inner[];    /* called by programs that we start: in no help, manual or completion */
 
 int cli_parse(struct cli *c, int argc, char **argv, struct err *e);
 void cli_help(const struct command *command, struct str *out); /* NULL: of the program */

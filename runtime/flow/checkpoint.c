@@ -10,6 +10,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/flow/criu_image.h"
 #include "runtime/flow/externals.h"
 
 #define DUMP_LOG "dump.log"
@@ -179,9 +180,11 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 
 	if (strcmp(ev->script, "status-ready") == 0)
 		return tell_ready(k->o, e);
-	if (strcmp(ev->script, "post-dump") == 0 && !k->o->pre_dump)
-		return criu_write_record(&k->dirs, &k->image, &k->c->arena, e);
-	return 0;
+	if (strcmp(ev->script, "post-dump") != 0 || k->o->pre_dump)
+		return 0;
+	if (criu_free_external_files(k->dirs.images_fd, e) < 0 || criu_write_record(&k->dirs, &k->image, &k->c->arena, e) < 0)
+		return err_ret(e);
+	return k->o->hold ? k->o->hold(k->o->hold_arg, e) : 0;
 }
 
 static int dump(struct checkpoint *k, struct err *e)

@@ -402,6 +402,9 @@ int container_resume(struct container *c, struct err *e)
 {
 	if (c->status != OCI_PAUSED)
 		return err_set(e, ERR_STATE, 0, "container not paused");
+	if (c->state.migration)
+		return err_set(e, ERR_STATE, 0, "container %s may run on %s: \"vzrun migrate --resolve %s\" asks there", c->id,
+			       c->state.migration->host, c->id);
 	return cgroup_freeze(c->cg, false, e);
 }
 

@@ -26,6 +26,10 @@ struct criu_options {
 	const char *lsm_profile, *lsm_mount_context; /* restore */
 	struct oci_strs mount_map;                   /* restore: "DESTINATION=SOURCE" */
 	int signals;                                 /* of foreground_begin(), or -1 */
+	/* Called when all is written (dump) or made (restore) and no process runs, nor hears its network.  A failure lets a container
+	 * that was dumped go on, and undoes one that was restored. */
+	int (*hold)(void *arg, struct err *e);
+	void *hold_arg;
 };
 
 struct criu_dirs {

@@ -72,9 +72,9 @@ static int place_fds(int sock, const struct criu_child *child, struct err *e)
 	for (size_t i = 0; i < child->n_fds && n < FDS_MAX; i++)
 		fds[n++] = child->fds[i];
 	for (int i = 0; i < n; i++)
-		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, high);
+		fds[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, high);
 	for (int i = 0; i < n; i++)
-		if (dup2(fds[i], SOCKET_NUMBER + i) < 0)
+		if (fds[i] >= 0 && dup2(fds[i], SOCKET_NUMBER + i) < 0)
 			return err_sys(e, "dup2");
 	return 0;
 }
@@ -194,11 +194,11 @@ static void reap(struct criu *c)
 
 void criu_close(struct criu *c)
 {
-	fd_close(&c->sock);
-	fd_close(&c->failed);
 	if (c->pid > 0)
 		kill(c->pid, SIGKILL); /* our unreaped child: the number cannot be another's */
 	reap(c);
+	fd_close(&c->sock);
+	fd_close(&c->failed);
 	fd_close(&c->pidfd);
 }
 
@@ -587,6 +587,9 @@ int criu_do(struct criu *c, const struct criu_request *r, const struct criu_list
 			return result;
 		if (ret_pid)
 			*ret_pid = resp->restore ? resp->restore->pid : 0;
+		/* After a pre-dump it waits for the next one, and would complain of our leaving. */
+		if (r->task == CRIU_PRE_DUMP)
+			kill(c->pid, SIGKILL);
 		fd_close(&c->sock);
 		reap(c);
 		return 0;

@@ -35,7 +35,7 @@ struct criu {
 
 struct criu_child {
 	int cgroup_fd;             /* CLONE_INTO_CGROUP, or -1 */
-	int images_fd, work_fd;
+	int images_fd, work_fd;    /* -1: none, for questions alone */
 	const int *fds;            /* what it has as CRIU_FDS and up */
 	size_t n_fds;
 	int (*prepare)(struct criu_child *child, void *arg, struct err *e); /* in the child, before CRIU; or NULL */

@@ -80,7 +80,7 @@ struct flow {
 
 	struct arena arena;
 	struct str document;               /* text of config.json */
-	struct str given;                  /* as it was before extensions changed it, where a further life may need it */
+	struct str given;                  /* as it was before extensions changed it; empty: they did not */
 	struct oci_spec spec;              /* the final document */
 	const struct oci_process *process; /* spec.process, or exec's */
 	struct oci_state state;

@@ -4,6 +4,7 @@ libvzrun_a_SOURCES += runtime/flow/container.c runtime/flow/container.h
 libvzrun_a_SOURCES += runtime/flow/container_again.c
 libvzrun_a_SOURCES += runtime/flow/container_change.c
 libvzrun_a_SOURCES += runtime/flow/criu.c runtime/flow/criu.h
+libvzrun_a_SOURCES += runtime/flow/criu_image.c runtime/flow/criu_image.h
 libvzrun_a_SOURCES += runtime/flow/criu_rpc.c runtime/flow/criu_rpc.h
 libvzrun_a_SOURCES += runtime/flow/ext.c runtime/flow/ext.h
 libvzrun_a_SOURCES += runtime/flow/ext_native.c
@@ -38,5 +39,5 @@ runtime/flow/criu.pb-c.c: runtime/flow/criu.proto
 	$(AM_V_GEN)$(MKDIR_P) runtime/flow && $(PROTOC_C) -I$(srcdir)/runtime/flow --c_out=runtime/flow $(srcdir)/runtime/flow/criu.proto
 runtime/flow/criu.pb-c.h: runtime/flow/criu.pb-c.c
 # BUILT_SOURCES holds for all and check only; one target alone must build too.
-runtime/flow/criu_rpc.$(OBJEXT): runtime/flow/criu.pb-c.h
+runtime/flow/criu_rpc.$(OBJEXT) runtime/flow/criu_image.$(OBJEXT): runtime/flow/criu.pb-c.h
 endif

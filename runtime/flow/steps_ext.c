@@ -79,7 +79,7 @@ static int need_resources(struct flow *f, struct err *e)
 /* The document that is kept is the one that the container is made of. */
 int flow_write_document(struct flow *f, struct err *e)
 {
-	if (f->command == FLOW_RUN && !f->o->detach && !f->given.len) {
+	if (!f->given.len) {
 		f->given = f->document;
 		f->document = (struct str){ 0 };
 	}

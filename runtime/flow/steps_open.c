@@ -421,6 +421,9 @@ int step_intent(struct flow *f, struct err *e)
 	r = store_save(&f->dir, &f->state, e);
 	if (r == 0)
 		r = fs_replace(f->dir.fd, STORE_CONFIG, f->document.s, f->document.len, 0600, e);
+	/* What a migration takes along: on another host extensions find other things. */
+	if (r == 0 && f->given.len)
+		r = fs_replace(f->dir.fd, STORE_GIVEN, f->given.s, f->given.len, 0600, e);
 	if (r < 0)
 		undo_intent(f);
 	return r;

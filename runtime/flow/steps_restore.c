@@ -575,6 +575,8 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 		return on_namespaces(f, ev->pid, e);
 	if (strcmp(ev->script, "orphan-pts-master") == 0)
 		return take_terminal(f, ev, e);
+	if (strcmp(ev->script, "post-restore") == 0 && f->o->criu->hold)
+		return f->o->criu->hold(f->o->criu->hold_arg, e);
 	return 0;
 }
 

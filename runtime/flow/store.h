@@ -23,6 +23,7 @@ struct store_dir {
 
 #define STORE_STATE "state.json"
 #define STORE_CONFIG "config.json"
+#define STORE_GIVEN "given.json" /* the document before extensions changed it, where they did */
 #define STORE_START "start.fifo"
 #define STORE_RESULT "result.fifo"
 #define STORE_NOTIFY "notify"

@@ -165,6 +165,17 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" restore -d -b "$BUNDLE" --image-path "$IMG" "$ID" >>"$T/log" 2>&1 </dev/null 3>&- 4>&-
 	goes_on
 	wait_until grep -qx $((n + 1)) "$T/log"
+	# Another file, and none.
+	IMG=$T/images-2
+	checkpoint
+	n=$(tail -n 1 "$T/log")
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" restore -d -b "$BUNDLE" --image-path "$IMG" "$ID" >"$T/log-2" 2>/dev/null </dev/null 3>&- 4>&-
+	goes_on
+	assert_eq "$(head -n 1 "$T/log-2")" $((n + 1))
+	IMG=$T/images-3
+	checkpoint
+	restore
+	goes_on
 }
 
 @test "restore: the terminal goes to the console socket" {

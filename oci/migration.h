@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What two vzruns tell each other about a container that is to move: JSON in the frames of runtime/migrate/wire.h.  Unknown keys are
+ * ignored, so that a newer side can say more. */
+
+#include "oci/decode.h"
+#include "oci/spec.h"
+
+#define MIGRATION_PROTOCOL 1
+
+struct migration_hello {     /* both, first of all */
+	int64_t protocol;    /* the newest that it speaks; the lower one of both is spoken */
+	const char *vzrun;   /* version */
+	const char *root;    /* --root there */
+};
+
+enum migration_rootfs { MIGRATION_COPY, MIGRATION_SHARED };
+
+struct migration_offer {     /* the source: what would come */
+	const char *token;   /* names this migration */
+	const char *id;      /* there */
+	const char *bundle;  /* there */
+	int64_t rootfs;      /* enum migration_rootfs */
+	const char *marker;  /* shared: a file that the source has just made in the bundle */
+	const char *document;/* config.json, its text */
+	const char *machine, *kernel;
+	const char *cpu;     /* instruction sets, words */
+	int64_t criu;
+	const char *driver;  /* "cgroupfs", "systemd", "disabled" */
+	const char *cgroups; /* "v1", "hybrid", "v2", "none" */
+	bool compress;
+	uint64_t memory, files; /* bytes, about */
+	struct oci_strs sources;    /* paths of the host that mounts come from */
+	struct oci_strs namespaces; /* and namespaces */
+};
+
+struct migration_answer {    /* the target: what stands in the way; nothing: it waits for the rest */
+	struct oci_strs problems;
+};
+
+struct migration_restore {   /* the source: all is there, restore and wait for the word */
+	const char *images;  /* which of the directories that were sent */
+	bool tcp_established, file_locks, ext_unix_sk, shell_job;
+};
+
+struct migration_question {  /* the source, later: what became of it? */
+	const char *token, *id;
+};
+
+/* The target's record of a migration, and its answer to the question. */
+enum migration_fate { MIGRATION_PENDING, MIGRATION_COMMITTED, MIGRATION_ABORTED, MIGRATION_UNKNOWN };
+
+struct migration_record {
+	const char *token, *id;
+	int64_t fate;
+};
+
+extern const struct oci_type migration_hello_type, migration_offer_type, migration_answer_type, migration_restore_type,
+	migration_question_type, migration_record_type;
+
+int migration_parse(const struct oci_type *type, const char *text, size_t len, void *ret, struct arena *a, struct err *e);

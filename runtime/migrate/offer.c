@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/migrate/offer.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "oci/check.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/str.h"
+#include "runtime/cgroup/sample.h"
+#include "runtime/flow/criu_rpc.h"
+#include "runtime/migrate/files.h"
+
+#define CPUINFO_MAX ((size_t)16 << 20)
+
+void problem(struct problems *p, const char *fmt, ...)
+{
+	cleanup_str struct str text = { 0 };
+	char buf[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(buf, sizeof buf, fmt, ap);
+	va_end(ap);
+	if (p->list.n + 2 > p->cap) {
+		const char **more = arena_alloc_n(p->arena, p->cap * 2 + 16, sizeof *more);
+
+		if (!more) {
+			p->failed = true;
+			return;
+		}
+		if (p->list.n)
+			memcpy(more, p->list.v, p->list.n * sizeof *more);
+		p->cap = p->cap * 2 + 16;
+		p->list.v = more;
+	}
+	p->list.v[p->list.n] = arena_strdup(p->arena, buf);
+	p->failed |= !p->list.v[p->list.n++];
+}
+
+/* ---- what it needs ---- */
+
+/* Instructions that a program may have found and goes on using.  What the kernel adds to the list, and what is about virtual
+ * machines and mitigations, differs without harm. */
+static bool is_instruction_set(const char *flag)
+{
+	static const char *const prefixes[] = {
+		"fpu", "mmx", "sse", "ssse3", "avx", "aes", "pclmulqdq", "fma", "f16c", "bmi", "adx", "sha_ni", "sha512", "popcnt", "movbe",
+		"rdrand", "rdseed", "xsave", "xgetbv", "abm", "fsgsbase", "erms", "fsrm", "clflushopt", "clwb", "gfni", "vaes",
+		"vpclmulqdq", "amx_", "rdpid", "serialize", "cx8", "cx16", "lahf_lm", "3dnow", "rdtscp", "movdir", "cldemote", "waitpkg",
+		"asimd", "atomics", "sve", "sha1", "sha2", "sha3", "crc32", "pmull", "lrcpc", "dcpop", "fphp", "dotprod",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (str_starts(flag, prefixes[i]))
+			return true;
+	return false;
+}
+
+/* The words of the first "flags" (x86) or "Features" (arm) line. */
+static const char *cpu_here(struct arena *a)
+{
+	cleanup_str struct str text = { 0 }, list = { 0 };
+	struct err ignored;
+	const char *line;
+
+	if (fs_read(AT_FDCWD, "/proc/cpuinfo", CPUINFO_MAX, &text, &ignored) < 0)
+		return "";
+	line = strstr(str_cstr(&text), "\nflags");
+	if (!line)
+		line = strstr(str_cstr(&text), "\nFeatures");
+	line = line ? strchr(line, ':') : NULL;
+	for (const char *word = line ? line + 1 : ""; *word && *word != '\n';) {
+		size_t len = strcspn(word, " \n");
+		char flag[64];
+
+		snprintf(flag, sizeof flag, "%.*s", (int)len, word);
+		if (len && is_instruction_set(flag))
+			str_addf(&list, "%s%s", list.len ? " " : "", flag);
+		word += len + (word[len] == ' ');
+	}
+	return str_failed(&list) ? "" : arena_strdup(a, str_cstr(&list));
+}
+
+static const char *cgroups_here(struct arena *a)
+{
+	static const char *const words[] = { [CG_V1] = "v1", [CG_HYBRID] = "hybrid", [CG_V2] = "v2", [CG_NONE] = "none" };
+	struct cg_host host;
+	struct err ignored;
+
+	return cg_host_probe(NULL, &host, a, &ignored) < 0 ? "none" : words[host.mode];
+}
+
+static bool below(const char *dir, const char *path)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(dir, path, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
+/* Sources in the bundle come with it. */
+static int add_sources(const struct oci_spec *spec, struct migration_offer *o, struct arena *a, struct err *e)
+{
+	const char **v = arena_alloc_n(a, spec->mounts.n + 1, sizeof *v);
+
+	if (!v)
+		return err_oom(e);
+	o->sources = (struct oci_strs){ v, 0 };
+	for (size_t i = 0; i < spec->mounts.n; i++)
+		if (spec->mounts.v[i].source && spec->mounts.v[i].source[0] == '/' && !below(o->bundle, spec->mounts.v[i].source))
+			v[o->sources.n++] = spec->mounts.v[i].source;
+	return 0;
+}
+
+static int add_namespaces(const struct oci_spec *spec, struct migration_offer *o, struct arena *a, struct err *e)
+{
+	size_t n = spec->linux ? spec->linux->namespaces.n : 0;
+	const char **v = arena_alloc_n(a, n + 1, sizeof *v);
+
+	if (!v)
+		return err_oom(e);
+	o->namespaces = (struct oci_strs){ v, 0 };
+	for (size_t i = 0; i < n; i++)
+		if (spec->linux->namespaces.v[i].path)
+			v[o->namespaces.n++] = spec->linux->namespaces.v[i].path;
+	return 0;
+}
+
+int offer_fill(struct container *c, const struct oci_spec *spec, struct migration_offer *ret, struct arena *a, struct err *e)
+{
+	struct statvfs fs;
+	struct utsname u;
+
+	if (uname(&u) < 0)
+		return err_sys(e, "uname");
+	ret->machine = arena_strdup(a, u.machine);
+	ret->kernel = arena_strdup(a, u.release);
+	ret->cpu = cpu_here(a);
+	ret->cgroups = cgroups_here(a);
+	ret->driver = c->state.cgroup_driver ? c->state.cgroup_driver : "cgroupfs";
+	if (ret->rootfs == MIGRATION_COPY && statvfs(c->state.rootfs, &fs) == 0)
+		ret->files = (fs.f_blocks - fs.f_bfree) * fs.f_frsize; /* no more than that */
+	if (!ret->machine || !ret->kernel)
+		return err_oom(e);
+	return add_sources(spec, ret, a, e) < 0 ? err_ret(e) : add_namespaces(spec, ret, a, e);
+}
+
+/* ---- whether a host has it ---- */
+
+int criu_here(struct err *e)
+{
+	cleanup_criu struct criu c = CRIU_NONE;
+	struct criu_child child = { .cgroup_fd = -1, .images_fd = -1, .work_fd = -1 };
+	struct criu_features has;
+
+	if (criu_clone(&c, &child, e) < 0 || criu_exec(&c, e) < 0 || criu_check_version(&c, e) < 0 || criu_ask_features(&c, &has, e) < 0)
+		return 0;
+	return c.version;
+}
+
+static void check_criu(const struct migration_offer *o, struct problems *p)
+{
+	char theirs[32], ours[32], text[ERR_TEXT_MAX + 128];
+	struct err e;
+	int version = criu_here(&e);
+
+	if (!version)
+		problem(p, "CRIU: %s", err_format(&e, text, sizeof text));
+	else if (version / 100 < o->criu / 100)
+		problem(p, "CRIU is %s here and %s at the source: an older one may not understand the images",
+			criu_version_text(version, ours, sizeof ours), criu_version_text((int)o->criu, theirs, sizeof theirs));
+}
+
+static void check_machine(const struct migration_offer *o, struct problems *p, struct arena *a)
+{
+	cleanup_str struct str missing = { 0 };
+	const char *have = arena_printf(a, " %s ", cpu_here(a)), *ours = cgroups_here(a);
+	struct utsname u;
+
+	if (uname(&u) == 0 && strcmp(u.machine, o->machine) != 0)
+		problem(p, "the container runs on a %s, this is a %s", o->machine, u.machine);
+	for (const char *word = o->cpu ? o->cpu : ""; *word && have;) {
+		size_t len = strcspn(word, " ");
+		char flag[66];
+
+		snprintf(flag, sizeof flag, " %.*s ", (int)len, word);
+		if (!strstr(have, flag))
+			str_addf(&missing, "%s%.*s", missing.len ? " " : "", (int)len, word);
+		word += len + (word[len] == ' ');
+	}
+	if (missing.len)
+		problem(p, "this CPU lacks what programs may have found at the source: %s", str_cstr(&missing));
+	if (strcmp(ours, o->cgroups) != 0)
+		problem(p, "cgroups are %s at the source and %s here", o->cgroups, ours);
+	if (strcmp(o->driver, "systemd") == 0 && access("/run/systemd/private", F_OK) < 0)
+		problem(p, "the container's cgroups are systemd's, which does not run here");
+}
+
+static void check_space(const char *what, const char *dir, uint64_t need, struct problems *p)
+{
+	struct statvfs fs;
+
+	if (statvfs(dir, &fs) < 0)
+		problem(p, "%s: %s: %s", what, dir, strerrordesc_np(errno));
+	else if ((uint64_t)fs.f_bavail * fs.f_frsize < need)
+		problem(p, "%s needs up to %llu MiB in %s, where %llu are free", what, (unsigned long long)(need >> 20), dir,
+			(unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20));
+}
+
+static void check_bundle(const struct migration_offer *o, struct problems *p, struct arena *a)
+{
+	char *parent = arena_strdup(a, o->bundle), *slash = parent ? strrchr(parent, '/') : NULL;
+
+	if (o->bundle[0] != '/' || !slash) {
+		problem(p, "the bundle's path %s is not absolute", o->bundle);
+		return;
+	}
+	if (o->rootfs == MIGRATION_SHARED) {
+		const char *marker = arena_printf(a, "%s/%s", o->bundle, o->marker ? o->marker : "");
+
+		if (!o->marker || strchr(o->marker, '/') || !marker || access(marker, F_OK) < 0)
+			problem(p, "%s is not the directory that the source has by that name: --rootfs copy brings it here", o->bundle);
+		return;
+	}
+	if (access(o->bundle, F_OK) == 0)
+		problem(p, "%s is there already: --remote-bundle says where else", o->bundle);
+	if (!have_program("rsync"))
+		problem(p, "there is no rsync, which brings the files");
+	do {
+		*slash = '\0';
+		slash = strrchr(parent, '/');
+	} while (slash && *parent && access(parent, F_OK) < 0);
+	check_space("the root file system", *parent ? parent : "/", o->files, p);
+}
+
+static void check_document(const struct migration_offer *o, struct problems *p, struct arena *a)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct oci_spec spec;
+	struct ext_uses uses;
+	struct err e;
+
+	if (oci_spec_parse(o->document, strlen(o->document), "config.json", &spec, a, &e) < 0 || check_spec(&spec, &e) < 0 ||
+	    ext_read(&spec.annotations, &(const struct oci_state_exts){ 0 }, true, &uses, a, &e) < 0)
+		problem(p, "%s", err_format(&e, text, sizeof text));
+}
+
+void offer_check(const struct migration_offer *o, const char *root, const char *work, struct problems *p, struct arena *a)
+{
+	const char *state = arena_printf(a, "%s/%s", root, o->id);
+	struct err e;
+
+	if (geteuid() != 0)
+		problem(p, "vzrun is not root here, and only root restores");
+	if (store_check_id(o->id, &e) < 0)
+		problem(p, "%.*s", ERR_TEXT_MAX, e.text);
+	else if (state && access(state, F_OK) == 0)
+		problem(p, "container with given ID already exists: %s: --new-id gives it another", o->id);
+	check_criu(o, p);
+	check_machine(o, p, a);
+	check_bundle(o, p, a);
+	check_space("the memory", work, o->memory, p);
+	if (o->compress && !have_program("zstd"))
+		problem(p, "there is no zstd, for --compress");
+	for (size_t i = 0; i < o->sources.n; i++)
+		if (access(o->sources.v[i], F_OK) < 0)
+			problem(p, "%s, which is mounted in the container, is not here", o->sources.v[i]);
+	for (size_t i = 0; i < o->namespaces.n; i++)
+		if (access(o->namespaces.v[i], F_OK) < 0)
+			problem(p, "the namespace %s is not here", o->namespaces.v[i]);
+	check_document(o, p, a);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a container needs to run elsewhere, and whether a host has it. */
+
+#include "oci/migration.h"
+#include "runtime/flow/container.h"
+
+struct problems {
+	struct oci_strs list;
+	size_t cap;
+	struct arena *arena;
+	bool failed;
+};
+
+void problem(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Everything of the offer but token, id, bundle, marker and CRIU's version.  `spec`: the document as it will be there. */
+int offer_fill(struct container *c, const struct oci_spec *spec, struct migration_offer *ret, struct arena *a, struct err *e);
+
+/* All that stands in the way here, at once. */
+void offer_check(const struct migration_offer *o, const char *root, const char *work, struct problems *p, struct arena *a);
+
+/* The version of this host's CRIU, 0 when there is none or it cannot run: then *e says why. */
+int criu_here(struct err *e);

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/migrate/migrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+
+#include "oci/emit.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/log.h"
+#include "runtime/flow/container.h"
+#include "runtime/flow/criu.h"
+#include "runtime/flow/flow.h"
+#include "runtime/flow/foreground.h"
+#include "runtime/migrate/files.h"
+#include "runtime/migrate/offer.h"
+
+#define RECORDS ".migrations"
+#define RECORD_MAX 65536
+
+struct target {
+	const char *root;
+	struct arena arena;
+	struct wire w;
+	struct str offer_text;
+	struct migration_offer offer;
+	char work[PATH_MAX / 2];
+	int work_fd;
+	bool made_bundle, running;
+	int signals;
+};
+
+/* ---- the record: what was decided, under a lock ---- */
+
+static int open_record(const char *root, const char *token, int flags, struct err *e)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (strspn(token, "0123456789abcdef") != strlen(token) || !*token)
+		return err_set(e, ERR_STATE, EINVAL, "\"%.40s\" is no name of a migration", token);
+	snprintf(path, sizeof path, "%s/" RECORDS, root);
+	if (flags & O_CREAT && fs_mkdir_all(path, 0700, e) < 0)
+		return err_ret(e);
+	snprintf(path, sizeof path, "%s/" RECORDS "/%s", root, token);
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+	if (fd < 0)
+		return err_sys(e, "%s", path);
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR) {
+			close(fd);
+			return err_sys(e, "lock %s", path);
+		}
+	return fd;
+}
+
+static int read_fate(int fd, int64_t *ret, struct arena *a, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	struct migration_record r = { 0 };
+
+	*ret = MIGRATION_UNKNOWN;
+	if (lseek(fd, 0, SEEK_SET) < 0 || fs_read_fd(fd, RECORD_MAX, RECORDS, &text, e) < 0)
+		return err_ret(e);
+	if (!text.len)
+		return 0;
+	if (migration_parse(&migration_record_type, text.s, text.len, &r, a, e) < 0)
+		return err_ret(e);
+	*ret = r.fate;
+	return 0;
+}
+
+static int write_fate(int fd, const char *token, const char *id, int64_t fate, struct err *e)
+{
+	const struct migration_record r = { .token = token, .id = id, .fate = fate };
+	cleanup_str struct str text = { 0 };
+
+	decode_emit(&migration_record_type, &r, &(struct emit){ .out = &text });
+	if (str_failed(&text))
+		return err_oom(e);
+	if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) < 0)
+		return err_sys(e, RECORDS);
+	return fs_write_fd(fd, text.s, text.len, RECORDS, e);
+}
+
+/* From one to another, unless it is another already. */
+static int change_fate(struct target *t, int64_t from, int64_t to, struct err *e)
+{
+	cleanup_fd int fd = open_record(t->root, t->offer.token, from == MIGRATION_UNKNOWN ? O_CREAT : 0, e);
+	int64_t now;
+
+	if (fd < 0 || read_fate(fd, &now, &t->arena, e) < 0)
+		return err_ret(e);
+	if (now != from)
+		return err_set(e, ERR_STATE, ECANCELED, "this migration was called off meanwhile");
+	return write_fate(fd, t->offer.token, t->offer.id, to, e);
+}
+
+static void forget(const char *root, const char *token)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/" RECORDS "/%s", root, token);
+	unlink(path);
+}
+
+/* ---- the answer to "what became of it?" ---- */
+
+/* Whoever restores it holds its lock: when we have that, it runs or it never will.  A vzrun that was killed behind its word to
+ * CRIU has left a container that runs and a record that does not say so. */
+static bool runs(const char *root, const char *id)
+{
+	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
+	struct err e;
+
+	if (container_open(root, id, STORE_WAIT, &c, &e) < 0 || c.pidfd < 0)
+		return false;
+	if (c.state.status == OCI_RUNNING)
+		return true;
+	/* CRIU's own process, or one that it is about to take back, is gone in a moment. */
+	if (poll(&(struct pollfd){ .fd = c.pidfd, .events = POLLIN }, 1, 3000) > 0)
+		return false;
+	c.state.status = OCI_RUNNING;
+	return store_save(&c.dir, &c.state, &e) >= 0;
+}
+
+static int find_fate(const char *root, const struct migration_question *q, int64_t *ret, struct arena *a, struct err *e)
+{
+	cleanup_fd int fd = open_record(root, q->token, 0, e);
+	int64_t fate;
+
+	*ret = MIGRATION_UNKNOWN;
+	if (fd < 0)
+		return e->num == ENOENT ? 0 : err_ret(e);
+	if (read_fate(fd, &fate, a, e) < 0)
+		return err_ret(e);
+	/* Whoever still waits for the word gets it too late. */
+	if (fate == MIGRATION_PENDING && write_fate(fd, q->token, q->id, MIGRATION_ABORTED, e) < 0)
+		return err_ret(e);
+	*ret = fate == MIGRATION_COMMITTED && runs(root, q->id) ? MIGRATION_COMMITTED : MIGRATION_ABORTED;
+	return 0;
+}
+
+static int answer_question(struct target *t, const struct wire_frame *f, struct err *e)
+{
+	struct migration_question q = { 0 };
+	struct migration_record r;
+	struct wire_frame done;
+	struct err ignored;
+
+	if (migration_parse(&migration_question_type, f->data, f->len, &q, &t->arena, e) < 0)
+		return err_ret(e);
+	r = (struct migration_record){ .token = q.token, .id = q.id };
+	if (find_fate(t->root, &q, &r.fate, &t->arena, e) < 0 ||
+	    wire_send_document(&t->w, WIRE_FATE, &migration_record_type, &r, e) < 0)
+		return err_ret(e);
+	if (wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0)
+		forget(t->root, q.token);
+	return 0;
+}
+
+/* ---- the offer ---- */
+
+static int make_work(struct target *t, struct err *e)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(t->work, sizeof t->work, "%s/vzrun-migrate.XXXXXX", tmp && *tmp == '/' ? tmp : "/var/tmp");
+	if (!mkdtemp(t->work)) {
+		err_sys(e, "%s", t->work);
+		*t->work = '\0';
+		return err_ret(e);
+	}
+	t->work_fd = open(t->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return t->work_fd < 0 ? err_sys(e, "%s", t->work) : 0;
+}
+
+static int take_offer(struct target *t, const struct wire_frame *f, struct err *e)
+{
+	struct problems p = { .arena = &t->arena };
+	struct migration_answer answer = { 0 };
+
+	if (migration_parse(&migration_offer_type, f->data, f->len, &t->offer, &t->arena, e) < 0 || make_work(t, e) < 0)
+		return err_ret(e);
+	offer_check(&t->offer, t->root, t->work, &p, &t->arena);
+	if (p.failed)
+		return err_oom(e);
+	answer.problems = p.list;
+	if (wire_send_document(&t->w, WIRE_ANSWER, &migration_answer_type, &answer, e) < 0)
+		return err_ret(e);
+	return p.list.n ? 0 : 1;
+}
+
+/* The document is ours to write: rsync may bring another, which was the other host's. */
+static int write_document(struct target *t, struct err *e)
+{
+	cleanup_fd int dir = open(t->offer.bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return err_sys(e, "%s", t->offer.bundle);
+	return fs_replace(dir, "config.json", t->offer.document, strlen(t->offer.document), 0600, e) < 0 ? err_wrap(e, "%s", t->offer.bundle) : 0;
+}
+
+static int make_bundle(struct target *t, struct err *e)
+{
+	char path[PATH_MAX], *slash;
+
+	if (t->offer.rootfs != MIGRATION_COPY || t->made_bundle)
+		return 0;
+	snprintf(path, sizeof path, "%s", t->offer.bundle);
+	slash = strrchr(path, '/');
+	if (slash && slash != path) {
+		*slash = '\0';
+		if (fs_mkdir_all(path, 0755, e) < 0)
+			return err_ret(e);
+	}
+	if (mkdir(t->offer.bundle, 0700) < 0)
+		return err_sys(e, "mkdir %s", t->offer.bundle);
+	t->made_bundle = true;
+	return 0;
+}
+
+/* ---- the restore ---- */
+
+/* It stands, and nothing in it runs, until the source says so. */
+static int wait_for_word(void *arg, struct err *e)
+{
+	struct target *t = arg;
+	struct wire_frame f;
+
+	if (wire_send(&t->w, WIRE_RESTORED, "", 0, e) < 0 || wire_expect(&t->w, WIRE_COMMIT, &f, e) < 0)
+		return err_ret(e);
+	return change_fate(t, MIGRATION_PENDING, MIGRATION_COMMITTED, e);
+}
+
+static enum cg_driver_kind driver_of(const char *name)
+{
+	if (strcmp(name, "systemd") == 0)
+		return CG_DRIVER_SYSTEMD;
+	return strcmp(name, "disabled") == 0 ? CG_DRIVER_DISABLED : CG_DRIVER_FS;
+}
+
+static int restore(struct target *t, const struct migration_restore *what, struct err *e)
+{
+	struct criu_options criu = {
+		.images = arena_printf(&t->arena, "%s/%s", t->work, what->images), .tcp_established = what->tcp_established,
+		.file_locks = what->file_locks, .ext_unix_sk = what->ext_unix_sk, .shell_job = what->shell_job,
+		.cgroups = CRIU_CGROUPS_SOFT, .status_fd = -1, .signals = -1, .hold = wait_for_word, .hold_arg = t,
+	};
+	struct flow_options o = {
+		.root = t->root, .id = t->offer.id, .bundle = t->offer.bundle, .config = "config.json", .detach = true,
+		.driver = driver_of(t->offer.driver), .signals = t->signals, .criu = &criu,
+	};
+	cleanup_flow struct flow f;
+
+	flow_init(&f, &o, FLOW_RESTORE);
+	if (!criu.images)
+		return err_oom(e);
+	if (chdir(t->offer.bundle) < 0)
+		return err_sys(e, "%s", t->offer.bundle);
+	return flow_run(&f, e);
+}
+
+static int take_restore(struct target *t, const struct wire_frame *f, struct err *e)
+{
+	struct migration_restore what = { 0 };
+	struct wire_frame done;
+	struct err ignored;
+
+	if (migration_parse(&migration_restore_type, f->data, f->len, &what, &t->arena, e) < 0)
+		return err_ret(e);
+	if (strchr(what.images, '/') || what.images[0] == '.')
+		return err_set(e, ERR_STATE, EBADMSG, "images \"%.40s\"", what.images);
+	if (make_bundle(t, e) < 0 || write_document(t, e) < 0 || change_fate(t, MIGRATION_UNKNOWN, MIGRATION_PENDING, e) < 0)
+		return err_ret(e);
+	if (restore(t, &what, e) < 0) {
+		forget(t->root, t->offer.token);
+		return err_ret(e);
+	}
+	t->running = true;
+	if (wire_send(&t->w, WIRE_RUNNING, "", 0, &ignored) >= 0 && wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0) {
+		forget(t->root, t->offer.token); /* the source knows: nobody will ask */
+		wire_send(&t->w, WIRE_DONE, "", 0, &ignored);
+	}
+	return 0;
+}
+
+/* ---- the conversation ---- */
+
+static int take_files(struct target *t, const struct wire_frame *f, struct err *e)
+{
+	cleanup_str struct str to = { 0 };
+
+	str_addf(&to, "%s/", t->offer.bundle);
+	if (str_failed(&to))
+		return err_oom(e);
+	if (t->offer.rootfs != MIGRATION_COPY)
+		return err_set(e, ERR_STATE, EBADMSG, "files come though the root is shared");
+	return make_bundle(t, e) < 0 ? err_ret(e) : rsync_receive(&t->w, f, to.s, e);
+}
+
+/* Above zero: that was all. */
+static int take_frame(struct target *t, struct err *e)
+{
+	struct wire_frame f;
+	int r;
+
+	t->w.timeout_ms = -1; /* rounds of a big container on a busy host take as long as they take */
+	if (wire_recv(&t->w, &f, e) < 0)
+		return err_ret(e);
+	if (f.type == WIRE_DIR)
+		return files_receive(&t->w, t->work_fd, &f, e);
+	if (f.type == WIRE_PIPE)
+		return take_files(t, &f, e);
+	if (f.type != WIRE_RESTORE)
+		return err_set(e, ERR_STATE, EBADMSG, "another frame than is due");
+	r = take_restore(t, &f, e);
+	return r < 0 ? r : 1;
+}
+
+static int serve(struct target *t, struct err *e)
+{
+	const struct migration_hello ours = { .protocol = MIGRATION_PROTOCOL, .vzrun = PACKAGE_VERSION, .root = t->root };
+	struct migration_hello theirs = { 0 };
+	struct wire_frame f;
+	int r;
+
+	if (wire_expect_document(&t->w, WIRE_HELLO, &migration_hello_type, &theirs, &t->arena, e) < 0 ||
+	    wire_send_document(&t->w, WIRE_HELLO, &migration_hello_type, &ours, e) < 0 || wire_recv(&t->w, &f, e) < 0)
+		return err_ret(e);
+	if (f.type == WIRE_QUESTION)
+		return answer_question(t, &f, e);
+	if (f.type != WIRE_OFFER)
+		return err_set(e, ERR_STATE, EBADMSG, "another frame than is due");
+	r = take_offer(t, &f, e);
+	while (r > 0) {
+		r = take_frame(t, e);
+		if (r > 0)
+			return 0;
+		r = r < 0 ? r : 1;
+	}
+	return r;
+}
+
+static void clean_up(struct target *t)
+{
+	struct err ignored;
+
+	fd_close(&t->work_fd);
+	if (*t->work)
+		fs_remove_path(t->work, &ignored);
+	if (t->made_bundle && !t->running)
+		fs_remove_path(t->offer.bundle, &ignored);
+	wire_done(&t->w);
+	str_done(&t->offer_text);
+	arena_done(&t->arena);
+}
+
+/* The wire is out of the way of the container's streams: it gets the null device, since nobody here holds its own. */
+static int take_streams(struct wire *w, struct err *e)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	w->rd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	w->wr = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (null < 0 || w->rd < 0 || w->wr < 0)
+		return err_sys(e, "standard streams");
+	for (int fd = 0; fd < 3; fd++)
+		if (dup2(null, fd) < 0)
+			return err_sys(e, "standard streams");
+	return 0;
+}
+
+int migrate_receive(const char *root, struct err *e)
+{
+	struct target t = { .root = root, .w = WIRE_NONE, .work_fd = -1, .signals = -1 };
+	cleanup_foreground struct foreground fg = { .signals = -1 };
+	int r;
+
+	t.w.peer = "the source";
+	r = take_streams(&t.w, e);
+	if (r == 0)
+		r = foreground_begin(&fg, false, e);
+	t.signals = fg.signals;
+	if (r == 0)
+		r = serve(&t, e);
+	/* Gone before the source hears of it: it may try again at once. */
+	if (r < 0 && t.made_bundle && !t.running) {
+		struct err ignored;
+
+		fs_remove_path(t.offer.bundle, &ignored);
+		t.made_bundle = false;
+	}
+	if (r < 0)
+		wire_send_error(&t.w, e);
+	clean_up(&t);
+	fd_close(&t.w.rd);
+	fd_close(&t.w.wr);
+	return r;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Frames over a byte stream, both ways.
+ *
+ *   bytes  0-3  "vzm1"     4-5  type     6-7  0     8-11  length of what follows     12-15  CRC-32 of type, length and that
+ *
+ * All little-endian.  A frame that is damaged, too long or of another type than is due ends the conversation: there is nothing to
+ * synchronise on.  Types that come later (disk images, their snapshots) are further kinds of FILE and PIPE, not new frames. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "oci/decode.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+
+#define WIRE_MAX ((size_t)1 << 20) /* of one frame */
+
+enum wire_type {
+	WIRE_HELLO = 1,   /* struct migration_hello */
+	WIRE_OFFER = 2,   /* struct migration_offer */
+	WIRE_ANSWER = 3,  /* struct migration_answer */
+	WIRE_DIR = 10,    /* a directory of files begins: its name */
+	WIRE_FILE = 11,   /* one of its files begins: its name, a NUL, "" or "zstd" */
+	WIRE_LINK = 12,   /* a link: its name, a NUL, where it leads */
+	WIRE_DATA = 13,   /* of the file or pipe at hand */
+	WIRE_FILE_END = 14,
+	WIRE_DIR_END = 15,
+	WIRE_PIPE = 20,   /* a program is to be run at the other end: its words, each with a NUL */
+	WIRE_PIPE_EOF = 21,
+	WIRE_PIPE_END = 22, /* it ended: its status, decimal */
+	WIRE_RESTORE = 30,  /* struct migration_restore */
+	WIRE_RESTORED = 31, /* it stands, and waits */
+	WIRE_COMMIT = 32,   /* it may run, and does not here */
+	WIRE_RUNNING = 33,
+	WIRE_QUESTION = 40, /* struct migration_question */
+	WIRE_FATE = 41,     /* struct migration_record */
+	WIRE_DONE = 50,     /* what was asked for is done */
+	WIRE_ERROR = 51,    /* it failed, and nothing is left of it: the text of the error */
+};
+
+struct wire {
+	int rd, wr;
+	int timeout_ms;          /* for the other side to say something; -1: none */
+	uint64_t rate;           /* bytes per second that may be sent; 0: as fast as it goes */
+	uint64_t sent, received; /* bytes so far */
+	int64_t began;           /* of the rate */
+	uint64_t began_sent;
+	char *buf;               /* of the frame received last */
+	const char *peer;        /* what it is called in errors: "host" */
+};
+
+#define WIRE_NONE ((struct wire){ .rd = -1, .wr = -1, .timeout_ms = -1, .peer = "the other side" })
+
+struct wire_frame {
+	enum wire_type type;
+	const char *data; /* until the next one is received; a NUL follows */
+	size_t len;
+};
+
+void wire_done(struct wire *w);
+
+int wire_send(struct wire *w, enum wire_type type, const void *data, size_t len, struct err *e);
+int wire_send_text(struct wire *w, enum wire_type type, const char *text, struct err *e);
+int wire_send_document(struct wire *w, enum wire_type type, const struct oci_type *what, const void *document, struct err *e);
+void wire_send_error(struct wire *w, const struct err *what); /* as far as that is possible */
+
+/* num EPIPE: the connection is gone. */
+int wire_recv(struct wire *w, struct wire_frame *ret, struct err *e);
+
+/* One of this type; an error of the other side is ours, num EREMOTEIO. */
+int wire_expect(struct wire *w, enum wire_type type, struct wire_frame *ret, struct err *e);
+int wire_expect_document(struct wire *w, enum wire_type type, const struct oci_type *what, void *ret, struct arena *a, struct err *e);
+
+/* What stands at `at` and its end, "": there is nothing more. */
+const char *wire_word(const struct wire_frame *f, size_t *at);
