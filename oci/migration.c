@@ -70,6 +70,10 @@ static const struct oci_field migration_record_fields[] = {
 	STR(struct migration_record, token, "token", .flags = OCI_REQ),
 	STR(struct migration_record, id, "id"),
 	WORD(struct migration_record, fate, "fate", &fate_words),
+	I64(struct migration_record, pid, "pid", NUMBERS(0, INT32_MAX)),
+	U64(struct migration_record, start_time, "startTime"),
+	STR(struct migration_record, work, "work"),
+	STR(struct migration_record, bundle, "bundle"),
 	ROW_END
 };
 TABLE(migration_record);

@@ -54,6 +54,10 @@ enum migration_fate { MIGRATION_PENDING, MIGRATION_COMMITTED, MIGRATION_ABORTED,
 struct migration_record {
 	const char *token, *id;
 	int64_t fate;
+	int64_t pid;         /* of who restores, */
+	uint64_t start_time; /* as in struct oci_state */
+	const char *work;    /* and what it made: images, */
+	const char *bundle;  /* files */
 };
 
 extern const struct oci_type migration_hello_type, migration_offer_type, migration_answer_type, migration_restore_type,

@@ -48,7 +48,9 @@ struct oci_state_rdt {
 	bool made_clos, made_mon;
 };
 
-struct oci_state_migration { /* undecided: the container is frozen here, and perhaps runs there */
+struct oci_state_migration { /* one that has not come to its end */
+	bool undecided;          /* the container is frozen here, and perhaps runs there */
+	const char *work;        /* directory of images that were not sent yet */
 	const char *token;       /* by which the other side knows it */
 	const char *host, *id;   /* where it went, and as what */
 	const char *root;        /* --root there; NULL: that host's own */

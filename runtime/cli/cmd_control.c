@@ -7,6 +7,7 @@
 #include "oci/names.h"
 #include "runtime/cli/cli.h"
 #include "runtime/flow/container.h"
+#include "runtime/migrate/migrate.h"
 
 static int open_container(struct cli *c, enum store_lock lock, struct container *ret, struct err *e)
 {
@@ -51,8 +52,9 @@ static int run_resume(struct cli *c, struct err *e)
 
 static int run_reconcile(struct cli *c, struct err *e)
 {
-	(void)c;
-	return container_reconcile(e);
+	int r = container_reconcile(e);
+
+	return r < 0 ? r : migrate_reconcile(c->root, e);
 }
 
 const struct command cmd_kill = {

@@ -11,6 +11,7 @@
 
 #include "oci/names.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/log.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/sys.h"
@@ -277,11 +278,14 @@ static void end_extensions(struct container *c)
 static int destroy(struct container *c, struct err *e)
 {
 	int r = c->cg ? cgroup_remove(c->cg, e) : 0;
+	struct err ignored;
 
 	if (r < 0)
 		return r;
 	undo_document(c);
 	end_extensions(c);
+	if (c->state.migration && c->state.migration->work && fs_remove_path(c->state.migration->work, &ignored) < 0)
+		log_warn("images of a migration: %s", ignored.text);
 	return store_remove(&c->dir, c->id, e);
 }
 
@@ -402,7 +406,7 @@ int container_resume(struct container *c, struct err *e)
 {
 	if (c->status != OCI_PAUSED)
 		return err_set(e, ERR_STATE, 0, "container not paused");
-	if (c->state.migration)
+	if (c->state.migration && c->state.migration->undecided)
 		return err_set(e, ERR_STATE, 0, "container %s may run on %s: \"vzrun migrate --resolve %s\" asks there", c->id,
 			       c->state.migration->host, c->id);
 	return cgroup_freeze(c->cg, false, e);

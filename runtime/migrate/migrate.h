@@ -50,3 +50,6 @@ int migrate_resolve(const struct migrate_options *o, struct err *e);
 
 /* `vzrun migrate-receive`: the other side, on its standard streams. */
 int migrate_receive(const char *root, struct err *e);
+
+/* What one that was killed has left below this --root. */
+int migrate_reconcile(const char *root, struct err *e);

@@ -133,19 +133,6 @@ static void hang_up(struct source *s)
 	wire_done(&s->w);
 }
 
-static void source_done(struct source *s)
-{
-	struct err ignored;
-
-	hang_up(s);
-	fd_close(&s->work_fd);
-	if (*s->work)
-		fs_remove_path(s->work, &ignored);
-	str_done(&s->document);
-	container_done(&s->c);
-	arena_done(&s->arena);
-}
-
 /* ---- what would move ---- */
 
 static int make_token(struct source *s, struct err *e)
@@ -296,6 +283,47 @@ static int check(struct source *s, struct err *e)
 	return all_problems(&p, s->o->host, e);
 }
 
+/* ---- the record: so that whoever is killed leaves a container of which it is known what to do with it ---- */
+
+static int record(struct source *s, bool undecided, struct err *e)
+{
+	struct oci_state_migration *m = arena_new(&s->c.arena, struct oci_state_migration);
+
+	if (!m)
+		return err_oom(e);
+	*m = (struct oci_state_migration){
+		.undecided = undecided, .work = s->work, .token = s->offer.token, .host = s->o->host, .id = s->offer.id,
+		.root = s->o->remote_root, .command = s->o->command, .remove = s->o->rootfs == MIGRATION_COPY && !s->o->keep,
+	};
+	s->c.state.migration = m;
+	return store_save(&s->c.dir, &s->c.state, e);
+}
+
+static void unrecord(struct source *s)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (!s->c.state.migration || s->outcome != HERE)
+		return;
+	s->c.state.migration = NULL;
+	if (store_save(&s->c.dir, &s->c.state, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+}
+
+/* Of one that was killed before it came to anything. */
+static int take_over(struct source *s, struct err *e)
+{
+	const struct oci_state_migration *m = s->c.state.migration;
+
+	if (!m)
+		return 0;
+	if (m->undecided)
+		return err_set(e, ERR_STATE, 0, "an earlier migration to %s is undecided: \"vzrun migrate --resolve %s\" ends it", m->host,
+			       s->o->id);
+	return m->work ? fs_remove_path(m->work, e) : 0;
+}
+
 /* ---- rounds ---- */
 
 static int make_work(struct source *s, struct err *e)
@@ -309,7 +337,7 @@ static int make_work(struct source *s, struct err *e)
 		return err_ret(e);
 	}
 	s->work_fd = open(s->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return s->work_fd < 0 ? err_sys(e, "%s", s->work) : 0;
+	return s->work_fd < 0 ? err_sys(e, "%s", s->work) : record(s, false, e);
 }
 
 static int send_files(struct source *s, struct err *e)
@@ -485,28 +513,11 @@ static int last_dump(struct source *s, struct err *e)
 	return container_checkpoint(&s->c, &o, e);
 }
 
-static int mark_undecided(struct source *s, struct err *e)
-{
-	struct oci_state_migration *m = arena_new(&s->c.arena, struct oci_state_migration);
-
-	if (!m)
-		return err_oom(e);
-	*m = (struct oci_state_migration){
-		.token = s->offer.token, .host = s->o->host, .id = s->offer.id, .root = s->o->remote_root, .command = s->o->command,
-		.remove = s->o->rootfs == MIGRATION_COPY && !s->o->keep,
-	};
-	s->c.state.migration = m;
-	return store_save(&s->c.dir, &s->c.state, e);
-}
-
 static int undecided(struct source *s, struct err *e)
 {
-	char why[ERR_TEXT_MAX + 128], text[ERR_TEXT_MAX + 128];
-	struct err second;
+	char why[ERR_TEXT_MAX + 128];
 
 	err_format(e, why, sizeof why);
-	if (mark_undecided(s, &second) < 0)
-		log_warn("the record of %s does not say that it is undecided: %s", s->o->id, err_format(&second, text, sizeof text));
 	return err_set(e, ERR_STATE, EINPROGRESS, "%.300s: nobody here knows whether it runs on %s now; it is frozen here, and \"vzrun migrate "
 		       "--resolve %s\" asks there and ends it", why, s->o->host, s->o->id);
 }
@@ -524,10 +535,10 @@ static int move(struct source *s, struct err *e)
 	int r;
 
 	report(s, &(struct migrate_progress){ .phase = "freeze", .round = s->round });
-	s->frozen_at = clock_ms();
-	if (cgroup_freeze(s->c.cg, true, e) < 0)
+	if (record(s, true, e) < 0) /* from here on nobody but us knows whether it may go on */
 		return err_ret(e);
-	r = last_dump(s, e);
+	s->frozen_at = clock_ms();
+	r = cgroup_freeze(s->c.cg, true, e) < 0 ? err_ret(e) : last_dump(s, e);
 	if (r < 0 && s->outcome == UNDECIDED)
 		return undecided(s, e);
 	if (r < 0 && s->outcome == HERE) {
@@ -547,12 +558,28 @@ static int begin(struct source *s, struct err *e)
 {
 	if (store_check_id(s->o->id, e) < 0 || container_open(s->o->root, s->o->id, STORE_WAIT, &s->c, e) < 0)
 		return err_ret(e);
+	if (take_over(s, e) < 0)
+		return err_ret(e);
 	if (s->c.status != OCI_RUNNING)
 		return err_set(e, ERR_STATE, 0, "container cannot be migrated in %s state", oci_status_name(s->c.status));
 	if (make_offer(s, e) < 0 || connect_to(s, e) < 0 || greet(s, e) < 0)
 		return err_ret(e);
 	report(s, &(struct migrate_progress){ .phase = "check" });
 	return check(s, e);
+}
+
+static void source_done(struct source *s)
+{
+	struct err ignored;
+
+	hang_up(s);
+	unrecord(s);
+	fd_close(&s->work_fd);
+	if (*s->work)
+		fs_remove_path(s->work, &ignored);
+	str_done(&s->document);
+	container_done(&s->c);
+	arena_done(&s->arena);
 }
 
 #define SOURCE_NONE(options) { .o = (options), .c = { .dir = STORE_DIR_NONE, .pidfd = -1 }, .w = WIRE_NONE, .work_fd = -1 }
@@ -584,11 +611,14 @@ static int settle(struct source *s, int64_t fate, struct err *e)
 			return err_ret(e);
 		return remove ? remove_bundle(c->state.bundle, e) : 0;
 	}
-	c->state.migration = NULL;
-	if (store_save(&c->dir, &c->state, e) < 0)
-		return err_ret(e);
+	if (c->state.migration->work && fs_remove_path(c->state.migration->work, &ignored) < 0)
+		log_warn("%s", ignored.text);
+	s->outcome = HERE;
+	if (c->pidfd < 0)
+		return err_set(e, ERR_STATE, 0, "it does not run there, and does not live here any more");
 	if (network_hold((pid_t)c->state.pid, c->pidfd, false, &ignored) < 0)
 		log_debug("network: %s", ignored.text); /* it was not held */
+	/* The record is cleared behind it. */
 	return cgroup_freeze(c->cg, false, e);
 }
 
@@ -603,8 +633,9 @@ int migrate_resolve(const struct migrate_options *given, struct err *e)
 
 	if (store_check_id(o.id, e) < 0 || container_open(o.root, o.id, STORE_WAIT, &s.c, e) < 0)
 		return err_ret(e);
-	if (!s.c.state.migration)
+	if (!s.c.state.migration || !s.c.state.migration->undecided)
 		return err_set(e, ERR_STATE, 0, "container %s has no migration that is undecided", o.id);
+	s.outcome = UNDECIDED;
 	o.host = s.c.state.migration->host;
 	o.remote_root = s.c.state.migration->root;
 	if (!o.command.n)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/migrate/migrate.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,6 +19,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
+#include "runtime/base/proc.h"
 #include "runtime/flow/container.h"
 #include "runtime/flow/criu.h"
 #include "runtime/flow/flow.h"
@@ -32,11 +34,10 @@ struct target {
 	const char *root;
 	struct arena arena;
 	struct wire w;
-	struct str offer_text;
 	struct migration_offer offer;
 	char work[PATH_MAX / 2];
 	int work_fd;
-	bool made_bundle, running;
+	bool recorded, made_bundle, running;
 	int signals;
 };
 
@@ -64,28 +65,22 @@ static int open_record(const char *root, const char *token, int flags, struct er
 	return fd;
 }
 
-static int read_fate(int fd, int64_t *ret, struct arena *a, struct err *e)
+/* An empty one is as good as none. */
+static int read_record(int fd, struct migration_record *ret, struct arena *a, struct err *e)
 {
 	cleanup_str struct str text = { 0 };
-	struct migration_record r = { 0 };
 
-	*ret = MIGRATION_UNKNOWN;
+	*ret = (struct migration_record){ .fate = MIGRATION_UNKNOWN };
 	if (lseek(fd, 0, SEEK_SET) < 0 || fs_read_fd(fd, RECORD_MAX, RECORDS, &text, e) < 0)
 		return err_ret(e);
-	if (!text.len)
-		return 0;
-	if (migration_parse(&migration_record_type, text.s, text.len, &r, a, e) < 0)
-		return err_ret(e);
-	*ret = r.fate;
-	return 0;
+	return text.len ? migration_parse(&migration_record_type, text.s, text.len, ret, a, e) : 0;
 }
 
-static int write_fate(int fd, const char *token, const char *id, int64_t fate, struct err *e)
+static int write_record(int fd, const struct migration_record *r, struct err *e)
 {
-	const struct migration_record r = { .token = token, .id = id, .fate = fate };
 	cleanup_str struct str text = { 0 };
 
-	decode_emit(&migration_record_type, &r, &(struct emit){ .out = &text });
+	decode_emit(&migration_record_type, r, &(struct emit){ .out = &text });
 	if (str_failed(&text))
 		return err_oom(e);
 	if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) < 0)
@@ -93,17 +88,32 @@ static int write_fate(int fd, const char *token, const char *id, int64_t fate, s
 	return fs_write_fd(fd, text.s, text.len, RECORDS, e);
 }
 
-/* From one to another, unless it is another already. */
-static int change_fate(struct target *t, int64_t from, int64_t to, struct err *e)
+/* Before anything is made. */
+static int record(struct target *t, struct err *e)
 {
-	cleanup_fd int fd = open_record(t->root, t->offer.token, from == MIGRATION_UNKNOWN ? O_CREAT : 0, e);
-	int64_t now;
+	struct migration_record r = { .token = t->offer.token, .id = t->offer.id, .fate = MIGRATION_PENDING, .pid = getpid(), .work = t->work,
+				      .bundle = t->offer.rootfs == MIGRATION_COPY ? t->offer.bundle : NULL };
+	cleanup_fd int fd = open_record(t->root, t->offer.token, O_CREAT | O_EXCL, e);
+	char state;
 
-	if (fd < 0 || read_fate(fd, &now, &t->arena, e) < 0)
+	if (fd < 0 || proc_stat(getpid(), &r.start_time, &state, e) < 0)
 		return err_ret(e);
-	if (now != from)
+	t->recorded = true;
+	return write_record(fd, &r, e);
+}
+
+/* Unless somebody has asked meanwhile, and was told that nothing came of it. */
+static int commit(struct target *t, struct err *e)
+{
+	cleanup_fd int fd = open_record(t->root, t->offer.token, 0, e);
+	struct migration_record r;
+
+	if (fd < 0 || read_record(fd, &r, &t->arena, e) < 0)
+		return err_ret(e);
+	if (r.fate != MIGRATION_PENDING)
 		return err_set(e, ERR_STATE, ECANCELED, "this migration was called off meanwhile");
-	return write_fate(fd, t->offer.token, t->offer.id, to, e);
+	r.fate = MIGRATION_COMMITTED;
+	return write_record(fd, &r, e);
 }
 
 static void forget(const char *root, const char *token)
@@ -134,21 +144,47 @@ static bool runs(const char *root, const char *id)
 	return store_save(&c.dir, &c.state, &e) >= 0;
 }
 
+/* What is left of one that will never run. */
+static void undo(const char *root, const struct migration_record *r)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (r->id && container_delete(root, r->id, true, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+	if (r->work && fs_remove_path(r->work, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+	if (r->bundle && fs_remove_path(r->bundle, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+}
+
+static bool is_alive(const struct migration_record *r)
+{
+	struct err ignored;
+	cleanup_fd int pidfd = r->pid > 0 ? proc_open((pid_t)r->pid, r->start_time, &ignored) : -1;
+
+	return pidfd >= 0;
+}
+
 static int find_fate(const char *root, const struct migration_question *q, int64_t *ret, struct arena *a, struct err *e)
 {
 	cleanup_fd int fd = open_record(root, q->token, 0, e);
-	int64_t fate;
+	struct migration_record r;
 
 	*ret = MIGRATION_UNKNOWN;
 	if (fd < 0)
 		return e->num == ENOENT ? 0 : err_ret(e);
-	if (read_fate(fd, &fate, a, e) < 0)
+	if (read_record(fd, &r, a, e) < 0)
 		return err_ret(e);
-	/* Whoever still waits for the word gets it too late. */
-	if (fate == MIGRATION_PENDING && write_fate(fd, q->token, q->id, MIGRATION_ABORTED, e) < 0)
-		return err_ret(e);
-	*ret = fate == MIGRATION_COMMITTED && runs(root, q->id) ? MIGRATION_COMMITTED : MIGRATION_ABORTED;
-	return 0;
+	if (r.fate == MIGRATION_COMMITTED && runs(root, q->id)) {
+		*ret = MIGRATION_COMMITTED;
+		return 0;
+	}
+	/* Whoever still waits for the word gets it too late, and cleans up itself. */
+	r.fate = *ret = MIGRATION_ABORTED;
+	if (!is_alive(&r))
+		undo(root, &r);
+	return write_record(fd, &r, e);
 }
 
 static int answer_question(struct target *t, const struct wire_frame *f, struct err *e)
@@ -198,7 +234,9 @@ static int take_offer(struct target *t, const struct wire_frame *f, struct err *
 	answer.problems = p.list;
 	if (wire_send_document(&t->w, WIRE_ANSWER, &migration_answer_type, &answer, e) < 0)
 		return err_ret(e);
-	return p.list.n ? 0 : 1;
+	if (p.list.n)
+		return 0;
+	return record(t, e) < 0 ? err_ret(e) : 1;
 }
 
 /* The document is ours to write: rsync may bring another, which was the other host's. */
@@ -240,7 +278,7 @@ static int wait_for_word(void *arg, struct err *e)
 
 	if (wire_send(&t->w, WIRE_RESTORED, "", 0, e) < 0 || wire_expect(&t->w, WIRE_COMMIT, &f, e) < 0)
 		return err_ret(e);
-	return change_fate(t, MIGRATION_PENDING, MIGRATION_COMMITTED, e);
+	return commit(t, e);
 }
 
 static enum cg_driver_kind driver_of(const char *name)
@@ -281,12 +319,8 @@ static int take_restore(struct target *t, const struct wire_frame *f, struct err
 		return err_ret(e);
 	if (strchr(what.images, '/') || what.images[0] == '.')
 		return err_set(e, ERR_STATE, EBADMSG, "images \"%.40s\"", what.images);
-	if (make_bundle(t, e) < 0 || write_document(t, e) < 0 || change_fate(t, MIGRATION_UNKNOWN, MIGRATION_PENDING, e) < 0)
+	if (make_bundle(t, e) < 0 || write_document(t, e) < 0 || restore(t, &what, e) < 0)
 		return err_ret(e);
-	if (restore(t, &what, e) < 0) {
-		forget(t->root, t->offer.token);
-		return err_ret(e);
-	}
 	t->running = true;
 	if (wire_send(&t->w, WIRE_RUNNING, "", 0, &ignored) >= 0 && wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0) {
 		forget(t->root, t->offer.token); /* the source knows: nobody will ask */
@@ -359,11 +393,12 @@ static void clean_up(struct target *t)
 	fd_close(&t->work_fd);
 	if (*t->work)
 		fs_remove_path(t->work, &ignored);
+	t->work[0] = '\0';
 	if (t->made_bundle && !t->running)
 		fs_remove_path(t->offer.bundle, &ignored);
-	wire_done(&t->w);
-	str_done(&t->offer_text);
-	arena_done(&t->arena);
+	if (t->recorded && !t->running)
+		forget(t->root, t->offer.token);
+	t->recorded = t->made_bundle = false;
 }
 
 /* The wire is out of the way of the container's streams: it gets the null device, since nobody here holds its own. */
@@ -394,17 +429,35 @@ int migrate_receive(const char *root, struct err *e)
 	t.signals = fg.signals;
 	if (r == 0)
 		r = serve(&t, e);
-	/* Gone before the source hears of it: it may try again at once. */
-	if (r < 0 && t.made_bundle && !t.running) {
-		struct err ignored;
-
-		fs_remove_path(t.offer.bundle, &ignored);
-		t.made_bundle = false;
-	}
+	clean_up(&t); /* before the source hears of it: it may try again at once */
 	if (r < 0)
 		wire_send_error(&t.w, e);
-	clean_up(&t);
+	wire_done(&t.w);
 	fd_close(&t.w.rd);
 	fd_close(&t.w.wr);
+	arena_done(&t.arena);
 	return r;
+}
+
+int migrate_reconcile(const char *root, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/" RECORDS, root);
+	cleanup_dir DIR *dir = opendir(path);
+	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+		struct migration_record r;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		cleanup_fd int fd = open_record(root, entry->d_name, 0, e);
+		if (fd < 0 || read_record(fd, &r, &a, e) < 0)
+			return err_ret(e);
+		if (is_alive(&r) || (r.fate == MIGRATION_COMMITTED && runs(root, r.id)))
+			continue;
+		undo(root, &r);
+		forget(root, entry->d_name);
+	}
+	return 0;
 }

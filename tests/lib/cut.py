@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# cut.py ACTION DIRECTION TYPE COMMAND...: runs the command with its standard streams between ours, and looks at the frames of
+# runtime/migrate/wire.h that pass.  At the first one of TYPE (a number) going "there" or "back":
+#   lose      it and everything after it, both ways: the connection is cut
+#   cut       behind it
+#   garble    one byte of it is another
+#   kill-there   the command dies when it has it       kill-here   our parent does
+# With ACTION "list" it only prints "DIRECTION TYPE" of each frame into the file $CUT_LIST.
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+
+
+def read_exactly(fd, n):
+    data = b''
+    while len(data) < n:
+        more = os.read(fd, n - len(data))
+        if not more:
+            return None
+        data += more
+    return data
+
+
+def write_all(fd, data):
+    while data:
+        data = data[os.write(fd, data):]
+
+
+def main():
+    action, direction, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    parent = os.getppid()
+    child = subprocess.Popen(sys.argv[4:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    lock = threading.Lock()
+
+    def die():
+        os._exit(0)
+
+    def relay(name, source, target):
+        while True:
+            header = read_exactly(source, 16)
+            body = read_exactly(source, struct.unpack('<I', header[8:12])[0]) if header else None
+            if header is None or body is None:
+                break
+            kind = struct.unpack('<H', header[4:6])[0]
+            with lock:
+                if action == 'list':
+                    with open(os.environ['CUT_LIST'], 'a') as f:
+                        f.write(f'{name} {kind}\n')
+                due = name == direction and kind == wanted
+                if due and action == 'lose':
+                    die()
+                if due and action == 'garble':
+                    header = header[:12] + bytes([header[12] ^ 1]) + header[13:]
+                try:
+                    write_all(target, header + body)
+                except BrokenPipeError:
+                    break
+                if due and action == 'cut':
+                    die()
+                if due and action == 'kill-there':
+                    child.send_signal(signal.SIGKILL)
+                if due and action == 'kill-here':
+                    os.kill(parent, signal.SIGKILL)
+                    die()
+        os.close(target)
+
+    there = threading.Thread(target=relay, args=('there', 0, child.stdin.fileno()), daemon=True)
+    back = threading.Thread(target=relay, args=('back', child.stdout.fileno(), 1), daemon=True)
+    there.start()
+    back.start()
+    back.join()
+    child.wait()
+
+
+main()
