@@ -456,7 +456,9 @@ int migrate_reconcile(const char *root, struct err *e)
 			return err_ret(e);
 		if (is_alive(&r) || (r.fate == MIGRATION_COMMITTED && runs(root, r.id)))
 			continue;
-		undo(root, &r);
+		/* A container that ran here is no part of this any more, nor is another of its id. */
+		if (r.fate != MIGRATION_COMMITTED)
+			undo(root, &r);
 		forget(root, entry->d_name);
 	}
 	return 0;

@@ -351,7 +351,7 @@ new_network() {
 	restore --tcp-established
 	goes_on
 	wait "$client" || { cat "$T/client"; false; }
-	read -r n pause <"$T/client"
+	read -r n pause < <(tail -n 1 "$T/client")
 	((n > 100 && pause >= 500))
 }
 

@@ -6,8 +6,8 @@
  *                                     gets the number of the round, so that it shows that all is well
  *   worker clock FILE                 CLOCK_MONOTONIC, in ms, into FILE; ends with 1 when it ever goes back
  *   worker serve PORT                 a TCP server that echoes, to as many as come
- *   worker client ADDRESS PORT MS     numbers to it and back for MS; prints how many came and the longest pause in ms; ends with 1
- *                                     on a wrong or lost byte
+ *   worker client ADDRESS PORT MS     numbers to it and back for MS; prints "pause MS" of each pause of a tenth of a second or more, and
+ *                                     in the end how many came and the longest pause; ends with 1 on a wrong or lost byte
  *   worker lock PATH FILE             locks PATH (flock, and a record of it by fcntl), and counts into FILE
  *   worker dgram PATH FILE            sends numbers to the unix socket PATH, to which it is connected; FILE gets what was sent */
 
@@ -31,6 +31,7 @@
 #define PAGE 4096UL
 #define CLIENTS_MAX 64
 #define TICK_MS 10
+#define PAUSE_MS 100
 
 static int fail(const char *what)
 {
@@ -179,6 +180,10 @@ static int cmd_client(char **args)
 		}
 		now = now_ms();
 		longest = now - last > longest ? now - last : longest;
+		if (now - last >= PAUSE_MS) {
+			printf("pause %lld\n", (long long)(now - last));
+			fflush(stdout);
+		}
 		last = now;
 		sleep_ms(1);
 	}

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# For tests of migrate between two --roots of this host: the other "host" is a command that runs vzrun here.
+#
+#   $THERE                 the other --root             $T/moved    where the bundle goes
+#   start_worker WORD...   a container that counts      goes_on BUNDLE   it does
+#   migrate ...            there, must succeed          refused TEXT ... must not, and leave nothing there
+#   there ...              vzrun at the other side
+#   each_frame ACTION      what tests/lib/cut.py does, at every kind of frame of a migration
+
+load ../lib/helpers
+
+WORKER=${PROBE%/*}/worker
+
+setup() {
+	needs_root
+	needs_command criu
+	criu check >/dev/null 2>&1 || skip "this CRIU does not run on this kernel"
+	needs_command rsync
+	vz_setup
+	THERE=$T/there
+	mkdir -p "$BUNDLE/rootfs/tmp" "$T/bin" "$T/tmp"
+	export TMPDIR=$T/tmp
+	config_set '.root.readonly = false'
+	ln -s "$VZRUN" "$T/bin/vzrun"
+	printf '#!/bin/sh\necho "$@" >>%s/calls\nshift\nPATH=%s/bin:$PATH exec "$@"\n' "$T" "$T" >"$T/ssh"
+	chmod 755 "$T/ssh"
+}
+
+teardown() {
+	local c
+
+	for c in "${THERE:-/nonexistent}"/*/; do
+		[[ ! -d $c ]] || timeout 20 "$VZRUN" --root "$THERE" delete --force "$(basename "$c")" >/dev/null 2>&1 </dev/null
+	done
+	vz_teardown
+}
+
+# start_worker WORD...: a container that counts into /tmp/count, as long as all is well.
+start_worker() {
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	config_set --argjson a "$(jq -cn '["worker"] + $ARGS.positional' --args -- "$@")" '.process.args = $a'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_until counted_to 3 "$BUNDLE"
+}
+
+count() {
+	local n
+
+	n=$(cat "$1/rootfs/tmp/count" 2>/dev/null)
+	echo $((10#${n:-0}))
+}
+counted_to() { (($(count "$2") >= $1)); }
+
+# goes_on BUNDLE: what it counts grows.
+goes_on() {
+	local n
+
+	n=$(count "$1")
+	((n > 0))
+	wait_until counted_to $((n + 3)) "$1"
+}
+
+migrate() { ok migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" "$@" "$ID" host; }
+refused() { fails "$1" migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" "${@:2}" "$ID" host; }
+there() { "$VZRUN" --root "$THERE" "$@"; }
+
+# The other side has nothing of it, and neither has anybody's directory for images.
+is_clean_there() {
+	[[ ! -e $THERE/$ID-2 && ! -e $T/moved ]]
+	assert_eq "$(find "$T/tmp" "$THERE/.migrations" -mindepth 1 2>/dev/null)" ""
+}
+
+# ---- faults ----
+
+# who_runs: how many of the two count.
+who_runs() {
+	local a b
+
+	a=$(count "$BUNDLE") b=$(count "$T/moved")
+	sleep .4
+	running=$(( ($(count "$BUNDLE") > a) + ($(count "$T/moved") > b) ))
+}
+
+# through ACTION DIRECTION TYPE: the connection goes through tests/lib/cut.py.
+through() {
+	printf '#!/bin/sh\nshift\nPATH=%s/bin:$PATH exec python3 %s/tests/lib/cut.py %s "$@"\n' "$T" "$TOP" "$*" >"$T/ssh"
+}
+
+move() { run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" --max-rounds 1 "$@" "$ID" host; }
+unhindered() { printf '#!/bin/sh\nshift\nPATH=%s/bin:$PATH exec "$@"\n' "$T" >"$T/ssh"; }
+
+# The other side has noticed, and cleaned up.
+settled() { [[ ! -e $THERE/$ID-2 && ! -e $T/moved && -z $(find "$T/tmp" "$THERE/.migrations" -mindepth 1 2>/dev/null) ]]; }
+
+# at_frame ACTION DIRECTION TYPE: afterwards one runs, and not two; or it is undecided, and --resolve ends it so.  The side that was
+# not killed is clean.
+at_frame() {
+	local action=$1
+
+	rm -rf "$BUNDLE"
+	new_bundle "$BUNDLE"
+	mkdir -p "$BUNDLE/rootfs/tmp"
+	config_set '.root.readonly = false'
+	start_worker memory 2 0 /tmp/count
+	through "$@"
+	VZ_TIMEOUT=30 move
+	after "$2" "$3"
+}
+
+# each_frame ACTION: at the first of every kind of frame, in either direction.
+each_frame() {
+	local direction type
+
+	: >"$T/list"
+	export CUT_LIST=$T/list
+	start_worker memory 2 0 /tmp/count
+	through list x 0
+	move
+	[[ $status == 0 ]]
+	there delete --force "$ID-2"
+	rm -rf "$T/moved"
+	sort -u "$T/list" >"$T/kinds"
+	(($(wc -l <"$T/kinds") > 15))
+	while read -r direction type <&9; do
+		at_frame "$1" "$direction" "$type"
+	done 9<"$T/kinds"
+}
+
+after() {
+	local where="$action $1 $2" undecided
+
+	unhindered
+	undecided=$("$VZRUN" --root "$ROOT" state "$ID" 2>/dev/null | jq -r '.migration.undecided // false')
+	if [[ $undecided == true ]]; then
+		who_runs
+		((running <= 1)) || { echo "$where: two run"; return 1; }
+		fails 'may run on host' resume "$ID"
+		run_vzrun migrate --resolve "$ID"
+		[[ $status == 0 ]] || { echo "$where: --resolve: $stderr"; return 1; }
+	fi
+	one() { who_runs; ((running == 1)); }
+	wait_until one || { echo "$where: $running run ($stderr)"; return 1; }
+	if [[ -e $ROOT/$ID ]]; then
+		[[ $action != kill-there ]] || there reconcile
+		wait_until settled || { echo "$where: left there:"; find "$T/tmp" "$THERE" "$T/moved" | head; return 1; }
+		state_is "$ID" running
+		ok delete --force "$ID"
+	else
+		there delete --force "$ID-2"
+		rm -rf "$T/moved"
+		there reconcile # the source did not say that it knows: the record has waited for a question
+	fi
+	[[ $action != kill-here ]] || rm -rf "$T"/tmp/*
+}
