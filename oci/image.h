@@ -15,6 +15,7 @@ struct oci_image_mount {
 	const char *point;  /* in the container */
 	const char *source; /* where the host has it, of one from outside; "" where the host has no name for it */
 	const char *fs;
+	const char *device, *options; /* of one that nobody but the container has, and that is to be made again: NFS */
 	bool external;      /* CRIU is told that it is there, and what it is */
 	bool directory;
 };

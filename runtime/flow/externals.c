@@ -58,6 +58,7 @@ static bool has_word(const char *const *words, const char *word)
 
 /* Of these each namespace has its own, and CRIU makes it again. */
 static const char *const own_fs[] = { "proc", "mqueue", "devpts", NULL };
+static const char *const network_fs[] = { "nfs", "nfs4", NULL };
 static const char *const cgroup_fs[] = { "cgroup", "cgroup2", NULL };
 
 static bool is_external(const struct search *s, const struct mountinfo *m)
@@ -68,6 +69,8 @@ static bool is_external(const struct search *s, const struct mountinfo *m)
 		return true;
 	if (has_word(cgroup_fs, m->fs))
 		return !s->own_cgroup_ns;
+	if (has_word(network_fs, m->fs))
+		return true; /* what is in it is on the server */
 	if (has_word(own_fs, m->fs))
 		return of_host;
 	if (strcmp(m->fs, "sysfs") == 0)
@@ -133,6 +136,14 @@ int externals_mounts(pid_t pid, const struct oci_spec *spec, struct oci_image_mo
 						.directory = is_directory(pid, m->point) };
 		source = to->external ? mountinfo_locate(&s.host, m, a) : NULL;
 		to->source = source ? source : "";
+		if (!source && has_word(network_fs, m->fs)) {
+			/* It speaks through the network namespace that it was mounted in, which must be there before it. */
+			if (oci_namespace_new(spec, CLONE_NEWNET))
+				return err_set(e, ERR_UNSUPPORTED, 0, "%s: %s was mounted by the container itself in a network namespace that "
+					       "comes and goes with it: mount it on the host, and bind it", m->point, m->source);
+			to->device = m->source;
+			to->options = m->super;
+		}
 		ret->n++;
 	}
 	return 0;

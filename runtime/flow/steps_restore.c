@@ -172,6 +172,10 @@ static int source_of(const struct flow *f, const struct oci_image_mount *m, stru
 		ret->path = arena_printf(&f->arena, "%s%s", real, rest);
 		return ret->path ? 0 : err_oom(e);
 	}
+	if (m->device) {
+		ret->again = m;
+		return 0;
+	}
 	if (!*m->source)
 		return err_set(e, ERR_CONFIG, 0, "the container had %s mounted on %s from outside, and the document has nothing there: "
 			       "--mount-map %s=SOURCE says what to take", m->fs, m->point, m->point);
@@ -304,10 +308,45 @@ static int attach_sources(struct flow *f, struct err *e)
 	return 0;
 }
 
-static bool any_mapped_source(const struct flow *f)
+/* "rw,vers=4.2,addr=...": what mountinfo shows is what mount(2) takes. */
+static int mount_again(const struct oci_image_mount *m, const char *path, struct err *e)
+{
+	const char *options = m->options ? m->options : "";
+	unsigned long flags = str_starts(options, "ro") && (options[2] == ',' || !options[2]) ? MS_RDONLY : 0;
+
+	if (str_starts(options, "rw,") || str_starts(options, "ro,"))
+		options += 3;
+	if (mkdir(path, 0700) < 0)
+		return err_sys(e, "%s", path);
+	return mount(m->device, path, m->fs, flags, options) < 0 ? err_sys(e, "mount %s of %s", m->point, m->device) : 0;
+}
+
+/* In the network namespace that the container joins, which is the one that it did it in. */
+static int mount_all_again(const struct flow *f, struct err *e)
+{
+	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
+	const struct restore *r = f->restore;
+	cleanup_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	char path[PATH_MAX];
+	int ret = 0;
+
+	for (size_t i = 0; i < ns->n && ret == 0; i++)
+		if (ns->v[i].type == CLONE_NEWNET && f->ns_fds[i] >= 0)
+			ret = ns_join(f->ns_fds[i], CLONE_NEWNET, e);
+	for (size_t i = 0; i < r->n_mounts && ret == 0; i++) {
+		snprintf(path, sizeof path, "%s/%s/again-%zu", f->o->root, f->o->id, i);
+		if (r->mounts[i].again)
+			ret = mount_again(r->mounts[i].again, path, e);
+	}
+	if (ret == 0 && own >= 0)
+		ret = ns_join(own, CLONE_NEWNET, e);
+	return ret;
+}
+
+static bool needs_place(const struct flow *f)
 {
 	for (size_t i = 0; i < f->restore->n_mounts; i++)
-		if (f->restore->mounts[i].source >= 0)
+		if (f->restore->mounts[i].source >= 0 || f->restore->mounts[i].again)
 			return true;
 	return false;
 }
@@ -381,7 +420,9 @@ static int prepare_criu(struct criu_child *child, void *arg, struct err *e)
 		return err_ret(e);
 	if (flow_has_userns(f) && map_all_images(f, d->images, &child->images_fd, e) < 0)
 		return err_ret(e);
-	return any_mapped_source(f) ? attach_sources(f, e) : 0;
+	if (!needs_place(f))
+		return 0;
+	return attach_sources(f, e) < 0 ? err_ret(e) : mount_all_again(f, e);
 }
 
 /* Namespaces that are handed over by descriptor. */
@@ -463,7 +504,8 @@ static int add_mounts(struct flow *f, struct criu_request *req, struct err *e)
 		return err_oom(e);
 	for (size_t i = 0; i < r->n_mounts; i++) {
 		const struct restore_mount *m = &r->mounts[i];
-		const char *path = m->source < 0 ? m->path :
+		const char *path = m->again ? arena_printf(&f->arena, "%s/%s/again-%zu", f->o->root, f->o->id, i) :
+				   m->source < 0 ? m->path :
 						   arena_printf(&f->arena, "%s/%s/%d%s", f->o->root, f->o->id, m->source, m->path);
 
 		if (!path)

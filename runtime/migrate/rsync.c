@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@
 /* In a process of its own: what comes from `fd` goes over the wire, until its end. */
 static pid_t fork_sender(struct wire *w, int fd, int not_ours, struct err *e)
 {
-	pid_t pid = fork();
+	pid_t us = getpid(), pid = fork();
 	static char buf[CHUNK];
 	ssize_t n;
 
@@ -41,6 +42,9 @@ static pid_t fork_sender(struct wire *w, int fd, int not_ours, struct err *e)
 		return err_sys(e, "fork");
 	if (pid > 0)
 		return pid;
+	/* It has all our descriptors: when we are killed nobody could tell by them. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != us)
+		_exit(1);
 	close(not_ours); /* the other direction ends when it is closed there */
 	while ((n = read(fd, buf, sizeof buf)) > 0 || (n < 0 && errno == EINTR))
 		if (n > 0 && wire_send(w, WIRE_DATA, buf, (size_t)n, e) < 0)

@@ -177,6 +177,8 @@ static int find_fate(const char *root, const struct migration_question *q, int64
 	if (read_record(fd, &r, a, e) < 0)
 		return err_ret(e);
 	if (r.fate == MIGRATION_COMMITTED && runs(root, q->id)) {
+		if (!is_alive(&r))
+			undo(root, &(struct migration_record){ .work = r.work });
 		*ret = MIGRATION_COMMITTED;
 		return 0;
 	}
@@ -454,12 +456,15 @@ int migrate_reconcile(const char *root, struct err *e)
 		cleanup_fd int fd = open_record(root, entry->d_name, 0, e);
 		if (fd < 0 || read_record(fd, &r, &a, e) < 0)
 			return err_ret(e);
-		if (is_alive(&r) || (r.fate == MIGRATION_COMMITTED && runs(root, r.id)))
+		if (is_alive(&r))
 			continue;
-		/* A container that ran here is no part of this any more, nor is another of its id. */
-		if (r.fate != MIGRATION_COMMITTED)
+		/* A container that has come to run here is no part of this any more, nor is another of its id; its images are. */
+		if (r.fate == MIGRATION_COMMITTED)
+			undo(root, &(struct migration_record){ .work = r.work });
+		else
 			undo(root, &r);
-		forget(root, entry->d_name);
+		if (r.fate != MIGRATION_COMMITTED || !runs(root, r.id))
+			forget(root, entry->d_name); /* else somebody may still ask */
 	}
 	return 0;
 }

@@ -14,7 +14,7 @@ load ../lib/migrate
 	assert_eq "$(there state "$ID-2" | jq -r .status)" running
 	(($(count "$T/moved") >= n))
 	goes_on "$T/moved"
-	assert_eq "$(find "$T/tmp" "$THERE/.migrations" -mindepth 1)" ""
+	assert_eq "$(find "$T/tmp" "$T/tmp-there" "$THERE/.migrations" -mindepth 1)" ""
 	there exec "$ID-2" true
 }
 

@@ -12,17 +12,25 @@ load ../lib/helpers
 WORKER=${PROBE%/*}/worker
 
 setup() {
+	needs_migration
+	migrate_prepare
+}
+
+needs_migration() {
 	needs_root
 	needs_command criu
 	criu check >/dev/null 2>&1 || skip "this CRIU does not run on this kernel"
 	needs_command rsync
+}
+
+migrate_prepare() {
 	vz_setup
 	THERE=$T/there
-	mkdir -p "$BUNDLE/rootfs/tmp" "$T/bin" "$T/tmp"
+	mkdir -p "$BUNDLE/rootfs/tmp" "$T/bin" "$T/tmp" "$T/tmp-there"
 	export TMPDIR=$T/tmp
 	config_set '.root.readonly = false'
 	ln -s "$VZRUN" "$T/bin/vzrun"
-	printf '#!/bin/sh\necho "$@" >>%s/calls\nshift\nPATH=%s/bin:$PATH exec "$@"\n' "$T" "$T" >"$T/ssh"
+	printf '#!/bin/sh\necho "$@" >>%s/calls\nshift\nexport TMPDIR=%s PATH=%s/bin:$PATH\nexec "$@"\n' "$T" "$T/tmp-there" "$T" >"$T/ssh"
 	chmod 755 "$T/ssh"
 }
 
@@ -67,7 +75,7 @@ there() { "$VZRUN" --root "$THERE" "$@"; }
 # The other side has nothing of it, and neither has anybody's directory for images.
 is_clean_there() {
 	[[ ! -e $THERE/$ID-2 && ! -e $T/moved ]]
-	assert_eq "$(find "$T/tmp" "$THERE/.migrations" -mindepth 1 2>/dev/null)" ""
+	assert_eq "$(find "$T/tmp" "$T/tmp-there" "$THERE/.migrations" -mindepth 1 2>/dev/null)" ""
 }
 
 # ---- faults ----
@@ -83,14 +91,14 @@ who_runs() {
 
 # through ACTION DIRECTION TYPE: the connection goes through tests/lib/cut.py.
 through() {
-	printf '#!/bin/sh\nshift\nPATH=%s/bin:$PATH exec python3 %s/tests/lib/cut.py %s "$@"\n' "$T" "$TOP" "$*" >"$T/ssh"
+	printf '#!/bin/sh\nshift\nexport TMPDIR=%s PATH=%s/bin:$PATH\nexec python3 %s/tests/lib/cut.py %s "$@"\n' "$T/tmp-there" "$T" "$TOP" "$*" >"$T/ssh"
 }
 
 move() { run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" --max-rounds 1 "$@" "$ID" host; }
-unhindered() { printf '#!/bin/sh\nshift\nPATH=%s/bin:$PATH exec "$@"\n' "$T" >"$T/ssh"; }
+unhindered() { printf '#!/bin/sh\nshift\nexport TMPDIR=%s PATH=%s/bin:$PATH\nexec "$@"\n' "$T/tmp-there" "$T" >"$T/ssh"; }
 
 # The other side has noticed, and cleaned up.
-settled() { [[ ! -e $THERE/$ID-2 && ! -e $T/moved && -z $(find "$T/tmp" "$THERE/.migrations" -mindepth 1 2>/dev/null) ]]; }
+settled() { [[ ! -e $THERE/$ID-2 && ! -e $T/moved && -z $(find "$T/tmp-there" "$THERE/.migrations" -mindepth 1 2>/dev/null) ]]; }
 
 # at_frame ACTION DIRECTION TYPE: afterwards one runs, and not two; or it is undecided, and --resolve ends it so.  The side that was
 # not killed is clean.
@@ -142,7 +150,7 @@ after() {
 	wait_until one || { echo "$where: $running run ($stderr)"; return 1; }
 	if [[ -e $ROOT/$ID ]]; then
 		[[ $action != kill-there ]] || there reconcile
-		wait_until settled || { echo "$where: left there:"; find "$T/tmp" "$THERE" "$T/moved" | head; return 1; }
+		wait_until settled || { echo "$where: left there:"; find "$T/tmp-there" "$THERE" "$T/moved" | head; return 1; }
 		state_is "$ID" running
 		ok delete --force "$ID"
 	else
@@ -150,5 +158,6 @@ after() {
 		rm -rf "$T/moved"
 		there reconcile # the source did not say that it knows: the record has waited for a question
 	fi
-	[[ $action != kill-here ]] || rm -rf "$T"/tmp/*
+	assert_eq "$(find "$T/tmp" -mindepth 1)" ""
+	wait_until settled || { echo "$where: left there:"; find "$T/tmp-there" "$THERE" "$T/moved" | head; return 1; }
 }
