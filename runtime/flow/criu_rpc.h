@@ -104,6 +104,7 @@ struct criu_listener {
 	int (*event)(void *arg, struct criu_event *ev, struct err *e); /* a failure makes CRIU give up and undo */
 	void *arg;
 	int signals; /* signalfd of foreground_begin(), or -1 */
+	const int *process; /* pidfd of process 1 of what is restored, -1 until it is known; or NULL */
 };
 
 /* *ret_pid: of the restored process 1, which is our child.  The error is the listener's, or (not c->refused) CRIU's, whose log says

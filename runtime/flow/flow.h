@@ -155,6 +155,9 @@ size_t flow_table_size(void);
  * is undone and *e tells why. */
 int flow_run(struct flow *f, struct err *e);
 
+/* A row that the command itself has not, in the middle of one of its own. */
+int flow_row(struct flow *f, const char *name, struct err *e);
+
 void flow_init(struct flow *f, const struct flow_options *o, enum flow_command command);
 void flow_done(struct flow *f);
 #define cleanup_flow __attribute__((cleanup(flow_done)))

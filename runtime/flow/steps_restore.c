@@ -145,6 +145,13 @@ static const char *cgroup_view(const struct flow *f, const char *point)
 	return NULL;
 }
 
+/* What is mapped to other ids is a mount of its own; and root of a user namespace, as whom CRIU mounts there, may not be let through
+ * the directories on the way to a source. */
+static bool is_attached(const struct flow *f, size_t i)
+{
+	return f->sources[i] >= 0 && (f->wishes[i].idmap || flow_has_userns(f));
+}
+
 /* Of the container's own cgroup, or from a path of the host's; from what the document says; from where it was. */
 static int source_of(const struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
 {
@@ -159,7 +166,7 @@ static int source_of(const struct flow *f, const struct oci_image_mount *m, stru
 		return 0;
 	}
 	i = document_source(f, m->point, &rest);
-	if (i >= 0 && f->wishes[i].idmap) {
+	if (i >= 0 && is_attached(f, (size_t)i)) {
 		ret->source = (int)i;
 		ret->path = rest;
 		return 0;
@@ -270,13 +277,12 @@ int step_mount_points(struct flow *f, struct err *e)
 
 /* ---- CRIU's process ---- */
 
-/* Covers the container's state directory, in this namespace alone. */
-static int place_dir(const struct flow *f, char *buf, size_t size, struct err *e)
+/* Covers the directory of all containers, in this namespace alone: nobody else sees the sources there, and root of a user namespace
+ * gets through. */
+static int cover_root(const struct flow *f, struct err *e)
 {
-	if (snprintf(buf, size, "%s/%s", f->o->root, f->o->id) >= (int)size)
-		return err_set(e, ERR_USAGE, ENAMETOOLONG, "--root");
-	return mount("vzrun", buf, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=1m,nr_inodes=16k") < 0 ?
-		       err_sys(e, "tmpfs for the sources of mounts") : 0;
+	return mount("vzrun", f->o->root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0711,size=1m,nr_inodes=16k") < 0 ?
+		       err_sys(e, "tmpfs for the sources of mounts, on %s", f->o->root) : 0;
 }
 
 static int attach_source(int source, const char *path, struct err *e)
@@ -292,19 +298,20 @@ static int attach_source(int source, const char *path, struct err *e)
 
 static int attach_sources(struct flow *f, struct err *e)
 {
-	char dir[PATH_MAX / 2], path[PATH_MAX];
+	char path[PATH_MAX];
 
-	if (place_dir(f, dir, sizeof dir, e) < 0)
+	if (cover_root(f, e) < 0)
 		return err_ret(e);
 	for (size_t i = 0; i < f->spec.mounts.n; i++) {
-		snprintf(path, sizeof path, "%s/%zu", dir, i);
-		if (f->sources[i] >= 0 && f->wishes[i].idmap && attach_source(f->sources[i], path, e) < 0)
+		if (snprintf(path, sizeof path, "%s/%zu", f->o->root, i) >= (int)sizeof path)
+			return err_set(e, ERR_USAGE, ENAMETOOLONG, "--root");
+		if (is_attached(f, i) && attach_source(f->sources[i], path, e) < 0)
 			return err_wrap(e, "/mounts/%zu", i);
 	}
 	return 0;
 }
 
-static bool any_mapped_source(const struct flow *f)
+static bool any_attached(const struct flow *f)
 {
 	for (size_t i = 0; i < f->restore->n_mounts; i++)
 		if (f->restore->mounts[i].source >= 0)
@@ -381,7 +388,7 @@ static int prepare_criu(struct criu_child *child, void *arg, struct err *e)
 		return err_ret(e);
 	if (flow_has_userns(f) && map_all_images(f, d->images, &child->images_fd, e) < 0)
 		return err_ret(e);
-	return any_mapped_source(f) ? attach_sources(f, e) : 0;
+	return any_attached(f) ? attach_sources(f, e) : 0;
 }
 
 /* Namespaces that are handed over by descriptor. */
@@ -464,7 +471,7 @@ static int add_mounts(struct flow *f, struct criu_request *req, struct err *e)
 	for (size_t i = 0; i < r->n_mounts; i++) {
 		const struct restore_mount *m = &r->mounts[i];
 		const char *path = m->source < 0 ? m->path :
-						   arena_printf(&f->arena, "%s/%s/%d%s", f->o->root, f->o->id, m->source, m->path);
+						   arena_printf(&f->arena, "%s/%d%s", f->o->root, m->source, m->path);
 
 		if (!path)
 			return err_oom(e);
@@ -551,6 +558,8 @@ static int take_terminal(struct flow *f, struct criu_event *ev, struct err *e)
 /* The namespaces are there, and nothing in them: as between `ext-ns` and `hooks-runtime` of create. */
 static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
 {
+	static const char *const rows[] = { "rdt", "netdev", "ext-ns", "hooks-runtime" };
+
 	f->pid = pid;
 	fd_close(&f->pidfd);
 	f->pidfd = sys_pidfd_open(pid, 0);
@@ -558,13 +567,10 @@ static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
 		return err_sys(e, "pidfd_open %d", (int)pid);
 	if (step_save_pid(f, e) < 0)
 		return err_ret(e);
-	if (when_rdt(f) && step_rdt(f, e) < 0)
-		return err_ret(e);
-	if (when_netdev(f) && step_netdev(f, e) < 0)
-		return err_ret(e);
-	if (when_ext_ns(f) && step_ext_ns(f, e) < 0)
-		return err_ret(e);
-	return when_hooks_runtime(f) ? step_hooks_runtime(f, e) : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (flow_row(f, rows[i], e) < 0)
+			return err_ret(e);
+	return 0;
 }
 
 static int on_event(void *arg, struct criu_event *ev, struct err *e)
@@ -616,7 +622,7 @@ static int note_time_namespace(struct flow *f, struct err *e)
 static int restore(struct flow *f, struct err *e)
 {
 	struct restore *r = f->restore;
-	const struct criu_listener l = { .event = on_event, .arg = f, .signals = f->o->signals };
+	const struct criu_listener l = { .event = on_event, .arg = f, .signals = f->o->signals, .process = &f->pidfd };
 	struct criu_request req;
 	pid_t pid = 0;
 
