@@ -90,7 +90,7 @@ static int describe(struct checkpoint *k, struct err *e)
 	for (size_t i = 0; l && i < l->namespaces.n; i++)
 		im->namespaces.v[im->namespaces.n++] = l->namespaces.v[i].type;
 	if (externals_mounts(pid, &k->spec, &im->mounts, &c->arena, e) < 0 ||
-	    externals_stdio(pid, &im->stdio, &im->stdio_keys, &c->arena, e) < 0)
+	    externals_stdio(pid, &c->state.streams, &im->stdio, &im->stdio_keys, &c->arena, e) < 0)
 		return err_ret(e);
 	return container_in_force(c, &im->settings, &im->resources, e);
 }

@@ -188,6 +188,7 @@ int flow_give_stdio(uid_t uid, struct err *e);              /* the standard stre
 int flow_take_tty(struct flow *f, int fd, struct err *e); /* the terminal's master goes to whoever is to have it; takes fd */
 void flow_close_namespaces(struct flow *f);               /* the descriptors of those joined by path */
 void flow_restore_done(struct flow *f);
+const char *flow_restored_stream(const struct flow *f, int fd); /* NULL: it is none of ours */
 
 /* Conditions and helpers shared by the step files. */
 bool flow_has_userns(const struct flow *f);

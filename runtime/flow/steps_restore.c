@@ -502,18 +502,27 @@ static int add_joined(struct flow *f, struct criu_request *req, struct err *e)
 	return 0;
 }
 
-/* Standard streams that were pipes, sockets or files of the host become ours, which CRIU's process has as 0 to 2. */
+/* The name that CRIU has for a standard stream which was a pipe, a socket or a file of the host. */
+const char *flow_restored_stream(const struct flow *f, int fd)
+{
+	const struct oci_image *im = &f->restore->image;
+	const char *what = (size_t)fd < im->stdio.n ? im->stdio.v[fd] : "";
+	const char *key = (size_t)fd < im->stdio_keys.n ? im->stdio_keys.v[fd] : "";
+
+	if (*key)
+		return key;
+	return str_starts(what, "pipe:") || str_starts(what, "socket:") ? what : NULL;
+}
+
+/* They become ours, which CRIU's process has as 0 to 2. */
 static void add_streams(struct flow *f, struct criu_request *req)
 {
 	struct restore *r = f->restore;
-	const struct oci_image *im = &r->image;
 
-	for (int fd = 0; fd < 3 && (size_t)fd < im->stdio.n; fd++) {
-		const char *what = im->stdio.v[fd], *key = (size_t)fd < im->stdio_keys.n ? im->stdio_keys.v[fd] : "";
+	for (int fd = 0; fd < RESTORE_STREAMS; fd++) {
+		const char *key = flow_restored_stream(f, fd);
 
-		if (!*key && (str_starts(what, "pipe:") || str_starts(what, "socket:")))
-			key = what;
-		if (*key)
+		if (key)
 			r->inherit[r->n_inherit++] = (struct criu_inherited){ key, fd };
 	}
 	req->inherit = r->inherit;
