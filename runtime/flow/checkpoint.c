@@ -154,7 +154,8 @@ static int ask_criu(struct checkpoint *k, struct err *e)
 {
 	struct criu_features has;
 
-	if (criu_exec(&k->criu, e) < 0 || criu_check_version(&k->criu, e) < 0 || criu_ask_features(&k->criu, &has, e) < 0)
+	if (criu_exec(&k->criu, e) < 0 || criu_check_version(&k->criu, e) < 0 || criu_ask_features(&k->criu, &has, e) < 0 ||
+	    criu_check_options(k->o, &k->criu, e) < 0)
 		return err_ret(e);
 	if ((k->o->pre_dump || k->o->parent) && !has.mem_track)
 		return err_set(e, ERR_UNSUPPORTED, 0, "%s: this kernel does not track changes of memory (CONFIG_MEM_SOFT_DIRTY)",

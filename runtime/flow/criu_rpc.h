@@ -22,6 +22,8 @@
 
 /* The oldest that is known to do what we ask: its notifications tell of status-ready and it knows pid namespaces by path. */
 #define CRIU_VERSION_MIN 31500
+#define CRIU_SKIPS_LOCK 31900 /* --network-lock skip */
+#define CRIU_KEEPS_NNP 31900 /* no_new_privs */
 
 struct criu {
 	pid_t pid;   /* 0: none */

@@ -593,14 +593,24 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 	return 0;
 }
 
+static void warn_lost(const struct flow *f, const struct criu *c)
+{
+	char have[32];
+
+	if (c->version < CRIU_KEEPS_NNP && f->process && f->process->no_new_privileges.v)
+		log_warn("/process/noNewPrivileges: CRIU %s does not restore it, 3.19 and later do: until then set-user-id programs give rights "
+			 "to the restored processes", criu_version_text(c->version, have, sizeof have));
+}
+
 static int ask_criu(struct flow *f, struct err *e)
 {
 	struct criu *c = &f->restore->criu;
 	struct criu_features has;
 
 	if (criu_exec(c, e) < 0 || criu_check_version(c, e) < 0 || criu_ask_features(c, &has, e) < 0 ||
-	    criu_check_record(&f->restore->image, c->version, e) < 0)
+	    criu_check_record(&f->restore->image, c->version, e) < 0 || criu_check_options(f->o->criu, c, e) < 0)
 		return err_ret(e);
+	warn_lost(f, c);
 	if (f->o->criu->lazy_pages && !has.lazy_pages)
 		return err_set(e, ERR_UNSUPPORTED, 0, "--lazy-pages: this kernel or CRIU has no userfaultfd for it");
 	return 0;
