@@ -60,6 +60,23 @@ static int use_settings(struct flow *f, const struct oci_map *settings, struct e
 	return 0;
 }
 
+/* Also for later exec and checkpoint. */
+static int use_lsm_profile(struct flow *f, struct err *e)
+{
+	const char *text = f->o->criu->lsm_profile, *colon = text ? strchr(text, ':') : NULL;
+	struct oci_process *p = f->spec.process;
+
+	if (!text)
+		return 0;
+	if (!colon || !(str_starts(text, "apparmor:") || str_starts(text, "selinux:")))
+		return err_set(e, ERR_USAGE, 0, "--lsm-profile: \"%s\" is neither apparmor:PROFILE nor selinux:LABEL", text);
+	if (p && text[0] == 'a')
+		p->apparmor_profile = colon + 1;
+	else if (p)
+		p->selinux_label = colon + 1;
+	return 0;
+}
+
 static bool has_type(const struct oci_ints *types, int64_t type)
 {
 	for (size_t i = 0; i < types->n; i++)
@@ -98,7 +115,7 @@ int step_image(struct flow *f, struct err *e)
 	ret = check_namespaces(f, &r->image.namespaces, e);
 	if (ret < 0)
 		return err_wrap(e, "%s", f->o->config);
-	if (use_settings(f, &r->image.settings, e) < 0 ||
+	if (use_lsm_profile(f, e) < 0 || use_settings(f, &r->image.settings, e) < 0 ||
 	    (r->image.resources && container_use_limits(&f->spec, r->image.resources, &f->arena, e) < 0))
 		return err_ret(e);
 	return flow_write_document(f, e);
