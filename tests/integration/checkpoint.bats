@@ -408,6 +408,11 @@ new_network() {
 @test "checkpoint: a paused container" {
 	start_counting
 	ok pause "$ID"
+	ok checkpoint --leave-running --image-path "$T/images-1" "$ID"
+	state_is "$ID" paused
+	ok resume "$ID"
+	goes_on
+	ok pause "$ID"
 	checkpoint
 	restore
 	goes_on
