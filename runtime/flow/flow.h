@@ -185,6 +185,7 @@ int flow_keep_document(struct flow *f, struct err *e);
 
 int flow_userns(struct flow *f, struct err *e);           /* one with the container's maps, until flow_close_sources() */
 int flow_give_stdio(uid_t uid, struct err *e);              /* the standard streams, to the payload's user */
+void flow_replace_own_null(int fd);                       /* a standard stream that a container gets and must not be the host's device */
 int flow_take_tty(struct flow *f, int fd, struct err *e); /* the terminal's master goes to whoever is to have it; takes fd */
 void flow_close_namespaces(struct flow *f);               /* the descriptors of those joined by path */
 void flow_restore_done(struct flow *f);

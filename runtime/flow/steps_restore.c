@@ -423,6 +423,26 @@ static void collect_fds(struct flow *f)
 	}
 }
 
+/* The name that CRIU has for a standard stream which was a pipe, a socket or a file of the host. */
+const char *flow_restored_stream(const struct flow *f, int fd)
+{
+	const struct oci_image *im = &f->restore->image;
+	const char *what = (size_t)fd < im->stdio.n ? im->stdio.v[fd] : "";
+	const char *key = (size_t)fd < im->stdio_keys.n ? im->stdio_keys.v[fd] : "";
+
+	if (*key)
+		return key;
+	return str_starts(what, "pipe:") || str_starts(what, "socket:") ? what : NULL;
+}
+
+/* Before CRIU's process comes to be, which has them as well. */
+static void keep_null(struct flow *f)
+{
+	for (int fd = 0; fd < RESTORE_STREAMS; fd++)
+		if (flow_restored_stream(f, fd))
+			flow_replace_own_null(fd);
+}
+
 int step_criu_clone(struct flow *f, struct err *e)
 {
 	struct restore *r = f->restore;
@@ -430,6 +450,7 @@ int step_criu_clone(struct flow *f, struct err *e)
 	int ret;
 
 	collect_fds(f);
+	keep_null(f);
 	child.images_fd = r->dirs.images_fd;
 	child.work_fd = r->dirs.work_fd;
 	child.fds = r->fds;
@@ -519,16 +540,11 @@ static int add_joined(struct flow *f, struct criu_request *req, struct err *e)
 	return 0;
 }
 
-/* The name that CRIU has for a standard stream which was a pipe, a socket or a file of the host. */
-const char *flow_restored_stream(const struct flow *f, int fd)
+/* Without the first letter, which is a slash in the name of any other file, CRIU takes the descriptor as it is; by the whole name it
+ * would open it anew, and want the size, the mode and the position of the old one. */
+static const char *inherited_name(const char *key)
 {
-	const struct oci_image *im = &f->restore->image;
-	const char *what = (size_t)fd < im->stdio.n ? im->stdio.v[fd] : "";
-	const char *key = (size_t)fd < im->stdio_keys.n ? im->stdio_keys.v[fd] : "";
-
-	if (*key)
-		return key;
-	return str_starts(what, "pipe:") || str_starts(what, "socket:") ? what : NULL;
+	return str_starts(key, "file[") ? key + 1 : key;
 }
 
 /* They become ours, which CRIU's process has as 0 to 2. */
@@ -540,7 +556,7 @@ static void add_streams(struct flow *f, struct criu_request *req)
 		const char *key = flow_restored_stream(f, fd);
 
 		if (key)
-			r->inherit[r->n_inherit++] = (struct criu_inherited){ key, fd };
+			r->inherit[r->n_inherit++] = (struct criu_inherited){ inherited_name(key), fd };
 	}
 	req->inherit = r->inherit;
 	req->n_inherit = r->n_inherit;

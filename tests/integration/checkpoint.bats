@@ -51,10 +51,15 @@ start_worker() {
 checkpoint() { ok checkpoint --image-path "$IMG" "$@" "$ID"; }
 restore() { ok restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$@" "$ID"; }
 
+# The file is empty for a moment each time.
 count() {
-	local n
+	local n i
 
-	n=$(cat "$BUNDLE/rootfs/tmp/count" 2>/dev/null)
+	for i in 1 2 3 4 5; do
+		n=$(cat "$BUNDLE/rootfs/tmp/count" 2>/dev/null)
+		[[ -z $n ]] || break
+		sleep .01
+	done
 	echo $((10#${n:-0}))
 }
 counted_to() { (($(count) >= $1)); }
@@ -159,6 +164,46 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" restore -d -b "$BUNDLE" --image-path "$IMG" "$ID" >>"$T/log" 2>&1 </dev/null 3>&- 4>&-
 	goes_on
 	wait_until grep -qx $((n + 1)) "$T/log"
+}
+
+# With the size, mode and position of their own.
+@test "restore: standard streams that were files become others, and pipes" {
+	config_set --arg s "$counting" '.process.args = ["sh", "-c", ($s | sub("sleep"; "echo $i; sleep"))]'
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" run -d -b "$BUNDLE" "$ID" >"$T/one" 2>"$T/err" </dev/null 3>&- 4>&-
+	wait_until counted_to 3
+	checkpoint
+	n=$(tail -n 1 "$T/one")
+	echo before >"$T/err"
+	(umask 077; "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" restore -d -b "$BUNDLE" --image-path "$IMG" "$ID" >"$T/two" 2>>"$T/err" </dev/null 3>&- 4>&-)
+	goes_on
+	assert_eq "$(head -n 1 "$T/two")" $((n + 1))
+	IMG=$T/images-2
+	checkpoint
+	n=$(tail -n 1 "$T/two")
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" restore -d -b "$BUNDLE" --image-path "$IMG" "$ID" </dev/null 2>/dev/null 3>&- 4>&- | cat >"$T/three" &
+	wait_until grep -qx $((n + 3)) "$T/three"
+	assert_eq "$(head -n 1 "$T/three")" $((n + 1))
+}
+
+# root inside could change the mode of the host's for everybody.
+@test "restore: a null device for a stream that was a pipe is the container's, and can be written again" {
+	config_set --arg s "$counting" '.process.args = ["sh", "-c", $s]'
+	mkfifo "$T/in"
+	cat "$T/in" 3>&- 4>&- | "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" run -d -b "$BUNDLE" "$ID" >/dev/null 2>&1 3>&- 4>&- &
+	exec 8>"$T/in"
+	wait_until counted_to 3
+	checkpoint
+	exec 8>&-
+	assert_eq "$(jq -c 'map(.[0:5])' "$IMG/descriptors.json")" '["pipe:","/dev/","/dev/"]'
+	for i in 1 2; do
+		restore
+		goes_on
+		for fd in 0 1 2; do
+			assert_eq "$(stat -L -c '%t:%T %a' "/proc/$(pid_of "$ID")/fd/$fd")" "1:3 666"
+			[[ $(stat -L -c %d:%i "/proc/$(pid_of "$ID")/fd/$fd") != "$(stat -L -c %d:%i /dev/null)" ]]
+		done
+		checkpoint
+	done
 }
 
 @test "restore: the terminal goes to the console socket" {
