@@ -364,3 +364,9 @@ void claims_undo(const struct ext_env *env, const char *kind, claims_give give)
 	if (claims_reclaim(env, kind, give, &e) < 0)
 		log_warn("%s: %s", kind, err_format(&e, text, sizeof text));
 }
+
+int claims_refuse_checkpoint(const struct ext_env *env, const char *key, const char *name, struct err *e)
+{
+	return ext_refuse(env, e, key, "%s is lent to the container and cannot go into images: take it away first (vzrun set %s --%s-del %s)", name,
+			  env->id, key, name);
+}

@@ -64,6 +64,9 @@ void claims_drop(const struct claims *c, const struct claim *claim);
 int claims_pin(const struct claims *c, const struct claim *claim, int netns_fd, struct err *e);
 int claims_pinned(const struct claims *c, const struct claim *claim);
 
+/* Of the key of that name: what is lent does not go into images. */
+int claims_refuse_checkpoint(const struct ext_env *env, const char *key, const char *name, struct err *e);
+
 /* For ext.reclaim and the undo of a point: calls `give` for every claim of the kind that the env's container has, or (no id)
  * that a container has which is no more.  What cannot be given back stays claimed, and does not keep others from it. */
 typedef int (*claims_give)(const struct claims *c, const struct claim *claim, struct arena *a, struct err *e);

@@ -310,6 +310,21 @@ static int apply(struct ext_env *env, const void *config, void *saved, struct er
 	return 0;
 }
 
+static bool has_group(const struct ext_env *env)
+{
+	return env->cg && !cgroup_is_none(env->cg);
+}
+
+/* CRIU keeps no I/O class: what it made has ours. */
+static int restored(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	const struct io *c = config;
+
+	if (!c->prio.set || !needs_class(env, saved))
+		return 0;
+	return has_group(env) ? set_all(env, 0, value_of_level(&c->prio), e) : apply(env, config, saved, e);
+}
+
 static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
 {
 	const struct io *from = was, *to = now;
@@ -319,7 +334,7 @@ static int update(struct ext_env *env, const void *was, const void *now, void *s
 		return err_ret(e);
 	if ((!ext_wished(env, "ioprio") && !s->grown) || (!from->prio.set && !to->prio.set) || !needs_class(env, s))
 		return 0;
-	if (!env->cg || cgroup_is_none(env->cg)) {
+	if (!has_group(env)) {
 		if (env->pid > 0)
 			warn_refused(env, set_process(env->pid, value_of_level(&from->prio), value_of_level(&to->prio)));
 		return 0;
@@ -508,6 +523,6 @@ const struct ext ext_io = {
 	.validate = validate,
 	.native = native,
 	.derive = derive,
-	.apply = { [EXT_BEFORE_START] = apply, [EXT_EXEC] = apply },
+	.apply = { [EXT_BEFORE_START] = apply, [EXT_EXEC] = apply, [EXT_RESTORED] = restored },
 	.update = update,
 };

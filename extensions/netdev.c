@@ -45,7 +45,8 @@ static const struct ext_row rows[] = {
 	{ .name = "netdev", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct netdev, names), .value = &value_name,
 	  .help = "Network interfaces of the host, moved in",
 	  .doc = "With their addresses, and up. They come back with name, addresses and state when they are taken away, when the container "
-		 "is deleted, when a foreground run ends, and by `vzrun reconcile`. The interface of the host's default route is refused." },
+		 "is deleted, when a foreground run ends, and by `vzrun reconcile`. The interface of the host's default route is refused. "
+		 "None may be lent at a checkpoint." },
 	EXT_ROWS_END,
 };
 
@@ -309,6 +310,15 @@ static int apply(struct ext_env *env, const void *config, void *saved, struct er
 	return r;
 }
 
+/* It would stay here while the images go elsewhere, and CRIU cannot make it again. */
+static int refuse_checkpoint(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	const struct netdev *d = config;
+
+	(void)saved;
+	return d->names.n ? claims_refuse_checkpoint(env, "netdev", d->names.v[0], e) : 0;
+}
+
 static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
 {
 	const struct oci_strs *old = &((const struct netdev *)was)->names, *new = &((const struct netdev *)now)->names;
@@ -328,7 +338,7 @@ const struct ext ext_netdev = {
 	.rows = rows,
 	.config_size = sizeof(struct netdev),
 	.validate = validate,
-	.apply = { [EXT_NS_READY] = apply },
+	.apply = { [EXT_NS_READY] = apply, [EXT_CHECKPOINT] = refuse_checkpoint },
 	.undo = { [EXT_NS_READY] = undo },
 	.update = update,
 	.reclaim = reclaim,

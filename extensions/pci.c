@@ -71,7 +71,7 @@ static const struct ext_row rows[] = {
 	  .help = "PCI functions of the host",
 	  .doc = "Their network interfaces move in, their device nodes are made and permitted. They go back to the driver that they came "
 		 "from when they are taken away, when the container is deleted, when a foreground run ends, and by `vzrun reconcile`. "
-		 "Bridges and what the host or another container uses are refused." },
+		 "Bridges and what the host or another container uses are refused. None may be given at a checkpoint." },
 	{ .name = "pci-mode", .flags = EXT_GRANT, .offset = EXT_MEMBER(struct pci, mode), .value = &value_mode,
 	  .help = "How functions are given: what their driver makes of them, or themselves (vfio-pci)",
 	  .doc = "With vfio: /dev/vfio/GROUP for all functions of an IOMMU group, and no limit of locked memory. Counts for functions that "
@@ -456,12 +456,22 @@ static int namespaces(struct ext_env *env, const void *config, void *saved, stru
 	return r;
 }
 
+/* What a program inside has made of it CRIU does not see. */
+static int refuse_checkpoint(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	const struct pci *p = config;
+
+	(void)saved;
+	return p->functions.n ? claims_refuse_checkpoint(env, "pci", p->functions.v[0], e) : 0;
+}
+
 const struct ext ext_pci = {
 	.name = "pci",
 	.rows = rows,
 	.config_size = sizeof(struct pci),
 	.validate = validate,
-	.apply = { [EXT_PREPARE] = prepare, [EXT_RECORDED] = recorded, [EXT_NS_READY] = namespaces, [EXT_EXEC] = pci_further_process },
+	.apply = { [EXT_PREPARE] = prepare, [EXT_RECORDED] = recorded, [EXT_NS_READY] = namespaces, [EXT_EXEC] = pci_further_process,
+		   [EXT_CHECKPOINT] = refuse_checkpoint },
 	.undo = { [EXT_RECORDED] = undo_recorded, [EXT_NS_READY] = undo_interfaces },
 	.update = pci_update,
 	.reclaim = reclaim,

@@ -93,6 +93,7 @@ POINT(recorded, EXT_RECORDED)
 POINT(cgroup, EXT_CGROUP_READY)
 POINT(ns, EXT_NS_READY)
 POINT(start, EXT_BEFORE_START)
+POINT(restored, EXT_RESTORED)
 
 static int apply_rootfs(struct ext_env *env, const void *config, void *saved, struct err *e)
 {
@@ -110,6 +111,19 @@ static int apply_exec(struct ext_env *env, const void *config, void *saved, stru
 	return env->pid > 0 && fcntl(env->pidfd, F_GETFD) >= 0 ? 0 : err_set(e, ERR_INTERNAL, 0, "no process");
 }
 
+/* A file "refuse" in the directory is a reason. */
+static int apply_checkpoint(struct ext_env *env, const void *config, void *saved, struct err *e)
+{
+	const struct probe *p = config;
+	char path[PATH_MAX];
+
+	(void)saved;
+	if (env->pid <= 0 || fcntl(env->pidfd, F_GETFD) < 0 || !env->cg)
+		return err_set(e, ERR_INTERNAL, 0, "no process or no cgroup");
+	snprintf(path, sizeof path, "%s/refuse", p->dir);
+	return access(path, F_OK) < 0 ? 0 : ext_refuse(env, e, "probe", "%s is there", path);
+}
+
 const struct ext ext_probe = {
 	.name = "probe",
 	.rows = rows,
@@ -122,11 +136,14 @@ const struct ext ext_probe = {
 		[EXT_ROOTFS_READY] = apply_rootfs,
 		[EXT_BEFORE_START] = apply_start,
 		[EXT_EXEC] = apply_exec,
+		[EXT_CHECKPOINT] = apply_checkpoint,
+		[EXT_RESTORED] = apply_restored,
 	},
 	.undo = {
 		[EXT_RECORDED] = undo_recorded,
 		[EXT_CGROUP_READY] = undo_cgroup,
 		[EXT_NS_READY] = undo_ns,
 		[EXT_BEFORE_START] = undo_start,
+		[EXT_RESTORED] = undo_restored,
 	},
 };

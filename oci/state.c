@@ -175,6 +175,7 @@ static const struct oci_field oci_state_fields[] = {
 	BOOL(struct oci_state, private_pid_ns, "privatePidNs"),
 	BOOL(struct oci_state, has_poststart, "hasPoststart"),
 	BOOL(struct oci_state, has_poststop, "hasPoststop"),
+	STRS(struct oci_state, streams, "streams"),
 	STR(struct oci_state, config, "config"),
 	CUSTOM(struct oci_state, extensions, "extensions", &exts),
 	PTR(struct oci_state, exit, "exit", oci_state_exit),

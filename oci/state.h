@@ -75,6 +75,7 @@ struct oci_state {
 	bool no_new_keyring;
 	bool private_pid_ns;         /* process 1 of a pid namespace: killing it ends all */
 	bool has_poststart, has_poststop;
+	struct oci_strs streams;     /* what the standard streams are, in CRIU's words: "pipe:[1]", "file[2:3]"; "": not the host's */
 	const char *config;          /* name of the kept document in the directory */
 	struct oci_state_exts extensions;
 	struct oci_state_exit *exit;

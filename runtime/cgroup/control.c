@@ -46,7 +46,10 @@ const char *cgroup_freezer(const struct cgroup *cg)
 {
 	struct cg_dir *v1 = cg_find(cg, "freezer"), *v2 = cg_find_v2(cg);
 
-	return v1 && !v1->v2 ? v1->dir : v2 ? v2->dir : NULL;
+	/* CRIU thaws what stands still already: of two freezers that is the one which was used. */
+	if (!v1 || v1->v2 || (v2 && cg_v2.frozen(v2)))
+		return v2 ? v2->dir : NULL;
+	return v1->dir;
 }
 
 /* ---- kill ---- */

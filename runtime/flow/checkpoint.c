@@ -91,7 +91,7 @@ static int describe(struct checkpoint *k, struct err *e)
 	for (size_t i = 0; l && i < l->namespaces.n; i++)
 		im->namespaces.v[im->namespaces.n++] = l->namespaces.v[i].type;
 	if (externals_mounts(pid, &k->spec, &im->mounts, &c->arena, e) < 0 ||
-	    externals_stdio(pid, &im->stdio, &im->stdio_keys, &c->arena, e) < 0)
+	    externals_stdio(pid, &c->state.streams, &im->stdio, &im->stdio_keys, &c->arena, e) < 0)
 		return err_ret(e);
 	return container_in_force(c, &im->settings, &im->resources, e);
 }
@@ -155,7 +155,8 @@ static int ask_criu(struct checkpoint *k, struct err *e)
 {
 	struct criu_features has;
 
-	if (criu_exec(&k->criu, e) < 0 || criu_check_version(&k->criu, e) < 0 || criu_ask_features(&k->criu, &has, e) < 0)
+	if (criu_exec(&k->criu, e) < 0 || criu_check_version(&k->criu, e) < 0 || criu_ask_features(&k->criu, &has, e) < 0 ||
+	    criu_check_options(k->o, &k->criu, e) < 0)
 		return err_ret(e);
 	if ((k->o->pre_dump || k->o->parent) && !has.mem_track)
 		return err_set(e, ERR_UNSUPPORTED, 0, "%s: this kernel does not track changes of memory (CONFIG_MEM_SOFT_DIRTY)",

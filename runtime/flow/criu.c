@@ -72,6 +72,16 @@ void criu_fill(const struct criu_options *o, const char *log, struct criu_reques
 	};
 }
 
+int criu_check_options(const struct criu_options *o, const struct criu *c, struct err *e)
+{
+	char have[32];
+
+	if (o->lock == CRIU_LOCK_SKIP && c->version < CRIU_SKIPS_LOCK)
+		return err_set(e, ERR_UNSUPPORTED, 0, "--network-lock skip: CRIU %s cannot, 3.19 and later can",
+			       criu_version_text(c->version, have, sizeof have));
+	return 0;
+}
+
 const char *criu_config_file(const struct oci_map *annotations)
 {
 	for (size_t i = 0; i < annotations->n; i++)

@@ -47,6 +47,9 @@ void criu_close_dirs(struct criu_dirs *d);
 /* What the command line says, as the request has it; the rest is the caller's. */
 void criu_fill(const struct criu_options *o, const char *log, struct criu_request *ret);
 
+/* What this CRIU cannot do. */
+int criu_check_options(const struct criu_options *o, const struct criu *c, struct err *e);
+
 /* The file whose settings go over ours: annotation org.criu.config ("": none), /etc/criu/runc.conf where that is there. */
 const char *criu_config_file(const struct oci_map *annotations);
 

@@ -160,6 +160,25 @@ int criu_clone(struct criu *ret, struct criu_child *child, struct err *e)
 	return 0;
 }
 
+static int died(struct criu *c, struct err *e)
+{
+	char how[64];
+	int status;
+
+	fd_close(&c->sock);
+	if (waitpid(c->pid, &status, 0) != c->pid)
+		return err_set(e, ERR_KERNEL, 0, "CRIU is gone");
+	c->pid = 0;
+	return err_set(e, ERR_KERNEL, 0, "CRIU ended: %s", proc_status_text(status, how, sizeof how));
+}
+
+static int send_bytes(struct criu *c, const void *data, size_t len, struct err *e)
+{
+	int r = sock_send(c->sock, data, len, -1, e);
+
+	return r < 0 && e->num == EPIPE ? died(c, e) : r;
+}
+
 int criu_exec(struct criu *c, struct err *e)
 {
 	const char go = GO;
@@ -167,7 +186,7 @@ int criu_exec(struct criu *c, struct err *e)
 	int sock = -1;
 	char word;
 
-	if (sock_send(c->sock, &go, 1, -1, e) < 0)
+	if (send_bytes(c, &go, 1, e) < 0)
 		return err_ret(e);
 	/* The pipe closes by CLOEXEC when CRIU is executed. */
 	if (read(c->failed, &met, sizeof met) == (ssize_t)sizeof met) {
@@ -179,7 +198,7 @@ int criu_exec(struct criu *c, struct err *e)
 	if (sock_recv(c->sock, &word, 1, &sock, e) < 0)
 		return err_ret(e);
 	if (sock < 0)
-		return err_set(e, ERR_INTERNAL, 0, "CRIU's process sent no socket");
+		return died(c, e);
 	close(c->sock);
 	c->sock = sock;
 	return 0;
@@ -214,19 +233,7 @@ static int send_request(struct criu *c, const Criu__Request *req, struct err *e)
 	if (!buf)
 		return err_oom(e);
 	criu__request__pack(req, (uint8_t *)buf);
-	return sock_send(c->sock, buf, len, -1, e);
-}
-
-static int died(struct criu *c, struct err *e)
-{
-	char how[64];
-	int status;
-
-	fd_close(&c->sock);
-	if (waitpid(c->pid, &status, 0) != c->pid)
-		return err_set(e, ERR_KERNEL, 0, "CRIU is gone");
-	c->pid = 0;
-	return err_set(e, ERR_KERNEL, 0, "CRIU ended: %s", proc_status_text(status, how, sizeof how));
+	return send_bytes(c, buf, len, e);
 }
 
 static void free_response(Criu__Response **r)
@@ -500,16 +507,31 @@ static int send_task(struct criu *c, const struct criu_request *r, struct err *e
 
 /* ---- while it works ---- */
 
-/* A signal that asks us to end is kept until CRIU next asks whether it may go on: then it undoes what it did. */
+#define AFTER_DEATH_MS 3000
+
+/* A signal that asks us to end is kept until CRIU next asks whether it may go on: then it undoes what it did.  Process 1 of what it
+ * makes is our child and not CRIU's, which would wait for a dead one for ever; but one that ends as soon as it runs is well. */
 static int wait_for_criu(const struct criu *c, const struct criu_listener *l, int *interrupted, struct err *e)
 {
-	struct pollfd fds[] = { { .fd = c->sock, .events = POLLIN }, { .fd = *interrupted ? -1 : l->signals, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = c->sock, .events = POLLIN }, { .fd = *interrupted ? -1 : l->signals, .events = POLLIN },
+				{ .fd = l->process ? *l->process : -1, .events = POLLIN } };
+	int timeout = -1;
 
 	for (;;) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+		int n = poll(fds, ARRAY_SIZE(fds), timeout);
+
+		if (n < 0 && errno != EINTR)
 			return err_sys(e, "poll");
+		if (n == 0)
+			return err_set(e, ERR_STATE, 0, "CRIU waits for process 1, which has ended");
+		if (n < 0)
+			continue;
 		if (fds[0].revents)
 			return 0;
+		if (fds[2].revents) {
+			fds[2].fd = -1;
+			timeout = AFTER_DEATH_MS;
+		}
 		if (fds[1].revents) {
 			*interrupted = foreground_ending_signal(l->signals);
 			if (*interrupted)

@@ -22,6 +22,8 @@
 
 /* The oldest that is known to do what we ask: its notifications tell of status-ready and it knows pid namespaces by path. */
 #define CRIU_VERSION_MIN 31500
+#define CRIU_SKIPS_LOCK 31900 /* --network-lock skip */
+#define CRIU_KEEPS_NNP 31900 /* no_new_privs */
 
 struct criu {
 	pid_t pid;   /* 0: none */
@@ -104,6 +106,7 @@ struct criu_listener {
 	int (*event)(void *arg, struct criu_event *ev, struct err *e); /* a failure makes CRIU give up and undo */
 	void *arg;
 	int signals; /* signalfd of foreground_begin(), or -1 */
+	const int *process; /* pidfd of process 1 of what is restored, -1 until it is known; or NULL */
 };
 
 /* *ret_pid: of the restored process 1, which is our child.  The error is the listener's, or (not c->refused) CRIU's, whose log says

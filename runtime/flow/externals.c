@@ -179,6 +179,15 @@ static bool is_inside(const struct mountinfos *inside, uint64_t id)
 
 /* A file, FIFO or device that was opened on the host: on none of the container's mounts.  Terminals of the host are CRIU's
  * business (shell-job). */
+static const char *file_key(mode_t mode, unsigned device_major, uint64_t mount, uint64_t ino, struct arena *a)
+{
+	if (!S_ISREG(mode) && !S_ISFIFO(mode) && !S_ISCHR(mode))
+		return "";
+	if (S_ISCHR(mode) && device_major != 1) /* null, zero and the like */
+		return "";
+	return arena_printf(a, "file[%llx:%llx]", (unsigned long long)mount, (unsigned long long)ino);
+}
+
 static const char *stream_key(pid_t pid, int fd, const struct mountinfos *inside, struct arena *a)
 {
 	char path[64];
@@ -188,14 +197,62 @@ static const char *stream_key(pid_t pid, int fd, const struct mountinfos *inside
 	snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
 	if (stat(path, &st) < 0 || !fdinfo_mount(pid, fd, &mount) || is_inside(inside, mount))
 		return "";
-	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
-		return "";
-	if (S_ISCHR(st.st_mode) && major(st.st_rdev) != 1) /* null, zero and the like */
-		return "";
-	return arena_printf(a, "file[%llx:%llx]", (unsigned long long)mount, (unsigned long long)st.st_ino);
+	return file_key(st.st_mode, major(st.st_rdev), mount, st.st_ino, a);
 }
 
-int externals_stdio(pid_t pid, struct oci_strs *ret_what, struct oci_strs *ret_keys, struct arena *a, struct err *e)
+static bool has_inode_only(const char *what)
+{
+	return str_starts(what, "pipe:") || str_starts(what, "socket:");
+}
+
+/* The numbers of mounts before Linux 5.8 are not told: then it is "", and the checkpoint looks by itself. */
+static const char *own_stream(int fd, struct arena *a)
+{
+	char path[32], what[64];
+	struct statx x;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	n = readlink(path, what, sizeof what - 1);
+	what[n < 0 ? 0 : n] = '\0';
+	if (has_inode_only(what))
+		return arena_strdup(a, what);
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &x) < 0 || !(x.stx_mask & STATX_MNT_ID))
+		return "";
+	return file_key(x.stx_mode, x.stx_rdev_major, x.stx_mnt_id, x.stx_ino, a);
+}
+
+int externals_own_streams(bool (*given)(int fd, const void *arg), const void *arg, struct oci_strs *ret, struct arena *a,
+			  struct err *e)
+{
+	const char **v = arena_alloc_n(a, 3, sizeof *v);
+
+	if (!v)
+		return err_oom(e);
+	for (int fd = 0; fd < 3; fd++) {
+		v[fd] = given(fd, arg) ? own_stream(fd, a) : "";
+		if (!v[fd])
+			return err_oom(e);
+	}
+	*ret = (struct oci_strs){ v, 3 };
+	return 0;
+}
+
+/* A shell has another file in that place for a moment, while a builtin writes to it; what it was given it keeps elsewhere, and
+ * has given to others. */
+static void prefer_given(const struct oci_strs *given, int fd, const char **what, const char **key)
+{
+	const char *was = (size_t)fd < given->n ? given->v[fd] : "";
+
+	if (!*was)
+		return;
+	*key = has_inode_only(was) ? "" : was;
+	if (has_inode_only(was))
+		*what = was;
+}
+
+int externals_stdio(pid_t pid, const struct oci_strs *given, struct oci_strs *ret_what, struct oci_strs *ret_keys, struct arena *a,
+		    struct err *e)
 {
 	const char **what = arena_alloc_n(a, 4, sizeof *what), **keys = arena_alloc_n(a, 4, sizeof *keys);
 	struct mountinfos inside;
@@ -212,8 +269,8 @@ int externals_stdio(pid_t pid, struct oci_strs *ret_what, struct oci_strs *ret_k
 		n = readlink(path, target, sizeof target - 1);
 		target[n < 0 ? 0 : n] = '\0';
 		what[fd] = arena_strdup(a, target);
-		keys[fd] = n < 0 || str_starts(target, "pipe:") || str_starts(target, "socket:") ? "" :
-											 stream_key(pid, fd, &inside, a);
+		keys[fd] = n < 0 || has_inode_only(target) ? "" : stream_key(pid, fd, &inside, a);
+		prefer_given(given, fd, &what[fd], &keys[fd]);
 		if (!what[fd] || !keys[fd])
 			return err_oom(e);
 	}

@@ -155,6 +155,9 @@ size_t flow_table_size(void);
  * is undone and *e tells why. */
 int flow_run(struct flow *f, struct err *e);
 
+/* A row that the command itself has not, in the middle of one of its own. */
+int flow_row(struct flow *f, const char *name, struct err *e);
+
 void flow_init(struct flow *f, const struct flow_options *o, enum flow_command command);
 void flow_done(struct flow *f);
 #define cleanup_flow __attribute__((cleanup(flow_done)))
@@ -182,9 +185,11 @@ int flow_keep_document(struct flow *f, struct err *e);
 
 int flow_userns(struct flow *f, struct err *e);           /* one with the container's maps, until flow_close_sources() */
 int flow_give_stdio(uid_t uid, struct err *e);              /* the standard streams, to the payload's user */
+void flow_replace_own_null(int fd);                       /* a standard stream that a container gets and must not be the host's device */
 int flow_take_tty(struct flow *f, int fd, struct err *e); /* the terminal's master goes to whoever is to have it; takes fd */
 void flow_close_namespaces(struct flow *f);               /* the descriptors of those joined by path */
 void flow_restore_done(struct flow *f);
+const char *flow_restored_stream(const struct flow *f, int fd); /* NULL: it is none of ours */
 
 /* Conditions and helpers shared by the step files. */
 bool flow_has_userns(const struct flow *f);

@@ -13,7 +13,7 @@
 struct restore_mount {       /* one from outside */
 	const char *point;
 	const struct oci_image_mount *again; /* to be mounted once more, or NULL */
-	int source;          /* index of the document's mount that is mapped to other ids, and so a mount of its own; or -1 */
+	int source;          /* index of the document's mount of which a clone is attached for CRIU, or -1 */
 	const char *path;    /* of the host; with a source: below it, "" for itself */
 };
 

@@ -32,6 +32,7 @@ int step_ext_start(struct flow *f, struct err *e);
 void undo_ext_start(struct flow *f);
 bool when_ext_restored(const struct flow *f);
 int step_ext_restored(struct flow *f, struct err *e);
+void undo_ext_restored(struct flow *f);
 bool when_ext_exec(const struct flow *f);
 int step_ext_exec(struct flow *f, struct err *e);
 

@@ -214,6 +214,11 @@ int step_ext_restored(struct flow *f, struct err *e)
 	return run_point(f, EXT_RESTORED, e);
 }
 
+void undo_ext_restored(struct flow *f)
+{
+	undo_point(f, EXT_RESTORED);
+}
+
 int step_ext_exec(struct flow *f, struct err *e)
 {
 	struct ext_env env = env_of(f);

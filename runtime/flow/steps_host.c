@@ -23,6 +23,7 @@
 #include "runtime/base/proc.h"
 #include "runtime/base/sock.h"
 #include "runtime/base/sys.h"
+#include "runtime/flow/externals.h"
 #include "runtime/flow/flow.h"
 #include "runtime/flow/hooks.h"
 #include "runtime/flow/notify_socket.h"
@@ -685,6 +686,16 @@ static int write_pid_file(struct flow *f, struct err *e)
 	return fs_replace(dir, name + 1, text, (size_t)n, 0644, e) < 0 ? err_wrap(e, "--pid-file") : 0;
 }
 
+/* A terminal is the container's own; of a restored one CRIU made what did not come from outside. */
+static bool is_given(int fd, const void *arg)
+{
+	const struct flow *f = arg;
+
+	if (f->command == FLOW_RESTORE)
+		return flow_restored_stream(f, fd) != NULL;
+	return f->process && !f->process->terminal.v;
+}
+
 int step_save(struct flow *f, struct err *e)
 {
 	int r = 0;
@@ -693,6 +704,8 @@ int step_save(struct flow *f, struct err *e)
 		r = send_pidfd(f, e);
 	if (r == 0 && f->command != FLOW_EXEC) {
 		f->state.status = f->command == FLOW_RESTORE ? OCI_RUNNING : OCI_CREATED;
+		if (externals_own_streams(is_given, f, &f->state.streams, &f->arena, e) < 0)
+			return err_ret(e);
 		/* run is in `running` in a moment and saves that: one write less. */
 		r = f->command == FLOW_RUN ? 0 : store_save(&f->dir, &f->state, e);
 	}

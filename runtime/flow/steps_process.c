@@ -242,6 +242,30 @@ static void replace_null(void)
 	}
 }
 
+/* Nobody else's, for when there is no container yet. */
+static int make_null(void)
+{
+	cleanup_fd int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC), dir = -1, fd = -1;
+
+	if (fs < 0 || sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	dir = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (dir < 0 || mknodat(dir, "null", S_IFCHR | 0600, makedev(1, 3)) < 0)
+		return -1;
+	fd = openat(dir, "null", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0666) < 0)
+		return -1;
+	return fd_take(&fd);
+}
+
+void flow_replace_own_null(int fd)
+{
+	cleanup_fd int null = is_null(fd) ? make_null() : -1;
+
+	if (null >= 0)
+		dup2(null, fd);
+}
+
 int step_stdio(struct flow *f, struct err *e)
 {
 	if (!f->process)

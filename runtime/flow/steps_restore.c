@@ -60,6 +60,23 @@ static int use_settings(struct flow *f, const struct oci_map *settings, struct e
 	return 0;
 }
 
+/* Also for later exec and checkpoint. */
+static int use_lsm_profile(struct flow *f, struct err *e)
+{
+	const char *text = f->o->criu->lsm_profile, *colon = text ? strchr(text, ':') : NULL;
+	struct oci_process *p = f->spec.process;
+
+	if (!text)
+		return 0;
+	if (!colon || !(str_starts(text, "apparmor:") || str_starts(text, "selinux:")))
+		return err_set(e, ERR_USAGE, 0, "--lsm-profile: \"%s\" is neither apparmor:PROFILE nor selinux:LABEL", text);
+	if (p && text[0] == 'a')
+		p->apparmor_profile = colon + 1;
+	else if (p)
+		p->selinux_label = colon + 1;
+	return 0;
+}
+
 static bool has_type(const struct oci_ints *types, int64_t type)
 {
 	for (size_t i = 0; i < types->n; i++)
@@ -98,7 +115,7 @@ int step_image(struct flow *f, struct err *e)
 	ret = check_namespaces(f, &r->image.namespaces, e);
 	if (ret < 0)
 		return err_wrap(e, "%s", f->o->config);
-	if (use_settings(f, &r->image.settings, e) < 0 ||
+	if (use_lsm_profile(f, e) < 0 || use_settings(f, &r->image.settings, e) < 0 ||
 	    (r->image.resources && container_use_limits(&f->spec, r->image.resources, &f->arena, e) < 0))
 		return err_ret(e);
 	return flow_write_document(f, e);
@@ -145,6 +162,13 @@ static const char *cgroup_view(const struct flow *f, const char *point)
 	return NULL;
 }
 
+/* What is mapped to other ids is a mount of its own; and root of a user namespace, as whom CRIU mounts there, may not be let through
+ * the directories on the way to a source. */
+static bool is_attached(const struct flow *f, size_t i)
+{
+	return f->sources[i] >= 0 && (f->wishes[i].idmap || flow_has_userns(f));
+}
+
 /* Of the container's own cgroup, or from a path of the host's; from what the document says; from where it was. */
 static int source_of(const struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
 {
@@ -159,7 +183,7 @@ static int source_of(const struct flow *f, const struct oci_image_mount *m, stru
 		return 0;
 	}
 	i = document_source(f, m->point, &rest);
-	if (i >= 0 && f->wishes[i].idmap) {
+	if (i >= 0 && is_attached(f, (size_t)i)) {
 		ret->source = (int)i;
 		ret->path = rest;
 		return 0;
@@ -274,13 +298,12 @@ int step_mount_points(struct flow *f, struct err *e)
 
 /* ---- CRIU's process ---- */
 
-/* Covers the container's state directory, in this namespace alone. */
-static int place_dir(const struct flow *f, char *buf, size_t size, struct err *e)
+/* Covers the directory of all containers, in this namespace alone: nobody else sees the sources there, and root of a user namespace
+ * gets through. */
+static int cover_root(const struct flow *f, struct err *e)
 {
-	if (snprintf(buf, size, "%s/%s", f->o->root, f->o->id) >= (int)size)
-		return err_set(e, ERR_USAGE, ENAMETOOLONG, "--root");
-	return mount("vzrun", buf, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=1m,nr_inodes=16k") < 0 ?
-		       err_sys(e, "tmpfs for the sources of mounts") : 0;
+	return mount("vzrun", f->o->root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0711,size=1m,nr_inodes=16k") < 0 ?
+		       err_sys(e, "tmpfs for the sources of mounts, on %s", f->o->root) : 0;
 }
 
 static int attach_source(int source, const char *path, struct err *e)
@@ -296,13 +319,14 @@ static int attach_source(int source, const char *path, struct err *e)
 
 static int attach_sources(struct flow *f, struct err *e)
 {
-	char dir[PATH_MAX / 2], path[PATH_MAX];
+	char path[PATH_MAX];
 
-	if (place_dir(f, dir, sizeof dir, e) < 0)
+	if (cover_root(f, e) < 0)
 		return err_ret(e);
 	for (size_t i = 0; i < f->spec.mounts.n; i++) {
-		snprintf(path, sizeof path, "%s/%zu", dir, i);
-		if (f->sources[i] >= 0 && f->wishes[i].idmap && attach_source(f->sources[i], path, e) < 0)
+		if (snprintf(path, sizeof path, "%s/%zu", f->o->root, i) >= (int)sizeof path)
+			return err_set(e, ERR_USAGE, ENAMETOOLONG, "--root");
+		if (is_attached(f, i) && attach_source(f->sources[i], path, e) < 0)
 			return err_wrap(e, "/mounts/%zu", i);
 	}
 	return 0;
@@ -334,7 +358,7 @@ static int mount_all_again(const struct flow *f, struct err *e)
 		if (ns->v[i].type == CLONE_NEWNET && f->ns_fds[i] >= 0)
 			ret = ns_join(f->ns_fds[i], CLONE_NEWNET, e);
 	for (size_t i = 0; i < r->n_mounts && ret == 0; i++) {
-		snprintf(path, sizeof path, "%s/%s/again-%zu", f->o->root, f->o->id, i);
+		snprintf(path, sizeof path, "%s/again-%zu", f->o->root, i);
 		if (r->mounts[i].again)
 			ret = mount_again(r->mounts[i].again, path, e);
 	}
@@ -440,6 +464,26 @@ static void collect_fds(struct flow *f)
 	}
 }
 
+/* The name that CRIU has for a standard stream which was a pipe, a socket or a file of the host. */
+const char *flow_restored_stream(const struct flow *f, int fd)
+{
+	const struct oci_image *im = &f->restore->image;
+	const char *what = (size_t)fd < im->stdio.n ? im->stdio.v[fd] : "";
+	const char *key = (size_t)fd < im->stdio_keys.n ? im->stdio_keys.v[fd] : "";
+
+	if (*key)
+		return key;
+	return str_starts(what, "pipe:") || str_starts(what, "socket:") ? what : NULL;
+}
+
+/* Before CRIU's process comes to be, which has them as well. */
+static void keep_null(struct flow *f)
+{
+	for (int fd = 0; fd < RESTORE_STREAMS; fd++)
+		if (flow_restored_stream(f, fd))
+			flow_replace_own_null(fd);
+}
+
 int step_criu_clone(struct flow *f, struct err *e)
 {
 	struct restore *r = f->restore;
@@ -447,6 +491,7 @@ int step_criu_clone(struct flow *f, struct err *e)
 	int ret;
 
 	collect_fds(f);
+	keep_null(f);
 	child.images_fd = r->dirs.images_fd;
 	child.work_fd = r->dirs.work_fd;
 	child.fds = r->fds;
@@ -504,9 +549,9 @@ static int add_mounts(struct flow *f, struct criu_request *req, struct err *e)
 		return err_oom(e);
 	for (size_t i = 0; i < r->n_mounts; i++) {
 		const struct restore_mount *m = &r->mounts[i];
-		const char *path = m->again ? arena_printf(&f->arena, "%s/%s/again-%zu", f->o->root, f->o->id, i) :
+		const char *path = m->again ? arena_printf(&f->arena, "%s/again-%zu", f->o->root, i) :
 				   m->source < 0 ? m->path :
-						   arena_printf(&f->arena, "%s/%s/%d%s", f->o->root, f->o->id, m->source, m->path);
+						   arena_printf(&f->arena, "%s/%d%s", f->o->root, m->source, m->path);
 
 		if (!path)
 			return err_oom(e);
@@ -537,19 +582,23 @@ static int add_joined(struct flow *f, struct criu_request *req, struct err *e)
 	return 0;
 }
 
-/* Standard streams that were pipes, sockets or files of the host become ours, which CRIU's process has as 0 to 2. */
+/* Without the first letter, which is a slash in the name of any other file, CRIU takes the descriptor as it is; by the whole name it
+ * would open it anew, and want the size, the mode and the position of the old one. */
+static const char *inherited_name(const char *key)
+{
+	return str_starts(key, "file[") ? key + 1 : key;
+}
+
+/* They become ours, which CRIU's process has as 0 to 2. */
 static void add_streams(struct flow *f, struct criu_request *req)
 {
 	struct restore *r = f->restore;
-	const struct oci_image *im = &r->image;
 
-	for (int fd = 0; fd < 3 && (size_t)fd < im->stdio.n; fd++) {
-		const char *what = im->stdio.v[fd], *key = (size_t)fd < im->stdio_keys.n ? im->stdio_keys.v[fd] : "";
+	for (int fd = 0; fd < RESTORE_STREAMS; fd++) {
+		const char *key = flow_restored_stream(f, fd);
 
-		if (!*key && (str_starts(what, "pipe:") || str_starts(what, "socket:")))
-			key = what;
-		if (*key)
-			r->inherit[r->n_inherit++] = (struct criu_inherited){ key, fd };
+		if (key)
+			r->inherit[r->n_inherit++] = (struct criu_inherited){ inherited_name(key), fd };
 	}
 	req->inherit = r->inherit;
 	req->n_inherit = r->n_inherit;
@@ -593,6 +642,8 @@ static int take_terminal(struct flow *f, struct criu_event *ev, struct err *e)
 /* The namespaces are there, and nothing in them: as between `ext-ns` and `hooks-runtime` of create. */
 static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
 {
+	static const char *const rows[] = { "rdt", "netdev", "ext-ns", "hooks-runtime" };
+
 	f->pid = pid;
 	fd_close(&f->pidfd);
 	f->pidfd = sys_pidfd_open(pid, 0);
@@ -600,13 +651,10 @@ static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
 		return err_sys(e, "pidfd_open %d", (int)pid);
 	if (step_save_pid(f, e) < 0)
 		return err_ret(e);
-	if (when_rdt(f) && step_rdt(f, e) < 0)
-		return err_ret(e);
-	if (when_netdev(f) && step_netdev(f, e) < 0)
-		return err_ret(e);
-	if (when_ext_ns(f) && step_ext_ns(f, e) < 0)
-		return err_ret(e);
-	return when_hooks_runtime(f) ? step_hooks_runtime(f, e) : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (flow_row(f, rows[i], e) < 0)
+			return err_ret(e);
+	return 0;
 }
 
 static int on_event(void *arg, struct criu_event *ev, struct err *e)
@@ -622,14 +670,24 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 	return 0;
 }
 
+static void warn_lost(const struct flow *f, const struct criu *c)
+{
+	char have[32];
+
+	if (c->version < CRIU_KEEPS_NNP && f->process && f->process->no_new_privileges.v)
+		log_warn("/process/noNewPrivileges: CRIU %s does not restore it, 3.19 and later do: until then set-user-id programs give rights "
+			 "to the restored processes", criu_version_text(c->version, have, sizeof have));
+}
+
 static int ask_criu(struct flow *f, struct err *e)
 {
 	struct criu *c = &f->restore->criu;
 	struct criu_features has;
 
 	if (criu_exec(c, e) < 0 || criu_check_version(c, e) < 0 || criu_ask_features(c, &has, e) < 0 ||
-	    criu_check_record(&f->restore->image, c->version, e) < 0)
+	    criu_check_record(&f->restore->image, c->version, e) < 0 || criu_check_options(f->o->criu, c, e) < 0)
 		return err_ret(e);
+	warn_lost(f, c);
 	if (f->o->criu->lazy_pages && !has.lazy_pages)
 		return err_set(e, ERR_UNSUPPORTED, 0, "--lazy-pages: this kernel or CRIU has no userfaultfd for it");
 	return 0;
@@ -660,7 +718,7 @@ static int note_time_namespace(struct flow *f, struct err *e)
 static int restore(struct flow *f, struct err *e)
 {
 	struct restore *r = f->restore;
-	const struct criu_listener l = { .event = on_event, .arg = f, .signals = f->o->signals };
+	const struct criu_listener l = { .event = on_event, .arg = f, .signals = f->o->signals, .process = &f->pidfd };
 	struct criu_request req;
 	pid_t pid = 0;
 

@@ -111,7 +111,7 @@ const struct step flow_table[] = {
 	  "cgroup v2, a namespace of its own and a writable mount: the container's root owns its directory" },
 	{ "criu-restore", H, S, NULL, NULL, step_criu_restore, undo_criu_restore,
 	  "all limits hold; CRIU tells when the namespaces are there, then come rdt, netdev, ext-ns and hooks-runtime" },
-	{ "ext-restored", H, S, NULL, when_ext_restored, step_ext_restored, NULL, "all processes are there" },
+	{ "ext-restored", H, S, NULL, when_ext_restored, step_ext_restored, undo_ext_restored, "all processes are there" },
 	{ "hooks-runtime", H, C | R | SYNC, NULL, when_hooks_runtime, step_hooks_runtime, NULL,
 	  "prestart and createRuntime: after the mounts, before the root is switched" },
 	{ "hooks-container", I, C | R, NULL, when_hooks_container, step_hooks_container, NULL,

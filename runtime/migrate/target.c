@@ -88,16 +88,24 @@ static int write_record(int fd, const struct migration_record *r, struct err *e)
 	return fs_write_fd(fd, text.s, text.len, RECORDS, e);
 }
 
-/* Before anything is made. */
+static int called_off(struct err *e)
+{
+	return err_set(e, ERR_STATE, ECANCELED, "this migration was called off meanwhile");
+}
+
+/* Before anything is made; and when the bundle was: one that was there before is nobody's to remove. */
 static int record(struct target *t, struct err *e)
 {
 	struct migration_record r = { .token = t->offer.token, .id = t->offer.id, .fate = MIGRATION_PENDING, .pid = getpid(), .work = t->work,
-				      .bundle = t->offer.rootfs == MIGRATION_COPY ? t->offer.bundle : NULL };
-	cleanup_fd int fd = open_record(t->root, t->offer.token, O_CREAT | O_EXCL, e);
+				      .bundle = t->made_bundle ? t->offer.bundle : NULL };
+	cleanup_fd int fd = open_record(t->root, t->offer.token, t->recorded ? 0 : O_CREAT | O_EXCL, e);
+	struct migration_record was;
 	char state;
 
-	if (fd < 0 || proc_stat(getpid(), &r.start_time, &state, e) < 0)
+	if (fd < 0 || proc_stat(getpid(), &r.start_time, &state, e) < 0 || read_record(fd, &was, &t->arena, e) < 0)
 		return err_ret(e);
+	if (was.fate == MIGRATION_ABORTED)
+		return called_off(e);
 	t->recorded = true;
 	return write_record(fd, &r, e);
 }
@@ -111,7 +119,7 @@ static int commit(struct target *t, struct err *e)
 	if (fd < 0 || read_record(fd, &r, &t->arena, e) < 0)
 		return err_ret(e);
 	if (r.fate != MIGRATION_PENDING)
-		return err_set(e, ERR_STATE, ECANCELED, "this migration was called off meanwhile");
+		return called_off(e);
 	r.fate = MIGRATION_COMMITTED;
 	return write_record(fd, &r, e);
 }
@@ -144,13 +152,22 @@ static bool runs(const char *root, const char *id)
 	return store_save(&c.dir, &c.state, &e) >= 0;
 }
 
+/* A restore that did not come to its end, and no container of that id that somebody has made otherwise. */
+static bool is_half_made(const char *root, const char *id)
+{
+	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
+	struct err e;
+
+	return container_open(root, id, STORE_LOOK, &c, &e) == 0 ? c.state.status == OCI_CREATING : e.num == ENOENT && e.kind == ERR_STATE;
+}
+
 /* What is left of one that will never run. */
 static void undo(const char *root, const struct migration_record *r)
 {
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
-	if (r->id && container_delete(root, r->id, true, &e) < 0)
+	if (r->id && is_half_made(root, r->id) && container_delete(root, r->id, true, &e) < 0)
 		log_warn("%s", err_format(&e, text, sizeof text));
 	if (r->work && fs_remove_path(r->work, &e) < 0)
 		log_warn("%s", err_format(&e, text, sizeof text));
@@ -209,16 +226,18 @@ static int answer_question(struct target *t, const struct wire_frame *f, struct 
 
 /* ---- the offer ---- */
 
+/* Named by the token, so that the record can name it before it is there. */
 static int make_work(struct target *t, struct err *e)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	snprintf(t->work, sizeof t->work, "%s/vzrun-migrate.XXXXXX", tmp && *tmp == '/' ? tmp : "/var/tmp");
-	if (!mkdtemp(t->work)) {
-		err_sys(e, "%s", t->work);
-		*t->work = '\0';
+	snprintf(t->work, sizeof t->work, "%s/vzrun-migrate.%.64s", tmp && *tmp == '/' ? tmp : "/var/tmp", t->offer.token);
+	if (record(t, e) < 0) {
+		t->work[0] = '\0'; /* nothing is ours */
 		return err_ret(e);
 	}
+	if (mkdir(t->work, 0700) < 0)
+		return err_sys(e, "%s", t->work);
 	t->work_fd = open(t->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return t->work_fd < 0 ? err_sys(e, "%s", t->work) : 0;
 }
@@ -236,9 +255,7 @@ static int take_offer(struct target *t, const struct wire_frame *f, struct err *
 	answer.problems = p.list;
 	if (wire_send_document(&t->w, WIRE_ANSWER, &migration_answer_type, &answer, e) < 0)
 		return err_ret(e);
-	if (p.list.n)
-		return 0;
-	return record(t, e) < 0 ? err_ret(e) : 1;
+	return p.list.n ? 0 : 1;
 }
 
 /* The document is ours to write: rsync may bring another, which was the other host's. */
@@ -267,7 +284,7 @@ static int make_bundle(struct target *t, struct err *e)
 	if (mkdir(t->offer.bundle, 0700) < 0)
 		return err_sys(e, "mkdir %s", t->offer.bundle);
 	t->made_bundle = true;
-	return 0;
+	return record(t, e);
 }
 
 /* ---- the restore ---- */

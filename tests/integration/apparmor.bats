@@ -196,3 +196,38 @@ under() {
 	assert_eq "$(cat "$T/poststart")" unconfined
 	assert_eq "$(cat "$BUNDLE/rootfs/start")" "vzrun-test (enforce)"
 }
+
+# looks_again: what a process that was started before now says.
+looks_again() {
+	rm -f "$BUNDLE/rootfs/out"
+	wait_until test -e "$BUNDLE/rootfs/out"
+	output=$(<"$BUNDLE/rootfs/out")
+}
+
+@test "apparmor: the profile is there after checkpoint and restore; --lsm-profile gives another" {
+	local nnp
+
+	needs_criu
+	for nnp in true false; do
+		profile vzrun-test
+		config_set --arg s "while :; do { $look; } >/new 2>/dev/null; mv /new /out; sleep .1; done" --argjson n "$nnp" \
+			'.process.args = ["sh", "-c", $s] | .process.noNewPrivileges = $n | .root.readonly = false'
+		ok run --detach --bundle "$BUNDLE" "$ID"
+		looks_again
+		says "vzrun-test (enforce)" "no /secret" h1dden
+		ok checkpoint --image-path "$T/images" "$ID"
+		ok restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+		looks_again
+		says "vzrun-test (enforce)" "no /secret" h1dden
+		ok delete --force "$ID"
+		fails '"x" is neither apparmor:PROFILE nor selinux:LABEL' restore --detach --bundle "$BUNDLE" --image-path "$T/images" \
+			--lsm-profile x "$ID"
+		ok restore --detach --bundle "$BUNDLE" --image-path "$T/images" --lsm-profile apparmor:vzrun-test-other "$ID"
+		looks_again
+		says "vzrun-test-other (enforce)" s3cret "no /hidden"
+		ok exec "$ID" sh -c "$look"
+		says "vzrun-test-other (enforce)" s3cret "no /hidden"
+		ok delete --force "$ID"
+		rm -rf "$T/images"
+	done
+}

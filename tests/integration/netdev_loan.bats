@@ -396,3 +396,23 @@ pair() {
 	assert_eq "$(grep -c 'inet 10.7.0.1/24' "$T/v/seen") $stderr" "3 "
 	assert_eq "$(link d1)" "$WAS"
 }
+
+@test "checkpoint is refused with its name as long as one is lent" {
+	needs_criu
+	config_set '.annotations["org.openvz.netdev"] = "d1"'
+	ok run --bundle "$BUNDLE" --detach "$ID"
+	fails "/annotations/org.openvz.netdev: d1 is lent to the container and cannot go into images: take it away first (vzrun set $ID --netdev-del d1)" \
+		checkpoint --image-path "$T/images" "$ID"
+	[[ ! -e $T/images ]]
+	fails "d1 is lent" checkpoint --pre-dump --image-path "$T/images" "$ID"
+	state_is "$ID" running
+	ok set "$ID" --netdev-del d1
+	assert_eq "$(link d1)" "$WAS"
+	ok checkpoint --image-path "$T/images" "$ID"
+	# The document still names it; what was in force counts.
+	ok restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	assert_eq "$(link d1)" "$WAS"
+	ok set "$ID" --netdev-add d1
+	ok delete --force "$ID"
+	assert_eq "$(link d1)" "$WAS"
+}

@@ -468,3 +468,18 @@ character special file"
 	echo 1 >/sys/bus/pci/rescan
 	wait_until eval '[[ -n $(interface "$CARD") ]]'
 }
+
+@test "checkpoint is refused with its name as long as one is given" {
+	spare
+	needs_criu
+	annotation pci "$DISK"
+	starts
+	fails "/annotations/org.openvz.pci: $DISK is lent to the container and cannot go into images: take it away first (vzrun set $ID --pci-del $DISK)" \
+		checkpoint --image-path "$T/images" "$ID"
+	state_is "$ID" running
+	ok set "$ID" --pci-del "$DISK"
+	ok checkpoint --image-path "$T/images" "$ID"
+	ok restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	ok set "$ID" --pci-add "$DISK"
+	inside 'ls /dev/nvme*n1'
+}

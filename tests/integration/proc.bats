@@ -118,6 +118,29 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	assert_eq "$(jq -r '.annotations["org.openvz.proc"]' "$ROOT/$ID/state.json")" on
 }
 
+@test "proc on: after checkpoint and restore as well, and reattach finds it" {
+	needs_criu
+	start_lxcfs
+	annotations proc on physpages 256m
+	config_set '.process.args = ["sleep", "1000"]'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	inside_is "awk '/MemTotal/ { print \$2 }' /proc/meminfo" 262144
+	inside 'cat /proc/sys/kernel/random/boot_id'
+	boot=$output
+	inside 'cut -d. -f1 /proc/uptime'
+	((output < 100))
+	ok checkpoint --image-path "$T/images" "$ID"
+	ok restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	inside_is "awk '/MemTotal/ { print \$2 }' /proc/meminfo" 262144
+	inside_is 'cat /proc/sys/kernel/random/boot_id' "$boot"
+	inside 'cut -d. -f1 /proc/uptime'
+	((output < 100))
+	kill -KILL "$LXCFS"
+	start_lxcfs
+	ok set "$ID" --proc reattach
+	inside_is "awk '/MemTotal/ { print \$2 }' /proc/meminfo" 262144
+}
+
 @test "proc by set: off, on and auto on a living container" {
 	start_lxcfs
 	start_sleep

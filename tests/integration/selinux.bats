@@ -239,3 +239,41 @@ label_of() { getfattr -h --only-values -n security.selinux "$1" 2>/dev/null | tr
 	ok delete --force "$ID"
 	wait
 }
+
+@test "selinux: label and mountLabel are there after checkpoint and restore; --lsm-profile and --lsm-mount-context give others" {
+	local other=system_u:system_r:container_t:s0:c3 other_mount=system_u:object_r:container_file_t:s0:c3
+
+	needs_criu
+	label "$label"
+	config_set --arg l "$mount_label" '.linux.mountLabel = $l | .root.readonly = false'
+	add_mount /labelled tmpfs tmpfs mode=755
+	config_set --arg s "while :; do { $look; } >/labelled/new 2>/dev/null; mv /labelled/new /labelled/out; sleep .1; done" \
+		'.process.args = ["sh", "-c", $s]'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	looks_again
+	says "$label" "no secret" mine "no others"
+	ok checkpoint --image-path "$T/images" "$ID"
+	ok restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	looks_again
+	says "$label" "no secret" mine "no others"
+	output=$(<"/proc/$(pid_of "$ID")/mountinfo")
+	assert_match "$(mount_super /labelled)" "*context=\"$mount_label\"*"
+	assert_match "$(mount_super /dev)" "*context=\"$mount_label\"*"
+	ok delete --force "$ID"
+	ok restore --detach --bundle "$BUNDLE" --image-path "$T/images" --lsm-profile "selinux:$other" --lsm-mount-context "$other_mount" "$ID"
+	looks_again
+	says "$other" "no secret" "no mine" others
+	ok exec "$ID" sh -c "$look"
+	says "$other" "no secret" "no mine" others
+	output=$(<"/proc/$(pid_of "$ID")/mountinfo")
+	assert_match "$(mount_super /labelled)" "*context=\"$other_mount\"*"
+}
+
+# looks_again: what a process that was started before now says.
+looks_again() {
+	local out=/proc/$(pid_of "$ID")/root/labelled/out
+
+	rm -f "$out"
+	wait_until test -e "$out"
+	output=$(<"$out")
+}

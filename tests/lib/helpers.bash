@@ -326,6 +326,20 @@ assert_fds() {
 	payload_fds "$@" && assert_eq "$output" "$want"
 }
 
+# A CRIU that runs on this kernel.
+needs_criu() {
+	needs_command criu
+	criu check >/dev/null 2>&1 || skip "this CRIU does not run on this kernel"
+}
+
+# criu_is VERSION: or later.
+criu_is() {
+	local have
+
+	have=$(criu --version | sed -n 's/^Version: //p')
+	[[ $(printf '%s\n' "$1" "$have" | sort -V | head -n 1) == "$1" ]]
+}
+
 # cg FILE [ID]: content of a cgroup file of a container, whatever the mode of the host.
 cg() {
 	local file=$1 pid dir

@@ -9,25 +9,7 @@
 #            rdt    intelRdt: the row is reached, and what can follow it is what needs resctrl
 
 load ../lib/helpers
-
-VZRUN=${VZRUN_FAULT:-$TOP/build-fault/vzrun}
-
-setup_file() {
-	export SHARED=$BATS_FILE_TMPDIR
-	# A process whose namespaces are joined, in whose network namespace vzrun is called.
-	unshare -n -u -i -p -f --kill-child sleep infinity </dev/null >/dev/null 2>&1 3>&- 4>&- &
-	echo $! >"$SHARED/unshare"
-	wait_until pgrep -P $! sleep
-	pgrep -P $! sleep >"$SHARED/holder"
-	python3 "$TOP/tests/steps/agents.py" "$SHARED/console" "$SHARED/seccomp" </dev/null >/dev/null 2>"$SHARED/agents.err" 3>&- 4>&- &
-	echo $! >"$SHARED/agents"
-	wait_until test -S "$SHARED/seccomp"
-}
-
-teardown_file() {
-	kill "$(cat "$SHARED/holder")" "$(cat "$SHARED/unshare")" "$(cat "$SHARED/agents")"
-	vz_teardown_file
-}
+load faults
 
 setup() {
 	"$VZRUN" features --steps >/dev/null 2>&1 || skip "no build with fault injection"
@@ -36,11 +18,6 @@ setup() {
 	HOLDER=$(cat "$SHARED/holder")
 	FAILED=
 }
-
-# in_net ARGS...: in the network namespace of the holder, where a device can be given away.
-in_net() { nsenter -t "$HOLDER" -n "$@"; }
-device() { in_net ip -o link show vzsteps0 >/dev/null 2>&1; }
-need_device() { device || in_net ip link add vzsteps0 type veth peer name vzsteps1; }
 
 document() {
 	[[ -e $CONFIG.plain ]] || cp "$CONFIG" "$CONFIG.plain"
@@ -81,16 +58,6 @@ document() {
 	esac
 }
 
-# rows COMMAND: of the table.
-rows() {
-	"$VZRUN" features --steps | awk -v want="$1" '
-		BEGIN { letter["create"] = "c"; letter["start"] = "t"; letter["run"] = "r"; letter["exec"] = "x" }
-		index($4, letter[want]) { print $2 }'
-}
-side_of() { "$VZRUN" features --steps | awk -v n="$1" '$2 == n { sub(/\*/, "", $3); print $3 }'; }
-# after CLONE: is init there when the row is reached?
-after_clone() { "$VZRUN" features --steps | awk -v n="$1" '$2 == "clone" { on = 1; next } $2 == n { found = on } END { exit !found }'; }
-
 # out_of_reach ROW COMMAND: no document of ours reaches it on this machine, and why.
 out_of_reach() {
 	case $1 in
@@ -101,17 +68,6 @@ out_of_reach() {
 	unit-*) [[ ${VZ_MANAGER:-} != systemd ]] ;;
 	*) return 1 ;;
 	esac
-}
-
-# call VARIABLES ARGS...: vzrun with faults, as an engine calls it.
-call() {
-	local vars=$1
-
-	shift
-	status=0
-	# shellcheck disable=SC2086
-	in_net env $vars timeout -k 1 5 "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" "$@" >"$T/stdout" 2>"$T/stderr" </dev/null 3>&- 4>&- || status=$?
-	stderr=$(<"$T/stderr")
 }
 
 # begin COMMAND DOCUMENT VARIABLES [GLOBAL...]
@@ -128,38 +84,6 @@ begin() {
 
 # start waits for the payload's word, or its end.
 notify() { [[ $1 != full ]] || echo "NOTIFY_SOCKET=$SHARED/notify"; }
-
-bad() {
-	FAILED+="$1"$'\n'
-	echo "$1: status $status: $stderr"
-}
-
-# clean ROW: nothing is left; if something is, say so once and start again from a clean host.
-clean() {
-	[[ ! -e $T/pid ]] || bad "$1: a pid file is left"
-	rm -f "$T/pid"
-	[[ -z $(ls -A "$T/probe") ]] || bad "$1: an extension left $(ls -A "$T/probe")"
-	rm -f "$T/probe"/*
-	audit check "$T/before" "$VZRUN_TEST_ID" && return
-	bad "$1: left something"
-	"$VZRUN" --root "$ROOT" delete --force "$ID" >/dev/null 2>&1 </dev/null
-	audit clean "$T/before" "$VZRUN_TEST_ID"
-}
-
-force_delete() {
-	local shown
-
-	# Whatever is there can be looked at and deleted.
-	shown=$("$VZRUN" --root "$ROOT" list -q 2>&1 3>&- 4>&-) || bad "$1: list fails: $shown"
-	if [[ $shown == *"$ID"* && $1 != intent ]]; then
-		shown=$(state_of "$ID")
-		[[ $shown == @(creating|created|running|stopped) ]] || bad "$1: its state is '$shown'"
-	fi
-	call "" delete --force "$ID"
-	[[ $status == 0 ]] || bad "$1: delete --force"
-	rm -f "$T/pid" # its owner is dead
-	clean "$1"
-}
 
 # each COMMAND DOCUMENT FUNCTION: for the rows that the document reaches.
 each() {
