@@ -587,6 +587,9 @@ int criu_do(struct criu *c, const struct criu_request *r, const struct criu_list
 			return result;
 		if (ret_pid)
 			*ret_pid = resp->restore ? resp->restore->pid : 0;
+		/* Behind a pre-dump it waits for the next request, and complains on standard error when none comes. */
+		if (r->task == CRIU_PRE_DUMP)
+			kill(c->pid, SIGKILL);
 		fd_close(&c->sock);
 		reap(c);
 		return 0;
