@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# migrate, between two --roots of this host.  tests/integration/hosts.bats has two that are apart; tests/steps/migrate.bats breaks it
+# migrate, between two --roots of this host.  tests/checkpoint/hosts.bats has two that are apart; tests/checkpoint/faults.bats breaks it
 # at every frame.
 
 load ../lib/migrate
@@ -108,7 +108,7 @@ load ../lib/migrate
 	(($(jq -s 'last.downtimeMs' <<<"$output") > 0))
 }
 
-# The worst of tests/steps/migrate.bats.
+# The worst of tests/checkpoint/faults.bats.
 @test "migrate: the word to go on is lost, and so is the answer to it" {
 	at_frame lose there 32
 	at_frame cut there 32
