@@ -13,6 +13,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/str.h"
+#include "runtime/linux/mountinfo.h"
 
 #define MOUNTS_MAX ((size_t)16 << 20)
 #define DEPTH_MAX 16 /* a loop over an overlay over a loop ...; it ends, whatever is in the files */
@@ -149,46 +150,6 @@ int blockdev_add_number(struct blockdev_search *s, uint64_t major, uint64_t mino
 	return r;
 }
 
-/* ---- mountinfo ---- */
-
-struct mount_line {
-	unsigned long long id;
-	uint64_t major, minor;
-	char *fs, *source, *options;
-};
-
-/* "36 35 98:0 /root /point rw,noatime shared:1 - ext3 /dev/sda1 rw,errors=continue", which is cut into pieces. */
-static bool parse_line(char *line, struct mount_line *ret)
-{
-	char *tail = strstr(line, " - "), number[64];
-
-	if (!tail || sscanf(line, "%llu %*s %63s", &ret->id, number) != 2 || !parse_number(number, &ret->major, &ret->minor))
-		return false;
-	tail += 3;
-	ret->fs = strsep(&tail, " ");
-	ret->source = strsep(&tail, " ");
-	ret->options = tail;
-	return ret->options != NULL;
-}
-
-/* Blanks, commas and the like are written in octal. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (const char *p = text; *p; to++) {
-		unsigned c;
-
-		if (p[0] == '\\' && strspn(p + 1, "01234567") >= 3 && sscanf(p + 1, "%3o", &c) == 1) {
-			*to = (char)c;
-			p += 4;
-		} else {
-			*to = *p++;
-		}
-	}
-	*to = '\0';
-}
-
 /* ---- stacks of files ---- */
 
 /* Layers are separated by colons; one in a name has a backslash before it.  Relative names are of who mounted, wherever that
@@ -224,7 +185,7 @@ static int add_overlay(struct blockdev_search *s, const char *options, struct er
 	for (char *o = strsep(&rest, ","); o && r >= 0; o = strsep(&rest, ","))
 		for (size_t i = 0; i < ARRAY_SIZE(keys) && r >= 0; i++)
 			if (str_starts(o, keys[i])) {
-				unescape(o);
+				mountinfo_unescape(o);
 				r = both(r, add_layers(s, o + strlen(keys[i]), e));
 				break;
 			}
@@ -304,7 +265,6 @@ int blockdev_add_mount(struct blockdev_search *s, const char *fs, const char *so
 		return err_oom(e);
 	if (s->depth == DEPTH_MAX)
 		return 0;
-	unescape(from);
 	s->depth++;
 	r = add_mount(s, fs, from, options, e);
 	s->depth--;
@@ -350,7 +310,7 @@ static bool mount_id(int fd, unsigned long long *ret)
 static int add_mount_of(struct blockdev_search *s, int fd, struct err *e)
 {
 	unsigned long long id;
-	struct mount_line m;
+	struct mountinfo m;
 	char *rest;
 
 	if (load_mounts(s, e) < 0)
@@ -361,8 +321,8 @@ static int add_mount_of(struct blockdev_search *s, int fd, struct err *e)
 	if (!mount_id(fd, &id))
 		return 0;
 	for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
-		if (parse_line(line, &m) && m.id == id)
-			return blockdev_add_mount(s, m.fs, m.source, m.options, e);
+		if (mountinfo_parse(line, &m) && m.id == id)
+			return blockdev_add_mount(s, m.fs, m.source, m.super, e);
 	return 0;
 }
 
@@ -391,7 +351,7 @@ int blockdev_add_process(struct blockdev_search *s, pid_t pid, struct err *e)
 {
 	char path[64], *rest;
 	const char *mounts;
-	struct mount_line m;
+	struct mountinfo m;
 	int r = 0;
 
 	/* In our own namespace there is everything of the host. */
@@ -403,7 +363,7 @@ int blockdev_add_process(struct blockdev_search *s, pid_t pid, struct err *e)
 	if (!rest)
 		return err_oom(e);
 	for (char *line = strsep(&rest, "\n"); line && r >= 0; line = strsep(&rest, "\n"))
-		if (parse_line(line, &m) && m.major)
+		if (mountinfo_parse(line, &m) && m.major)
 			r = both(r, blockdev_add_number(s, m.major, m.minor, e));
 	return r;
 }

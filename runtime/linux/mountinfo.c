@@ -20,7 +20,7 @@ static bool is_octal(const char *s)
 }
 
 /* Blanks, tabs, newlines and backslashes are written as \ooo. */
-static char *unescape(char *text)
+char *mountinfo_unescape(char *text)
 {
 	char *to = text;
 
@@ -57,12 +57,12 @@ bool mountinfo_parse(char *line, struct mountinfo *ret)
 	options = strsep(&line, " ");
 	if (!options || sscanf(device, "%u:%u", &ret->major, &ret->minor) != 2)
 		return false;
-	ret->root = unescape(root);
-	ret->point = unescape(point);
+	ret->root = mountinfo_unescape(root);
+	ret->point = mountinfo_unescape(point);
 	ret->options = options;
 	ret->optional = line ? line : "";
 	ret->fs = strsep(&tail, " ");
-	ret->source = tail ? unescape(strsep(&tail, " ")) : NULL;
+	ret->source = tail ? mountinfo_unescape(strsep(&tail, " ")) : NULL;
 	ret->super = tail;
 	return ret->super != NULL;
 }

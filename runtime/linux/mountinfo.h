@@ -24,6 +24,9 @@ struct mountinfos {
 	size_t n;
 };
 
+/* In place; options of the superblock are left to who cuts them into pieces. */
+char *mountinfo_unescape(char *text);
+
 /* One line, which is cut into pieces and unescaped in place. */
 bool mountinfo_parse(char *line, struct mountinfo *ret);
 
