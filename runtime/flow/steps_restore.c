@@ -624,6 +624,8 @@ static int make_request(struct flow *f, struct criu_request *req, struct err *e)
 	req->root = f->state.rootfs;
 	req->config_file = criu_config_file(&f->spec.annotations);
 	req->lsm_profile = o->lsm_profile;
+	if (!o->lsm_profile && f->process && f->process->selinux_label)
+		req->lsm_profile = arena_printf(&f->arena, "selinux:%s", f->process->selinux_label);
 	req->lsm_mount_context = o->lsm_mount_context;
 	req->empty_network = o->empty_network || f->restore->image.empty_network;
 	if (add_mounts(f, req, e) < 0 || add_joined(f, req, e) < 0 || add_cgroup_roots(f, req, e) < 0)
@@ -715,6 +717,24 @@ static int note_time_namespace(struct flow *f, struct err *e)
 	return flow_keep_document(f, e);
 }
 
+/* A container that was confined is not one with CRIU's own rights. */
+static int check_label(const struct flow *f, struct err *e)
+{
+	const char *want = f->process ? f->process->selinux_label : NULL;
+	cleanup_str struct str text = { 0 };
+	char path[64];
+
+	if (!want)
+		return 0;
+	snprintf(path, sizeof path, "/proc/%d/attr/current", (int)f->pid);
+	if (fs_read(AT_FDCWD, path, 4096, &text, e) < 0)
+		return err_ret(e);
+	if (strcmp(str_cstr(&text), want) == 0) /* a NUL may stand behind it */
+		return 0;
+	return err_set(e, ERR_STATE, EACCES, "CRIU restored it with the label %s, not with /process/selinuxLabel %s: does the policy let CRIU's "
+		       "domain change to it (process dyntransition, setcurrent)?", str_cstr(&text), want);
+}
+
 static int restore(struct flow *f, struct err *e)
 {
 	struct restore *r = f->restore;
@@ -733,7 +753,7 @@ static int restore(struct flow *f, struct err *e)
 		return criu_explain(&r->criu, &r->dirs, RESTORE_LOG, e);
 	if (pid <= 0 || pid != f->pid)
 		return err_set(e, ERR_INTERNAL, 0, "CRIU tells of process %d, but made %d", (int)pid, (int)f->pid);
-	return note_time_namespace(f, e);
+	return check_label(f, e) < 0 ? err_ret(e) : note_time_namespace(f, e);
 }
 
 int step_criu_restore(struct flow *f, struct err *e)

@@ -827,13 +827,15 @@ settings_and_limits() {
 @test "restore: ioprio where no disk knows weights: all processes have the class again" {
 	needs_command ionice
 	config_annotation org.openvz.ioprio 6
-	start_sh "sleep 1000 & sleep 1001 & $counting"
+	start_sh "for i in 1 2; do (while :; do sleep .1; done) & done; $counting" # a sleep ends when CRIU interrupts it
 	pid=$(pid_of "$ID")
 	[[ $(ionice -p "$pid") == "best-effort: prio 1" ]] || skip "all disks here know weights"
-	classes() { for p in $(pgrep -P "$(pid_of "$ID")" -f 'sleep 100[01]'; pid_of "$ID"); do ionice -p "$p"; done; }
-	assert_eq "$(classes | uniq -c | xargs)" "3 best-effort: prio 1"
+	classes() { for p in $("$VZRUN" --root "$ROOT" ps -f json "$ID" | jq '.[]'); do ionice -p "$p" 2>/dev/null; done; }
+	(($(classes | wc -l) >= 3))
+	assert_eq "$(classes | sort -u)" "best-effort: prio 1"
 	checkpoint
 	restore
 	goes_on
-	assert_eq "$(classes | uniq -c | xargs)" "3 best-effort: prio 1"
+	(($(classes | wc -l) >= 3))
+	assert_eq "$(classes | sort -u)" "best-effort: prio 1"
 }
