@@ -199,18 +199,21 @@ under() {
 
 # looks_again: what a process that was started before now says.
 looks_again() {
-	rm -f "$BUNDLE/rootfs/out"
-	wait_until test -e "$BUNDLE/rootfs/out"
-	output=$(<"$BUNDLE/rootfs/out")
+	local out=/proc/$(pid_of "$ID")/root/seen/out # on a tmpfs: it comes with the images, whenever they are restored
+
+	rm -f "$out"
+	wait_until test -e "$out"
+	output=$(<"$out")
 }
 
 @test "apparmor: the profile is there after checkpoint and restore; --lsm-profile gives another" {
 	local nnp
 
 	needs_criu
+	add_mount /seen tmpfs tmpfs mode=777
 	for nnp in true false; do
 		profile vzrun-test
-		config_set --arg s "while :; do { $look; } >/new 2>/dev/null; mv /new /out; sleep .1; done" --argjson n "$nnp" \
+		config_set --arg s "while :; do { $look; } >/seen/new 2>/dev/null; mv /seen/new /seen/out; sleep .1; done" --argjson n "$nnp" \
 			'.process.args = ["sh", "-c", $s] | .process.noNewPrivileges = $n | .root.readonly = false'
 		ok run --detach --bundle "$BUNDLE" "$ID"
 		looks_again
