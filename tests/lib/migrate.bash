@@ -142,7 +142,7 @@ after() {
 	if [[ $undecided == true ]]; then
 		who_runs
 		((running <= 1)) || { echo "$where: two run"; return 1; }
-		fails 'may run on host' resume "$ID"
+		! state_is "$ID" paused || fails 'may run on host' resume "$ID"
 		run_vzrun migrate --resolve "$ID"
 		[[ $status == 0 ]] || { echo "$where: --resolve: $stderr"; return 1; }
 	fi
