@@ -816,10 +816,10 @@ settings_and_limits() {
 @test "restore: ioprio where no disk knows weights: all processes have the class again" {
 	needs_command ionice
 	config_annotation org.openvz.ioprio 6
-	start_sh "sleep 1000 & sleep 1001 & $counting"
+	start_sh "(: one; while :; do sleep 1; done) & (: two; while :; do sleep 1; done) & $counting"
 	pid=$(pid_of "$ID")
 	[[ $(ionice -p "$pid") == "best-effort: prio 1" ]] || skip "all disks here know weights"
-	classes() { for p in $(pgrep -P "$(pid_of "$ID")" -f 'sleep 100[01]'; pid_of "$ID"); do ionice -p "$p"; done; }
+	classes() { for p in $(pgrep -P "$(pid_of "$ID")" -x sh; pid_of "$ID"); do ionice -p "$p"; done; }
 	assert_eq "$(classes | uniq -c | xargs)" "3 best-effort: prio 1"
 	checkpoint
 	restore

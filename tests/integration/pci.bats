@@ -472,6 +472,7 @@ character special file"
 @test "checkpoint is refused with its name as long as one is given" {
 	spare
 	needs_criu
+	config_set '.process.args = ["sh", "-c", "while :; do sleep 1; done"]' # a sleep that is restored ends early
 	annotation pci "$DISK"
 	starts
 	fails "/annotations/org.openvz.pci: $DISK is lent to the container and cannot go into images: take it away first (vzrun set $ID --pci-del $DISK)" \
