@@ -62,10 +62,10 @@ int container_in_force(struct container *c, struct oci_map *ret_settings, struct
 	struct ext_env env = container_env(c);
 	struct ext_uses uses;
 
-	env.resources = c->state.resources;
-	if (ext_present(&c->state.annotations, &env, ret_settings, e) < 0 ||
+	if (container_resources(c, &env.resources, e) < 0 || ext_present(&c->state.annotations, &env, ret_settings, e) < 0 ||
 	    ext_read(ret_settings, &c->state.extensions, false, &uses, &c->arena, e) < 0)
 		return err_ret(e);
+	env.resources = c->state.resources; /* as long as nobody changed them the document says them */
 	return limits_in_force(&uses, &env, ret_limits, e);
 }
 

@@ -399,6 +399,7 @@ pair() {
 
 @test "checkpoint is refused with its name as long as one is lent" {
 	needs_criu
+	config_set '.process.args = ["sh", "-c", "while :; do sleep 1; done"]' # a sleep that is restored ends early
 	config_set '.annotations["org.openvz.netdev"] = "d1"'
 	ok run --bundle "$BUNDLE" --detach "$ID"
 	fails "/annotations/org.openvz.netdev: d1 is lent to the container and cannot go into images: take it away first (vzrun set $ID --netdev-del d1)" \

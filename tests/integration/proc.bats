@@ -122,7 +122,7 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	needs_criu
 	start_lxcfs
 	annotations proc on physpages 256m
-	config_set '.process.args = ["sleep", "1000"]'
+	config_set '.process.args = ["sh", "-c", "while :; do sleep 1; done"]' # a sleep that is restored ends early
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	inside_is "awk '/MemTotal/ { print \$2 }' /proc/meminfo" 262144
 	inside 'cat /proc/sys/kernel/random/boot_id'
