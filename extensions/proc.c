@@ -58,7 +58,7 @@ struct proc {
 
 struct proc_saved {
 	struct oci_strs files; /* covered by lxcfs's */
-	bool boot_id;
+	const char *boot_id;   /* NULL: the host's is seen */
 };
 
 /* ---- values ---- */
@@ -87,7 +87,7 @@ static const struct ext_row rows[] = {
 
 static const struct oci_field proc_saved_fields[] = {
 	STRS(struct proc_saved, files, "files"),
-	BOOL(struct proc_saved, boot_id, "bootId"),
+	STR(struct proc_saved, boot_id, "bootId"),
 	ROW_END
 };
 static TABLE(proc_saved);
@@ -272,6 +272,57 @@ static int add_files(struct ext_env *env, struct proc_saved *s, struct err *e)
 	return 0;
 }
 
+/* ---- boot_id ---- */
+
+void proc_uuid(uint8_t bytes[16], char buf[PROC_UUID_SIZE])
+{
+	size_t o = 0;
+
+	bytes[6] = (bytes[6] & 0x0f) | 0x40; /* version 4: random */
+	bytes[8] = (bytes[8] & 0x3f) | 0x80;
+	for (size_t i = 0; i < 16; i++) {
+		bool group = i == 4 || i == 6 || i == 8 || i == 10;
+
+		o += (size_t)snprintf(buf + o, PROC_UUID_SIZE - o, "%s%02x", group ? "-" : "", bytes[i]);
+	}
+}
+
+/* An image is another host's word. */
+static bool is_uuid(const char *text)
+{
+	return strlen(text) == PROC_UUID_SIZE - 1 && strspn(text, "0123456789abcdef-") == PROC_UUID_SIZE - 1;
+}
+
+/* A restored container has not booted again. */
+static int choose_boot_id(const struct ext_env *env, struct proc_saved *s, struct err *e)
+{
+	char text[PROC_UUID_SIZE];
+	uint8_t bytes[16];
+	void *former;
+
+	if (ext_before(env, &ext_proc, &former, e) < 0)
+		return err_ret(e);
+	const struct proc_saved *was = former;
+	if (was && was->boot_id && is_uuid(was->boot_id)) {
+		s->boot_id = was->boot_id;
+		return 0;
+	}
+	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+		return err_sys(e, "getrandom");
+	proc_uuid(bytes, text);
+	s->boot_id = arena_strdup(env->arena, text);
+	return s->boot_id ? 0 : err_oom(e);
+}
+
+static int add_boot_id(struct ext_env *env, struct proc_saved *s, struct err *e)
+{
+	bool added;
+
+	if (add_mount(env, BOOT_ID, arena_printf(env->arena, "%s/%s/" BOOT_ID_FILE, env->store, env->id), &added, e) < 0)
+		return err_ret(e);
+	return added ? choose_boot_id(env, s, e) : 0;
+}
+
 static int validate(const struct ext_env *env, void *config, struct err *e)
 {
 	const struct proc *c = config;
@@ -292,26 +343,12 @@ static int prepare(struct ext_env *env, const void *config, void *saved, struct 
 					  "the host");
 		return add_time(env, c, e);
 	}
-	if (add_files(env, s, e) < 0 ||
-	    add_mount(env, BOOT_ID, arena_printf(env->arena, "%s/%s/" BOOT_ID_FILE, env->store, env->id), &s->boot_id, e) < 0)
+	if (add_files(env, s, e) < 0 || add_boot_id(env, s, e) < 0)
 		return err_ret(e);
 	return add_time(env, c, e);
 }
 
-/* ---- boot_id ---- */
-
-void proc_uuid(uint8_t bytes[16], char buf[PROC_UUID_SIZE])
-{
-	size_t o = 0;
-
-	bytes[6] = (bytes[6] & 0x0f) | 0x40; /* version 4: random */
-	bytes[8] = (bytes[8] & 0x3f) | 0x80;
-	for (size_t i = 0; i < 16; i++) {
-		bool group = i == 4 || i == 6 || i == 8 || i == 10;
-
-		o += (size_t)snprintf(buf + o, PROC_UUID_SIZE - o, "%s%02x", group ? "-" : "", bytes[i]);
-	}
-}
+/* ---- the file of boot_id ---- */
 
 /* Whatever our umask is: everybody inside may read it. */
 static int let_read(const struct ext_env *env, int dir, struct err *e)
@@ -330,19 +367,19 @@ static int let_read(const struct ext_env *env, int dir, struct err *e)
 static int make_boot_id(struct ext_env *env, const void *config, void *saved, struct err *e)
 {
 	const struct proc_saved *s = saved;
-	char path[PATH_MAX], text[PROC_UUID_SIZE + 1];
-	uint8_t bytes[16];
+	char path[PATH_MAX];
 
 	(void)config;
 	if (!s->boot_id)
 		return 0;
 	snprintf(path, sizeof path, "%s/%s", env->store, env->id);
 	cleanup_fd int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0 || getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+	if (dir < 0)
 		return err_sys(e, "%s/" BOOT_ID_FILE, path);
-	proc_uuid(bytes, text);
-	strcat(text, "\n");
-	return fs_replace(dir, BOOT_ID_FILE, text, strlen(text), 0444, e) < 0 ? err_ret(e) : let_read(env, dir, e);
+	const char *line = arena_printf(env->arena, "%s\n", s->boot_id);
+	if (!line)
+		return err_oom(e);
+	return fs_replace(dir, BOOT_ID_FILE, line, strlen(line), 0444, e) < 0 ? err_ret(e) : let_read(env, dir, e);
 }
 
 /* ---- living containers ---- */

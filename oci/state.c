@@ -110,7 +110,7 @@ static bool exts_present(const void *member)
 	return ((const struct oci_state_exts *)member)->n > 0;
 }
 
-static const struct oci_custom exts = { exts_decode, exts_emit, exts_present };
+const struct oci_custom oci_state_exts_member = { exts_decode, exts_emit, exts_present };
 
 /* ---- tables ---- */
 
@@ -177,7 +177,7 @@ static const struct oci_field oci_state_fields[] = {
 	BOOL(struct oci_state, has_poststop, "hasPoststop"),
 	STRS(struct oci_state, streams, "streams"),
 	STR(struct oci_state, config, "config"),
-	CUSTOM(struct oci_state, extensions, "extensions", &exts),
+	CUSTOM(struct oci_state, extensions, "extensions", &oci_state_exts_member),
 	PTR(struct oci_state, exit, "exit", oci_state_exit),
 	PTR(struct oci_state, migration, "migration", oci_state_migration),
 	ROW_END

@@ -83,6 +83,7 @@ struct oci_state {
 	struct oci_map settings;     /* to print only: limits in the words of extensions */
 };
 
+extern const struct oci_custom oci_state_exts_member; /* of a struct oci_state_exts */
 extern const struct oci_type oci_state_type;
 
 int oci_state_parse(const char *text, size_t len, const char *what, struct oci_state *ret, struct arena *a,

@@ -93,6 +93,7 @@ static int describe(struct checkpoint *k, struct err *e)
 	if (externals_mounts(pid, &k->spec, &im->mounts, &c->arena, e) < 0 ||
 	    externals_stdio(pid, &c->state.streams, &im->stdio, &im->stdio_keys, &c->arena, e) < 0)
 		return err_ret(e);
+	im->extensions = c->state.extensions;
 	return container_in_force(c, &im->settings, &im->resources, e);
 }
 

@@ -229,6 +229,17 @@ static int read_saved(const struct ext *ext, const char *json, struct ext_use *u
 	return 0;
 }
 
+int ext_before(const struct ext_env *env, const struct ext *ext, void **ret, struct err *e)
+{
+	const char *json = env->before ? find_saved(env->before, ext->name) : NULL;
+	struct ext_use use = { 0 };
+
+	if (json && read_saved(ext, json, &use, env->arena, e) < 0)
+		return err_ret(e);
+	*ret = use.saved;
+	return 0;
+}
+
 /* Returns 1 when the container has something of this extension. */
 static int read_one(const struct ext *ext, const struct oci_map *annotations, const struct oci_state_exts *saved,
 		    struct ext_use *ret, struct arena *a, struct err *e)

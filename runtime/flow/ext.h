@@ -57,6 +57,7 @@ struct ext_env {
 	bool again;                            /* at the creation of a further life: settings are newer than the document */
 	const struct ext_wishes *wishes;       /* these options; NULL at creation */
 	const struct oci_state_exts *kept;     /* what the record has of extensions; NULL: nothing yet */
+	const struct oci_state_exts *before;   /* what a former life kept, of a container that is restored; else NULL */
 	void *saved;                           /* of the one that is called: in validate and native, which have no parameter */
 	struct arena *arena;
 	/* In update(): device rules that hold from now on, and what of them is new; in the cgroup, in env->resources and in the record.
@@ -134,6 +135,9 @@ struct ext {
 int ext_refuse(const struct ext_env *env, struct err *e, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 void ext_warn(const struct ext_env *env, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* What `ext` kept in the container's former life, in its `saved` type; NULL: there was none, or nothing of it. */
+int ext_before(const struct ext_env *env, const struct ext *ext, void **ret, struct err *e);
 
 /* Whether `set` was asked for this key. */
 bool ext_wished(const struct ext_env *env, const char *key);

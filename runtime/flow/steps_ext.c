@@ -9,6 +9,7 @@
 #include "runtime/base/log.h"
 #include "runtime/flow/ext.h"
 #include "runtime/flow/flow.h"
+#include "runtime/flow/restore.h"
 #include "runtime/flow/steps.h"
 
 /* Its settings are newer than its document, and came from who may set them. */
@@ -23,7 +24,7 @@ static struct ext_env env_of(struct flow *f)
 		.id = f->o->id, .spec = &f->spec, .resources = flow_linux(f)->resources, .cg = f->cg,
 		.rootfs = f->state.rootfs, .bundle = f->o->bundle ? f->o->bundle : f->state.bundle, .kept = &f->state.extensions,
 		.store = f->o->root, .pid = f->pid, .pidfd = f->pidfd, .root_fd = f->root_fd, .again = is_further_life(f),
-		.arena = &f->arena,
+		.before = f->restore ? &f->restore->image.extensions : NULL, .arena = &f->arena,
 	};
 }
 

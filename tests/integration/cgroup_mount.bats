@@ -56,7 +56,7 @@ hierarchies() {
 *"
 	local h
 	for h in $(hierarchies); do
-		grep -qx "$h" <<<"$output"
+		assert_match $'\n'"$output"$'\n' "*"$'\n'"$h"$'\n'"*"
 	done
 }
 

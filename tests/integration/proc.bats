@@ -127,11 +127,29 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	inside_is "awk '/MemTotal/ { print \$2 }' /proc/meminfo" 262144
 	inside 'cut -d. -f1 /proc/uptime'
 	((output < 100))
+	inside "cat /proc/sys/kernel/random/boot_id"
+	local boot_id=$output
 	ok checkpoint --image-path "$T/images" "$ID"
 	ok restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
 	inside_is "awk '/MemTotal/ { print \$2 }' /proc/meminfo" 262144
 	inside 'cut -d. -f1 /proc/uptime'
 	((output < 100))
+	# It has not booted again, and not at the second time either.
+	inside_is "cat /proc/sys/kernel/random/boot_id" "$boot_id"
+	ok checkpoint --image-path "$T/images2" "$ID"
+	ok restore --detach --bundle "$BUNDLE" --image-path "$T/images2" "$ID"
+	inside_is "cat /proc/sys/kernel/random/boot_id" "$boot_id"
+	stop_lxcfs
+	start_lxcfs
+	ok set "$ID" --proc reattach
+	inside_is "awk '/MemTotal/ { print \$2 }' /proc/meminfo" 262144
+	lxcfs_mounts 8
+	# What is no boot_id is not believed.
+	ok checkpoint --image-path "$T/images3" "$ID"
+	sed -i "s/$boot_id/..\/..\/etc/" "$T/images3/vzrun.json"
+	ok restore --detach --bundle "$BUNDLE" --image-path "$T/images3" "$ID"
+	inside "cat /proc/sys/kernel/random/boot_id"
+	[[ $output =~ ^[0-9a-f-]{36}$ && $output != "$boot_id" ]]
 }
 
 @test "proc by set: off, on and auto on a living container" {
