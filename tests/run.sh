@@ -6,6 +6,8 @@
 # (tests/vm/legs); WORD: a part of the file's name.
 # By default a part of each cgroup mode; --full: everything everywhere.
 # run.sh v1 [--full]: integration tests on a host with cgroup v1 alone (tests/lib/pure-v1.sh), those about cgroups or all.
+# A bats file that fails is run once more, in a guest a new one: these machines are shared, emulated, and slow at times.  What
+# failed at first is shown at once and named again at the end, whether it passed then or not; $VZRUN_ONCE=1: no second time.
 # The table at the end names each failure and the reason of each skip; the last line is `N passed, N failed, N skipped`.
 # Exit status 0: none failed, at least one passed.
 set -u
@@ -18,7 +20,7 @@ default='unit golden integration v1 steps conformance engines vm'
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/vzrun-tests.XXXXXX") || exit 1
 chmod 755 "$tmp"
-results=$tmp/results        # lines: STATUS|SUITE|NAME|REASON
+results=$tmp/results        # lines: STATUS|SUITE|NAME|REASON; STATUS: pass, fail, skip, or again: failed, and was run once more
 : >"$results"
 # Guests end before the directory goes that they work in, and so do those who make their images.
 trap 'if [ -e "$tmp/legs.pid" ]; then kill "$(cat "$tmp/legs.pid")" 2>/dev/null && wait; fi
@@ -30,7 +32,7 @@ note() { printf '%s|%s|%s|%s\n' "$1" "$2" "$3" "${4:-}" >>"$results"; }
 fail_now() { note fail "$1" "$2" "$3"; echo "FAILED $1: $2: $3"; }
 
 # tap SUITE NAME FILE STATUS: counts the TAP of a program.  Promised tests that did not come are failures, and so is a
-# program that says that all is well and then dies.
+# program that says that all is well and then dies.  $again: it is to be run once more, only what failed is kept.
 tap() {
 	awk -v suite="$1" -v file="$2" -v status="$4" '
 	function out(s, n, r) { gsub(/\|/, "/", n); gsub(/\|/, "/", r); printf "%s|%s|%s|%s\n", s, suite, n, r }
@@ -57,9 +59,13 @@ tap() {
 		else if (plan == 0) out("fail", file, "has no tests")
 		else if (status != 0 && !failed) out("fail", file, "ended with status " status)
 	}' "$3" >"$tmp/tap"
-	cat "$tmp/tap" >>"$results"
+	if [ -n "${again:-}" ]; then
+		sed -n 's/^fail/again/p' "$tmp/tap" >>"$results"
+	else
+		cat "$tmp/tap" >>"$results"
+	fi
 	printf '  %-44s %4d passed %3d failed %3d skipped%s\n' "${label:-$2}" "$(grep -c '^pass' "$tmp/tap")" \
-		"$(grep -c '^fail' "$tmp/tap")" "$(grep -c '^skip' "$tmp/tap")" "${took:-}"
+		"$(grep -c '^fail' "$tmp/tap")" "$(grep -c '^skip' "$tmp/tap")" "${took:-}${again:+, runs once more}"
 	if grep -q '^fail' "$tmp/tap"; then
 		# The failures with their diagnostics, not the whole output.
 		awk '/^not ok/ { on = 1 } /^ok / { on = 0 } on || /^Bail/ || /LEAK|Sanitizer|runtime error/' "$3" | head -n 200
@@ -108,9 +114,16 @@ bats_files() {
 	for f in "$@"; do
 		set -- timeout -k 10 "$limit" bats --tap "$f"
 		[ "$(id -u)" != 0 ] || set -- unshare -m ${world:+sh "$world"} sh -c 'mount --make-rshared / && exec "$@"' sh "$@"
-		"$@" >"$tmp/out" 2>"$tmp/err" 3>&- 9>&-
-		st=$?
-		tap "$suite" "${f#tests/}" "$tmp/out" $st "$tmp/err"
+		again=1
+		[ -z "${VZRUN_ONCE:-}" ] || again=
+		while :; do
+			"$@" >"$tmp/out" 2>"$tmp/err" 3>&- 9>&-
+			st=$?
+			[ $st != 0 ] || again=
+			tap "$suite" "${f#tests/}" "$tmp/out" $st "$tmp/err"
+			[ -n "$again" ] || break
+			again=
+		done
 	done
 }
 
@@ -198,8 +211,9 @@ suite_vm() {
 		sh -c 'echo $$ >"$0/legs.pid" && exec tests/vm/legs --out "$0/vm" "$@"' "$tmp" ${vm_args:-} |
 			while read -r what leg a b c d; do
 				case $what in
-				file)
-					label="$leg ${a#tests/}" took=" $c s"
+				file | again)
+					label="$leg ${a#tests/}" took=" $c s" again=
+					[ "$what" = file ] || again=1
 					tap "vm-$leg" "${a#tests/}" "$d" "$b"
 					rm -f "$d"
 					;;
@@ -425,11 +439,15 @@ done
 
 echo
 echo "suite                passed  failed skipped   ($(($(date +%s) - start)) s)"
-awk -F'|' '{ n[$2, $1]++; if (!($2 in o)) { o[$2] = ++k; name[k] = $2 } }
+awk -F'|' '$1 != "again" { n[$2, $1]++; if (!($2 in o)) { o[$2] = ++k; name[k] = $2 } }
 	END { for (i = 1; i <= k; i++) printf "%-19s %7d %7d %7d\n", name[i], n[name[i], "pass"], n[name[i], "fail"], n[name[i], "skip"] }' "$tmp/final"
 if grep -q '^fail' "$tmp/final"; then
 	echo
 	awk -F'|' '$1 == "fail" { print "failed: " $2 ": " $3 ($4 ? "  (" $4 ")" : "") }' "$tmp/final"
+fi
+if grep -q '^again' "$tmp/final"; then
+	echo
+	awk -F'|' '$1 == "again" { print "failed at first: " $2 ": " $3 }' "$tmp/final"
 fi
 if grep -q '^skip' "$tmp/final"; then
 	echo
