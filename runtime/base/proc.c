@@ -333,6 +333,32 @@ int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret,
 	return r ? err_set(e, ERR_KERNEL, r, "exec %s", argv[0]) : 0;
 }
 
+int proc_finish(const char *name, pid_t pid, struct err *e)
+{
+	char how[64];
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_sys(e, "wait for %s", name);
+	return status == 0 ? 0 : err_set(e, ERR_STATE, 0, "%s: %s", name, proc_status_text(status, how, sizeof how));
+}
+
+bool proc_in_path(const char *name)
+{
+	const char *path = getenv("PATH");
+	char file[PATH_MAX];
+
+	for (const char *dir = path; dir && *dir; dir += strspn(dir, ":")) {
+		size_t len = strcspn(dir, ":");
+
+		if (snprintf(file, sizeof file, "%.*s/%s", (int)len, dir, name) < (int)sizeof file && access(file, X_OK) == 0)
+			return true;
+		dir += len;
+	}
+	return false;
+}
+
 const char *proc_status_text(int status, char *buf, size_t size)
 {
 	const char *name;

@@ -62,5 +62,11 @@ int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
  * `apart` in a process group of its own, which a ^C on our terminal does not reach. */
 int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e);
 
+/* Wait for it; another status than 0 is an error. */
+int proc_finish(const char *name, pid_t pid, struct err *e);
+
+/* Whether PATH has such a program. */
+bool proc_in_path(const char *name);
+
 /* "exit status 3", "signal: killed": Go's words, which callers of runc know. */
 const char *proc_status_text(int status, char *buf, size_t size);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/cli/cli.h"
 #include "runtime/flow/checkpoint.h"
@@ -108,7 +109,7 @@ static int criu_options_of(struct cli *c, struct criu_options *o, struct err *e)
 		.parent = c->parent_path, .leave_running = c->leave_running, .pre_dump = c->pre_dump,
 		.tcp_established = c->tcp_established, .tcp_skip_in_flight = c->tcp_skip_in_flight, .tcp_close = c->tcp_close,
 		.link_remap = c->link_remap, .ext_unix_sk = c->ext_unix_sk, .shell_job = c->shell_job, .file_locks = c->file_locks,
-		.lazy_pages = c->lazy_pages, .auto_dedup = c->auto_dedup, .lsm_profile = c->lsm_profile,
+		.lazy_pages = c->lazy_pages, .auto_dedup = c->auto_dedup, .compress = c->compress, .lsm_profile = c->lsm_profile,
 		.lsm_mount_context = c->lsm_mount_context, .mount_map = c->mount_map, .signals = -1,
 	};
 	if (parse_words(c, o, e) < 0 || parse_page_server(c, o, e) < 0 || parse_status_fd(c, o, e) < 0 || check_map(c, e) < 0)
@@ -125,6 +126,11 @@ static int check_checkpoint(const struct criu_options *o, struct err *e)
 		return err_set(e, ERR_USAGE, 0, "--pre-dump and --lazy-pages cannot be used together");
 	if (o->lazy_pages && !o->page_server)
 		return err_set(e, ERR_USAGE, 0, "--lazy-pages needs --page-server: it is from there that the memory is fetched");
+	if (o->compress && (o->pre_dump || o->page_server))
+		return err_set(e, ERR_USAGE, 0, "--compress and --%s cannot be used together: %s", o->pre_dump ? "pre-dump" : "page-server",
+			       o->pre_dump ? "the checkpoint that follows reads these images" : "the memory is not written here");
+	if (o->compress && !proc_in_path("zstd"))
+		return err_set(e, ERR_USAGE, 0, "--compress: there is no zstd in PATH");
 	return 0;
 }
 

@@ -74,7 +74,7 @@ static const struct option_row rows[] = {
 	STRING("max-rounds", 0, CMD_MIGRATE, max_rounds, "N", "at most so many of them (default: 8; 0: none)"),
 	STRING("max-downtime", 0, CMD_MIGRATE, max_downtime, "DURATION", "no more rounds when the rest takes no longer"),
 	STRING("bandwidth", 0, CMD_MIGRATE, bandwidth, "BYTES", "send no more in a second"),
-	FLAG("compress", 0, CMD_MIGRATE, compress, "send memory compressed by zstd"),
+	FLAG("compress", 0, CMD_CHECKPOINT | CMD_MIGRATE, compress, "write, or send, memory compressed by zstd"),
 	STRING("rootfs", 0, CMD_MIGRATE, rootfs, "copy|shared", "copy the bundle by rsync, or find it there (default: copy)"),
 	STRING("ssh", 0, CMD_MIGRATE, ssh, "COMMAND", "what runs a program on the host (default: ssh)"),
 	STRING("remote-root", 0, CMD_MIGRATE, remote_root, "PATH", "--root there"),

@@ -10,6 +10,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/flow/criu_compress.h"
 #include "runtime/flow/criu_image.h"
 #include "runtime/flow/externals.h"
 
@@ -206,8 +207,35 @@ static int dump(struct checkpoint *k, struct err *e)
 	return 0;
 }
 
+/* CRIU compares with what was written last, which may have been compressed since. */
+static int expand_parents(const struct checkpoint *k, struct err *e)
+{
+	struct criu_dirs parent = { .images = k->o->parent, .work_fd = -1 };
+	int r;
+
+	if (!k->o->parent)
+		return 0;
+	cleanup_fd int fd = openat(k->dirs.images_fd, k->o->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "--parent-path %s", k->o->parent);
+	parent.images_fd = fd;
+	r = criu_expand(&parent, e);
+	return r < 0 ? err_wrap(e, "--parent-path") : 0;
+}
+
+/* The images are whole with and without, and the container may be gone. */
+static void compress(const struct checkpoint *k)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (criu_compress(&k->dirs, &e) < 0)
+		log_warn("--compress: images stay as they are: %s", err_format(&e, text, sizeof text));
+}
+
 static int run(struct checkpoint *k, struct err *e)
 {
+	const struct criu_options *o = k->o;
 	struct criu_child child = { .cgroup_fd = -1 };
 	struct container *c = k->c;
 
@@ -219,7 +247,11 @@ static int run(struct checkpoint *k, struct err *e)
 	child.work_fd = k->dirs.work_fd;
 	if (criu_clone(&k->criu, &child, e) < 0 || ask_criu(k, e) < 0)
 		return err_ret(e);
-	return describe(k, e) < 0 || make_request(k, e) < 0 ? err_ret(e) : dump(k, e);
+	if (describe(k, e) < 0 || make_request(k, e) < 0 || expand_parents(k, e) < 0 || dump(k, e) < 0)
+		return err_ret(e);
+	if (o->compress)
+		compress(k);
+	return 0;
 }
 
 int container_checkpoint(struct container *c, const struct criu_options *o, struct err *e)

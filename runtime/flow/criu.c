@@ -15,6 +15,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/str.h"
+#include "runtime/flow/criu_compress.h"
 
 #define CONFIG_ANNOTATION "org.criu.config"
 #define CONFIG_FILE "/etc/criu/runc.conf"
@@ -289,9 +290,9 @@ int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct ar
 		return err_sys(e, "uname");
 	if (strcmp(ret->machine, u.machine) != 0)
 		return err_set(e, ERR_CONFIG, 0, "%s: the images are of a %s machine, this is a %s", d->images, ret->machine, u.machine);
-	if (check_files(d, ret, e) < 0)
+	if (check_parent(d, e) < 0 || criu_expand(d, e) < 0)
 		return err_ret(e);
-	return check_parent(d, e);
+	return check_files(d, ret, e);
 }
 
 int criu_check_record(const struct oci_image *image, int version, struct err *e)

@@ -17,7 +17,7 @@
 struct criu_options {
 	const char *images, *work, *parent;
 	bool leave_running, tcp_established, tcp_skip_in_flight, tcp_close, link_remap, ext_unix_sk, shell_job, file_locks,
-		lazy_pages, pre_dump, auto_dedup, empty_network;
+		lazy_pages, pre_dump, auto_dedup, empty_network, compress;
 	int status_fd;                      /* -1: none */
 	const char *page_server;            /* address, or NULL */
 	uint16_t page_port;

@@ -4,6 +4,7 @@ libvzrun_a_SOURCES += runtime/flow/container.c runtime/flow/container.h
 libvzrun_a_SOURCES += runtime/flow/container_again.c
 libvzrun_a_SOURCES += runtime/flow/container_change.c
 libvzrun_a_SOURCES += runtime/flow/criu.c runtime/flow/criu.h
+libvzrun_a_SOURCES += runtime/flow/criu_compress.c runtime/flow/criu_compress.h
 libvzrun_a_SOURCES += runtime/flow/criu_image.c runtime/flow/criu_image.h
 libvzrun_a_SOURCES += runtime/flow/criu_rpc.c runtime/flow/criu_rpc.h
 libvzrun_a_SOURCES += runtime/flow/ext.c runtime/flow/ext.h

@@ -19,34 +19,6 @@
 
 #define CHUNK ((size_t)256 << 10)
 
-bool have_program(const char *name)
-{
-	const char *path = getenv("PATH");
-	char file[PATH_MAX];
-
-	for (const char *dir = path; dir && *dir; dir += strspn(dir, ":")) {
-		size_t len = strcspn(dir, ":");
-
-		if (snprintf(file, sizeof file, "%.*s/%s", (int)len, dir, name) < (int)sizeof file && access(file, X_OK) == 0)
-			return true;
-		dir += len;
-	}
-	return false;
-}
-
-/* ---- a program between us and a file ---- */
-
-static int end_of(const char *name, pid_t pid, struct err *e)
-{
-	char how[64];
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_sys(e, "wait for %s", name);
-	return status == 0 ? 0 : err_set(e, ERR_STATE, 0, "%s: %s", name, proc_status_text(status, how, sizeof how));
-}
-
 /* ---- sending ---- */
 
 static int send_bytes(struct wire *w, int fd, const char *name, struct err *e)
@@ -89,7 +61,7 @@ static int send_compressed(struct wire *w, int file, const char *name, struct er
 		waitpid(pid, NULL, 0);
 		return r;
 	}
-	return end_of("zstd", pid, e);
+	return proc_finish("zstd", pid, e);
 }
 
 static int send_two(struct wire *w, enum wire_type type, const char *one, const char *two, struct err *e)
@@ -190,7 +162,7 @@ static int receive_compressed(struct wire *w, int file, const char *name, struct
 		waitpid(pid, NULL, 0);
 		return r;
 	}
-	return end_of("zstd", pid, e);
+	return proc_finish("zstd", pid, e);
 }
 
 static int receive_file(struct wire *w, int dir, const struct wire_frame *f, struct err *e)

@@ -20,4 +20,3 @@ int rsync_rsh(const struct oci_strs *words, struct err *e); /* migrate-rsh: the 
 /* `first`: the WIRE_PIPE frame.  Only an rsync server that writes to `to` is run. */
 int rsync_receive(struct wire *w, const struct wire_frame *first, const char *to, struct err *e);
 
-bool have_program(const char *name); /* in PATH */

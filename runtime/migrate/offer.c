@@ -232,7 +232,7 @@ static void check_bundle(const struct migration_offer *o, struct problems *p, st
 	}
 	if (access(o->bundle, F_OK) == 0)
 		problem(p, "%s is there already: --remote-bundle says where else", o->bundle);
-	if (!have_program("rsync"))
+	if (!proc_in_path("rsync"))
 		problem(p, "there is no rsync, which brings the files");
 	do {
 		*slash = '\0';
@@ -268,7 +268,7 @@ void offer_check(const struct migration_offer *o, const char *root, const char *
 	check_machine(o, p, a);
 	check_bundle(o, p, a);
 	check_space("the memory", work, o->memory, p);
-	if (o->compress && !have_program("zstd"))
+	if (o->compress && !proc_in_path("zstd"))
 		problem(p, "there is no zstd, for --compress");
 	for (size_t i = 0; i < o->sources.n; i++)
 		if (access(o->sources.v[i], F_OK) < 0)

@@ -231,9 +231,9 @@ static void check_here(struct source *s, struct problems *p)
 		problem(p, "/process/terminal: nobody would hold the container's terminal there");
 	if (!s->c.cg)
 		problem(p, "the container has no cgroup, and so cannot be frozen");
-	if (s->o->rootfs == MIGRATION_COPY && !have_program("rsync"))
+	if (s->o->rootfs == MIGRATION_COPY && !proc_in_path("rsync"))
 		problem(p, "there is no rsync here, which brings the files (--rootfs shared does without)");
-	if (s->o->compress && !have_program("zstd"))
+	if (s->o->compress && !proc_in_path("zstd"))
 		problem(p, "there is no zstd here, for --compress");
 	check_extensions(s, &spec, p);
 }

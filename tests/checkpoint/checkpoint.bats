@@ -846,3 +846,79 @@ settings_and_limits() {
 	(($(classes | wc -l) >= 3))
 	assert_eq "$(classes | sort -u)" "best-effort: prio 1"
 }
+
+# without_zstd COMMAND...: calls it with a vzrun that finds no program but CRIU.
+without_zstd() {
+	local real=$VZRUN
+
+	mkdir -p "$T/bin"
+	ln -sf "$(command -v criu)" "$T/bin/criu"
+	printf '#!/bin/sh\nPATH=%s exec %s "$@"\n' "$T/bin" "$VZRUN" >"$T/vzrun"
+	chmod 755 "$T/vzrun"
+	VZRUN=$T/vzrun "$@"
+	VZRUN=$real
+}
+
+@test "checkpoint --compress: memory is packed when all is done, restore and a later checkpoint unpack it" {
+	needs_command zstd
+	start_counting
+	checkpoint --compress --leave-running
+	[[ -e $IMG/pages-1.img.zst && ! -e $IMG/pages-1.img && -z $(compgen -G "$IMG/*.part") ]]
+	zstd -q -t "$IMG/pages-1.img.zst"
+	(($(stat -c %s "$IMG/pages-1.img.zst") * 2 < $(jq '[.files[] | select(.name == "pages-1.img").size] | add' "$IMG/vzrun.json")))
+	goes_on
+	ok delete --force "$ID"
+	restore
+	goes_on
+	[[ -e $IMG/pages-1.img && ! -e $IMG/pages-1.img.zst ]]
+}
+
+@test "checkpoint --compress: parent images that were packed are unpacked for what is based on them" {
+	needs_command zstd
+	needs_criu_feature mem_dirty_track
+	start_counting
+	ok checkpoint --image-path "$T/zero" --pre-dump "$ID"
+	ok checkpoint --image-path "$T/first" --parent-path ../zero --leave-running --compress "$ID"
+	[[ -e $T/first/pages-1.img.zst ]]
+	checkpoint --parent-path ../first --auto-dedup --compress
+	[[ -e $IMG/pages-1.img.zst && -e $T/first/pages-1.img ]]
+	zstd -q --rm "$T/first/pages-1.img"
+	restore
+	goes_on
+}
+
+@test "checkpoint --compress: what was killed in the middle, is cut, damaged, or cannot be unpacked" {
+	needs_command zstd
+	start_counting
+	checkpoint --compress
+	# Killed between the last two steps: the plain file is whole.
+	zstd -q -d -k "$IMG/pages-1.img.zst"
+	cp "$IMG/pages-1.img.zst" "$T/good"
+	echo rubbish >"$IMG/pages-1.img.zst.part"
+	restore
+	goes_on
+	ok delete --force "$ID"
+	rm "$IMG/pages-1.img"
+	head -c 1000 "$T/good" >"$IMG/pages-1.img.zst"
+	fails "$IMG: unpack its images: pages-1.img.zst: zstd: exit status 1" restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	[[ ! -e $IMG/pages-1.img && ! -e $IMG/pages-1.img.part ]]
+	printf 'AAAA' | cat <(head -c 2000 "$T/good") - <(tail -c +2005 "$T/good") >"$IMG/pages-1.img.zst"
+	fails "$IMG: unpack its images: pages-1.img.zst: zstd: exit status 1" restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	# Another's memory, packed well.
+	head -c 4096 /dev/zero | zstd -q -c >"$IMG/pages-1.img.zst"
+	fails "it was cut, or is another's" restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	rm "$IMG/pages-1.img"
+	cp "$T/good" "$IMG/pages-1.img.zst"
+	without_zstd fails "zstd" restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	restore
+	goes_on
+}
+
+@test "checkpoint --compress: not with memory that is elsewhere or is read again; without zstd before anything is done" {
+	start_counting
+	fails "--compress and --pre-dump cannot be used together" checkpoint --image-path "$IMG" --compress --pre-dump "$ID"
+	fails "--compress and --page-server cannot be used together" checkpoint --image-path "$IMG" --compress --page-server 127.0.0.1:9 "$ID"
+	without_zstd fails "--compress: there is no zstd in PATH" checkpoint --image-path "$IMG" --compress "$ID"
+	[[ ! -e $IMG ]]
+	goes_on
+}
