@@ -155,15 +155,20 @@ static int make_request(struct checkpoint *k, struct err *e)
 
 static int ask_criu(struct checkpoint *k, struct err *e)
 {
+	const struct criu_options *o = k->o;
 	struct criu_features has;
 
-	if (criu_exec(&k->criu, e) < 0 || criu_check_version(&k->criu, e) < 0 || criu_ask_features(&k->criu, &has, e) < 0 ||
-	    criu_check_options(k->o, &k->criu, e) < 0)
+	if (criu_exec(&k->criu, e) < 0 || criu_check_version(&k->criu, e) < 0 || criu_check_options(o, &k->criu, e) < 0)
 		return err_ret(e);
-	if ((k->o->pre_dump || k->o->parent) && !has.mem_track)
+	/* CRIU tries them out, which takes as long as a small dump. */
+	if (!o->pre_dump && !o->parent && !o->lazy_pages)
+		return 0;
+	if (criu_ask_features(&k->criu, &has, e) < 0)
+		return err_ret(e);
+	if ((o->pre_dump || o->parent) && !has.mem_track)
 		return err_set(e, ERR_UNSUPPORTED, 0, "%s: this kernel does not track changes of memory (CONFIG_MEM_SOFT_DIRTY)",
-			       k->o->pre_dump ? "--pre-dump" : "--parent-path");
-	if (k->o->lazy_pages && !has.lazy_pages)
+			       o->pre_dump ? "--pre-dump" : "--parent-path");
+	if (o->lazy_pages && !has.lazy_pages)
 		return err_set(e, ERR_UNSUPPORTED, 0, "--lazy-pages: this kernel or CRIU has no userfaultfd for it");
 	return 0;
 }

@@ -65,7 +65,7 @@ void criu_close_dirs(struct criu_dirs *d)
 void criu_fill(const struct criu_options *o, const char *log, struct criu_request *ret)
 {
 	*ret = (struct criu_request){
-		.log_file = log,
+		.log_file = log, .terminal = true,
 		.ext_unix_sk = o->ext_unix_sk, .tcp_established = o->tcp_established, .tcp_skip_in_flight = o->tcp_skip_in_flight,
 		.tcp_close = o->tcp_close, .shell_job = o->shell_job, .file_locks = o->file_locks, .link_remap = o->link_remap,
 		.auto_dedup = o->auto_dedup, .lazy_pages = o->lazy_pages, .empty_network = o->empty_network,

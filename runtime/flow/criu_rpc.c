@@ -444,7 +444,7 @@ static void fill_options(struct message *m, const struct criu_request *r)
 	SAY(m, manage_cgroups, true);
 	o->has_manage_cgroups_mode = true;
 	o->manage_cgroups_mode = r->cgroups;
-	SAY(m, orphan_pts_master, true);
+	SAY(m, orphan_pts_master, r->terminal);
 	SAY(m, ext_masters, true);
 	SAY(m, ghost_limit, GHOST_LIMIT);
 	SAY(m, timeout, FREEZE_TIMEOUT);

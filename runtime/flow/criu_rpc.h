@@ -85,6 +85,7 @@ struct criu_request {
 	uint16_t port;
 	bool leave_running, ext_unix_sk, tcp_established, tcp_skip_in_flight, tcp_close, shell_job, file_locks, link_remap,
 		auto_dedup, lazy_pages, track_mem, empty_network;
+	bool terminal;                  /* one of the container's own, whose master is handed over: "orphan-pts-master" */
 	enum criu_cgroups cgroups;
 	enum criu_lock lock;
 	struct criu_pairs mounts;       /* where in the container, the name or path of what is outside */

@@ -628,6 +628,8 @@ static int make_request(struct flow *f, struct criu_request *req, struct err *e)
 		req->lsm_profile = arena_printf(&f->arena, "selinux:%s", f->process->selinux_label);
 	req->lsm_mount_context = o->lsm_mount_context;
 	req->empty_network = o->empty_network || f->restore->image.empty_network;
+	/* A terminal from outside becomes CRIU's standard input, and not one that is made in the container. */
+	req->terminal = f->restore->image.terminal || !o->shell_job;
 	if (add_mounts(f, req, e) < 0 || add_joined(f, req, e) < 0 || add_cgroup_roots(f, req, e) < 0)
 		return err_ret(e);
 	add_streams(f, req);
@@ -686,11 +688,16 @@ static int ask_criu(struct flow *f, struct err *e)
 	struct criu *c = &f->restore->criu;
 	struct criu_features has;
 
-	if (criu_exec(c, e) < 0 || criu_check_version(c, e) < 0 || criu_ask_features(c, &has, e) < 0 ||
-	    criu_check_record(&f->restore->image, c->version, e) < 0 || criu_check_options(f->o->criu, c, e) < 0)
+	if (criu_exec(c, e) < 0 || criu_check_version(c, e) < 0 || criu_check_record(&f->restore->image, c->version, e) < 0 ||
+	    criu_check_options(f->o->criu, c, e) < 0)
 		return err_ret(e);
 	warn_lost(f, c);
-	if (f->o->criu->lazy_pages && !has.lazy_pages)
+	/* CRIU tries them out, which takes as long as a small restore. */
+	if (!f->o->criu->lazy_pages)
+		return 0;
+	if (criu_ask_features(c, &has, e) < 0)
+		return err_ret(e);
+	if (!has.lazy_pages)
 		return err_set(e, ERR_UNSUPPORTED, 0, "--lazy-pages: this kernel or CRIU has no userfaultfd for it");
 	return 0;
 }

@@ -922,3 +922,40 @@ without_zstd() {
 	[[ ! -e $IMG ]]
 	goes_on
 }
+
+# at_terminal ARG...: vzrun with a new terminal for its streams, which stays for a minute; what comes there is in $T/terminal.
+at_terminal() {
+	python3 - "$T/terminal" "$VZRUN" --root "$ROOT" "$@" <<-'P' &
+		import os, pty, signal, sys
+		out = open(sys.argv[1], "wb", 0)
+		pid, fd = pty.fork()
+		if pid == 0:
+		    os.execv(sys.argv[2], sys.argv[2:])
+		signal.alarm(60)
+		while True:
+		    try:
+		        out.write(os.read(fd, 1000))
+		    except OSError:
+		        signal.pause()
+	P
+	helpers="${helpers:-} $!"
+}
+
+@test "checkpoint --shell-job: a terminal of the host that the container has, and the terminal of restore instead" {
+	needs_command python3
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	config_set '.process.args = ["worker", "memory", "1", "0", "/tmp/count"] | .process.terminal = false'
+	at_terminal run --detach --bundle "$BUNDLE" "$ID"
+	wait_until counted_to 3
+	local was
+	was=$(readlink "/proc/$(pid_of "$ID")/fd/1")
+	assert_match "$was" "/dev/pts/*"
+	fails "path=$was" checkpoint --image-path "$IMG" "$ID"
+	goes_on
+	checkpoint --shell-job
+	at_terminal restore --detach --shell-job --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	wait_until state_is "$ID" running
+	goes_on
+	assert_match "$(readlink "/proc/$(pid_of "$ID")/fd/1")" "/dev/pts/*"
+	[[ $(readlink "/proc/$(pid_of "$ID")/fd/1") != "$was" ]]
+}

@@ -4,6 +4,7 @@
  *
  *   worker memory MIB KB_PER_S FILE   fills MIB of memory with stamps, changes KB_PER_S of them and checks others all the time; FILE
  *                                     gets the number of the round, so that it shows that all is well
+ *   worker pause MIB KB_PER_S FILE    the same memory without checks; FILE gets the longest time that it did not run for, in us
  *   worker clock FILE                 CLOCK_MONOTONIC, in ms, into FILE; ends with 1 when it ever goes back
  *   worker serve PORT                 a TCP server that echoes, to as many as come
  *   worker client ADDRESS PORT MS     numbers to it and back for MS; prints "pause MS" of each pause of a tenth of a second or more, and
@@ -39,12 +40,17 @@ static int fail(const char *what)
 	return 1;
 }
 
-static int64_t now_ms(void)
+static int64_t now_us(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+	return now_us(CLOCK_MONOTONIC) / 1000;
 }
 
 static void sleep_ms(long ms)
@@ -96,6 +102,32 @@ static int cmd_memory(char **args)
 				return 1;
 			}
 		sleep_ms(TICK_MS);
+	}
+}
+
+/* CLOCK_MONOTONIC stands still while a container is in images. */
+static int cmd_pause(char **args)
+{
+	size_t pages = strtoul(args[0], NULL, 10) * 1024 * 1024 / PAGE, at = 0;
+	unsigned long per_tick = strtoul(args[1], NULL, 10) * 1024 / PAGE * TICK_MS / 1000;
+	char *memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int64_t longest = 0;
+
+	if (memory == MAP_FAILED)
+		return fail("memory");
+	for (size_t i = 0; i < pages; i++) /* no page like another, and none that is zeros */
+		for (size_t k = 0; k < PAGE; k += sizeof i)
+			memcpy(memory + i * PAGE + k, &(uint64_t){ i * 0x9e3779b97f4a7c15 + k }, sizeof i);
+	if (tell(args[2], 0))
+		return 1;
+	for (int64_t last = now_us(CLOCK_REALTIME);; sleep_ms(TICK_MS)) {
+		int64_t now = now_us(CLOCK_REALTIME);
+
+		if (now - last > longest && tell(args[2], longest = now - last))
+			return 1;
+		last = now;
+		for (unsigned long k = 0; k < per_tick && pages; k++, at = (at + 1) % pages)
+			memory[at * PAGE] += 1;
 	}
 }
 
@@ -229,7 +261,7 @@ int main(int argc, char **argv)
 		int args;
 		int (*run)(char **args);
 	} commands[] = {
-		{ "memory", 3, cmd_memory }, { "clock", 1, cmd_clock },   { "serve", 1, cmd_serve },
+		{ "memory", 3, cmd_memory }, { "pause", 3, cmd_pause },   { "clock", 1, cmd_clock },   { "serve", 1, cmd_serve },
 		{ "client", 3, cmd_client }, { "lock", 2, cmd_lock },     { "dgram", 2, cmd_dgram },
 	};
 

@@ -1,0 +1,127 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# checkpoint.sh BUILD-DIR VZRUN: how long checkpoint and restore take, and how long the container stands still for them, against runc with
+# the same CRIU in the same run; then how long it stands still for a migration.  As root, where CRIU runs.  Times are medians in ms;
+# standing still is what the container's process 1 itself did not run for.
+#   freeze       by `checkpoint --leave-running`         written      that command
+#   gone         by `checkpoint` and `restore`           restored     the second
+# ROUNDS=N: how many (default 5).  CASES="MIB:PROCESSES...".  LIMIT: a failure when vzrun takes more than so many times runc's time.
+set -eu
+build=$1 vzrun=$2 rounds=${ROUNDS:-5}
+top=$(cd "$(dirname "$0")/../.." && pwd)
+worker=$build/tests/lib/worker
+T=$(mktemp -d "${TMPDIR:-/tmp}/vzrun-bench.XXXXXX")
+# Images on a tmpfs: disks are not compared.
+S=$(mktemp -d /dev/shm/vzrun-bench.XXXXXX)
+trap 'for r in "$vzrun" runc; do "$r" --root "$S/root" delete --force bench >/dev/null 2>&1 || :; done; "$vzrun" --root "$S/there" delete --force moved >/dev/null 2>&1 || :
+	rm -rf "$T" "$S"' EXIT
+trap 'exit 130' INT TERM HUP
+
+now_us() { echo $(($(date +%s%N) / 1000)); }
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# bundle SCRIPT: process 1 is the last thing that it runs.
+bundle() {
+	rm -rf "$T/bundle"
+	sh "$top/contrib/bundle.sh" "$T/bundle" true >/dev/null
+	mkdir -p "$T/bundle/rootfs/tmp"
+	cp "$worker" "$T/bundle/rootfs/bin/worker"
+	jq --arg s "$1" '.process.args = ["sh", "-c", $s] | .root.readonly = false | del(.linux.resources)' "$T/bundle/config.json" >"$T/config"
+	mv "$T/config" "$T/bundle/config.json"
+}
+
+# With leading zeros, which the shell takes for another kind of number.
+pause_of() { sed 's/^0*\(.\)/\1/' "$1/rootfs/tmp/$2" 2>/dev/null || echo; }
+
+# more_than US BUNDLE: waits for a longer pause, and prints it.
+more_than() {
+	n=0
+	until [ "$(pause_of "$2" pause)" -gt "$1" ] 2>/dev/null; do
+		n=$((n + 1))
+		[ $n -lt 2000 ] || { echo "the container does not go on" >&2; exit 1; }
+		sleep .02
+	done
+	pause_of "$2" pause
+}
+
+quietly() {
+	"$@" >"$T/said" 2>&1 </dev/null || { echo "$*:" && cat "$T/said" && { grep -h Error "$T"/work/*.log || :; } && exit 1; } >&2
+}
+
+start() { # RUNTIME PROCESSES
+	rm -rf "$T/bundle/rootfs/tmp"/*
+	# Not to a file of the host, which runc cannot write.
+	"$1" --root "$S/root" run -d --bundle "$T/bundle" bench >/dev/null 2>&1 </dev/null
+	for p in $(seq 1 $(($2 - 1))) pause; do
+		until [ -s "$T/bundle/rootfs/tmp/$p" ]; do sleep .05; done
+	done
+	sleep .5
+}
+
+# round RUNTIME PROCESSES: one line, "freeze written gone restored" in us.
+round() {
+	start "$@"
+	a=$(now_us)
+	quietly "$1" --root "$S/root" checkpoint --leave-running --image-path "$S/images" --work-path "$T/work" bench
+	b=$(now_us)
+	freeze=$(more_than 20000 "$T/bundle")
+	rm -rf "$S/images"
+	quietly "$1" --root "$S/root" checkpoint --image-path "$S/images" --work-path "$T/work" bench
+	c=$(now_us)
+	quietly "$1" --root "$S/root" restore -d --bundle "$T/bundle" --image-path "$S/images" --work-path "$T/work" bench
+	d=$(now_us)
+	gone=$(more_than "$freeze" "$T/bundle")
+	quietly "$1" --root "$S/root" delete --force bench
+	rm -rf "$S/images" "$T/work"
+	echo "$freeze $((b - a)) $gone $((d - c))"
+}
+
+# compare MIB PROCESSES
+compare() {
+	each=$(($1 / $2))
+	bundle "for i in \$(seq 1 $(($2 - 1))); do worker pause $each 0 /tmp/\$i & done; exec worker pause $each 0 /tmp/pause"
+	rm -f "$T"/*-times
+	for _ in $(seq "$rounds"); do
+		round "$vzrun" "$2" >>"$T/vzrun-times"
+		[ -z "$runc" ] || round runc "$2" >>"$T/runc-times"
+	done
+	column=1
+	for what in freeze written gone restored; do
+		v=$(cut -d ' ' -f $column "$T/vzrun-times" | median)
+		r=$([ -z "$runc" ] || cut -d ' ' -f $column "$T/runc-times" | median)
+		awk -v c="$1 MiB, $2 processes: $what" -v v="$v" -v r="$r" -v limit="${LIMIT:-0}" 'BEGIN {
+			printf "%-36s %9.1f %9s %7s\n", c, v / 1000, r ? sprintf("%.1f", r / 1000) : "-", r ? sprintf("%.2f", v / r) : "-"
+			exit limit && (!r || v > r * limit) }' || missed=1
+		column=$((column + 1))
+	done
+}
+
+# The other host is another --root of this one.
+migration() { # KB/S WORDS
+	bundle "exec worker pause 128 $1 /tmp/pause"
+	printf '#!/bin/sh\nshift\nPATH=%s:$PATH exec "$@"\n' "$T" >"$T/ssh"
+	chmod 755 "$T/ssh"
+	cp "$vzrun" "$T/vzrun"
+	rm -f "$T/times"
+	for _ in $(seq "$rounds"); do
+		start "$vzrun" 1
+		TMPDIR=$S quietly "$vzrun" --root "$S/root" migrate --keep --ssh "$T/ssh" --remote-root "$S/there" --remote-bundle "$S/moved" --new-id moved bench host
+		more_than 20000 "$S/moved" >>"$T/times"
+		quietly "$vzrun" --root "$S/there" delete --force moved
+		rm -rf "$S/moved"
+	done
+	printf '%-36s %9.1f\n' "128 MiB, $2" "$(awk -v n="$(median <"$T/times")" 'BEGIN { print n / 1000 }')"
+}
+
+missed=0 runc=$(command -v runc || :)
+printf '%-36s %9s %9s %7s\n' "" vzrun runc ratio
+[ "${CASES-x}" ] || CASES=16:1
+for case in ${CASES:-16:1 128:1 512:1 128:64}; do
+	compare "${case%:*}" "${case#*:}"
+done
+echo
+echo "standing still in a migration"
+migration 0 idle
+migration 1024 "1 MiB/s changed"
+migration 51200 "50 MiB/s changed"
+exit $missed
