@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration v1 steps
 # conformance engines vm.  Only by name: package fuzz bench bench-vm sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
-# run.sh vm [--list | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
+# run.sh vm [--list | --short | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
 # (tests/vm/legs); WORD: a part of the file's name.
-# By default a part of each cgroup mode; --full: everything everywhere.
+# By default all in one guest and a part in each of the others; --full: everything everywhere.  Without any argument of run.sh it is
+# --short, so that all suites together take less than 40 minutes.
 # run.sh v1 [--full]: integration tests on a host with cgroup v1 alone (tests/lib/pure-v1.sh), those about cgroups or all.
 # A bats file that fails is run once more, in a guest a new one: these machines are shared, emulated, and slow at times.  What
 # failed at first is shown at once and named again at the end, whether it passed then or not; $VZRUN_ONCE=1: no second time.
@@ -198,6 +199,8 @@ images_early() {
 
 # The legs run in the background: a shell that waits hears signals at once.
 suite_vm() {
+	[ "${vm_args:-}" != --short ] ||
+		echo "  in part: files that ask in a guest nothing but what integration asked here are left to \`sh tests/run.sh vm\`"
 	if [ "${vm_args:-}" = --list ]; then
 		packages vm
 		tests/vm/legs --list
@@ -396,7 +399,10 @@ run_one() {
 	fail_now "$1" "$1" "no such suite or file"
 }
 
-[ $# -gt 0 ] || set -- $default
+if [ $# = 0 ]; then
+	set -- $default
+	vm_args=--short
+fi
 if [ "$1" = vm ]; then
 	shift
 	vm_args=$*

@@ -374,8 +374,7 @@ pair() {
 	annotation d1
 	unshare -n sleep 300 3>&- 4>&- &
 	local pod=$!
-	wait_until test "/proc/$pod/ns/net" -ef "/proc/$pod/ns/net"
-	sleep 0.2
+	wait_until test ! "/proc/$pod/ns/net" -ef /proc/self/ns/net
 	config_set --arg p "/proc/$pod/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
 	starts
 	assert_match "$(nsenter --net="/proc/$pod/ns/net" ip addr show d1)" "*10.7.0.1/24*"
