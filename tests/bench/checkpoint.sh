@@ -33,15 +33,18 @@ bundle() {
 # With leading zeros, which the shell takes for another kind of number.
 pause_of() { sed 's/^0*\(.\)/\1/' "$1/rootfs/tmp/$2" 2>/dev/null || echo; }
 
-# more_than US BUNDLE: waits for a longer pause, and prints it.
-more_than() {
+# forget: pauses until now.
+forget() { rm "$T/bundle/rootfs/tmp/pause" && until [ -s "$T/bundle/rootfs/tmp/pause" ]; do sleep .02; done; }
+
+# long_pause BUNDLE: waits for one, and prints it.
+long_pause() {
 	n=0
-	until [ "$(pause_of "$2" pause)" -gt "$1" ] 2>/dev/null; do
+	until [ "$(pause_of "$1" pause)" -gt 100000 ] 2>/dev/null; do
 		n=$((n + 1))
 		[ $n -lt 2000 ] || { echo "the container does not go on" >&2; exit 1; }
 		sleep .02
 	done
-	pause_of "$2" pause
+	pause_of "$1" pause
 }
 
 quietly() {
@@ -56,6 +59,7 @@ start() { # RUNTIME PROCESSES
 		until [ -s "$T/bundle/rootfs/tmp/$p" ]; do sleep .05; done
 	done
 	sleep .5
+	forget
 }
 
 # round RUNTIME PROCESSES: one line, "freeze written gone restored" in us.
@@ -64,13 +68,14 @@ round() {
 	a=$(now_us)
 	quietly "$1" --root "$S/root" checkpoint --leave-running --image-path "$S/images" --work-path "$T/work" bench
 	b=$(now_us)
-	freeze=$(more_than 20000 "$T/bundle")
+	freeze=$(long_pause "$T/bundle")
 	rm -rf "$S/images"
+	forget
 	quietly "$1" --root "$S/root" checkpoint --image-path "$S/images" --work-path "$T/work" bench
 	c=$(now_us)
 	quietly "$1" --root "$S/root" restore -d --bundle "$T/bundle" --image-path "$S/images" --work-path "$T/work" bench
 	d=$(now_us)
-	gone=$(more_than "$freeze" "$T/bundle")
+	gone=$(long_pause "$T/bundle")
 	quietly "$1" --root "$S/root" delete --force bench
 	rm -rf "$S/images" "$T/work"
 	echo "$freeze $((b - a)) $gone $((d - c))"
@@ -106,7 +111,7 @@ migration() { # KB/S WORDS
 	for _ in $(seq "$rounds"); do
 		start "$vzrun" 1
 		TMPDIR=$S quietly "$vzrun" --root "$S/root" migrate --keep --ssh "$T/ssh" --remote-root "$S/there" --remote-bundle "$S/moved" --new-id moved bench host
-		more_than 20000 "$S/moved" >>"$T/times"
+		long_pause "$S/moved" >>"$T/times"
 		quietly "$vzrun" --root "$S/there" delete --force moved
 		rm -rf "$S/moved"
 	done

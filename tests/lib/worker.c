@@ -4,7 +4,8 @@
  *
  *   worker memory MIB KB_PER_S FILE   fills MIB of memory with stamps, changes KB_PER_S of them and checks others all the time; FILE
  *                                     gets the number of the round, so that it shows that all is well
- *   worker pause MIB KB_PER_S FILE    the same memory without checks; FILE gets the longest time that it did not run for, in us
+ *   worker pause MIB KB_PER_S FILE    the same memory without checks; FILE gets the longest time that it did not run for, in us;
+ *                                     once it is removed, the longest from then on
  *   worker clock FILE                 CLOCK_MONOTONIC, in ms, into FILE; ends with 1 when it ever goes back
  *   worker serve PORT                 a TCP server that echoes, to as many as come
  *   worker client ADDRESS PORT MS     numbers to it and back for MS; prints "pause MS" of each pause of a tenth of a second or more, and
@@ -123,6 +124,8 @@ static int cmd_pause(char **args)
 	for (int64_t last = now_us(CLOCK_REALTIME);; sleep_ms(TICK_MS)) {
 		int64_t now = now_us(CLOCK_REALTIME);
 
+		if (access(args[2], F_OK) < 0)
+			longest = 0;
 		if (now - last > longest && tell(args[2], longest = now - last))
 			return 1;
 		last = now;
