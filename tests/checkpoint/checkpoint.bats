@@ -565,6 +565,44 @@ new_network() {
 	"$VZRUN" --root "$ROOT" exec "$ID" sh -c ': >/dev/null && ls /dev/zero' >/dev/null
 }
 
+# CRIU has process 1 read the clocks' image before its ids are mapped, or after that, as it happens.  With a network namespace to be
+# made it is mostly after.
+@test "checkpoint: a user namespace: the clocks' image can be read by whom no id is mapped for, and nothing else" {
+	new_userns
+	chmod 777 "$BUNDLE/rootfs/tmp"
+	config_set '.linux.namespaces |= map(select(.type != "network")) | .mounts |= map(select(.type != "sysfs"))'
+	mkdir "$T/bin"
+	cat >"$T/bin/criu" <<-S
+	#!/bin/sh
+	unshare -U cat /proc/self/fd/4/timens-0.img >$T/clocks 2>&1
+	! unshare -U cat /proc/self/fd/4/core-1.img >>$T/clocks 2>/dev/null || echo open >>$T/clocks
+	exec $(command -v criu) "\$@"
+	S
+	chmod 755 "$T/bin/criu"
+	start_counting
+	checkpoint --leave-running
+	for i in 1 2 3; do
+		ok delete --force "$ID"
+		PATH=$T/bin:$PATH restore
+		[[ ! -e $IMG/timens-0.img ]] || cmp "$T/clocks" "$IMG/timens-0.img"
+		goes_on
+	done
+}
+
+@test "checkpoint: a user namespace: images that are based on others" {
+	needs_criu_feature mem_dirty_track
+	new_userns
+	chmod 777 "$BUNDLE/rootfs/tmp"
+	start_counting
+	ok checkpoint --pre-dump --image-path "$T/pre" "$ID"
+	checkpoint --parent-path ../pre
+	restore
+	goes_on
+	checkpoint
+	restore --auto-dedup
+	goes_on
+}
+
 @test "checkpoint: a pod: network, ipc and uts namespaces of another container" {
 	config_set '.process.args = ["sleep", "1000"]'
 	ok run -d -b "$BUNDLE" "$ID-pod"
