@@ -422,8 +422,8 @@ new_network() {
 	client=$! helpers+=" $!"
 	sleep 1
 	for lock in nftables skip iptables; do
-		if [[ $lock == skip ]] && ! criu_is 3.19; then
-			fails 'network-lock skip: CRIU' checkpoint --tcp-established --network-lock skip "$ID"
+		if { [[ $lock == skip ]] && ! criu_is 3.19; } || { [[ $lock == nftables ]] && ! criu_is 4.1; }; then
+			fails "network-lock $lock: CRIU" checkpoint --tcp-established --network-lock "$lock" --image-path "$IMG" "$ID"
 			continue
 		fi
 		IMG=$T/images-$lock
