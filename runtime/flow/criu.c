@@ -80,6 +80,10 @@ int criu_check_options(const struct criu_options *o, const struct criu *c, struc
 	if (o->lock == CRIU_LOCK_SKIP && c->version < CRIU_SKIPS_LOCK)
 		return err_set(e, ERR_UNSUPPORTED, 0, "--network-lock skip: CRIU %s cannot, 3.19 and later can",
 			       criu_version_text(c->version, have, sizeof have));
+	/* What is restored would be cut off for good, and nobody would be told. */
+	if (o->lock == CRIU_LOCK_NFTABLES && c->version < CRIU_FINDS_LOCK)
+		return err_set(e, ERR_UNSUPPORTED, 0, "--network-lock nftables: CRIU %s would not find its lock again after the restore, "
+			       "4.1 and later do: use iptables", criu_version_text(c->version, have, sizeof have));
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  * CRIU runs in a mount namespace of its own, a slave of the host's: there the root is a mount, as it wants it, and what is mapped to
  * other ids is mounted so.  Nothing of that is left behind, whoever is killed. */
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -31,6 +32,9 @@
 #include "runtime/linux/tty.h"
 
 #define RESTORE_LOG "restore.log"
+#define CLOCKS_PREFIX "timens-"
+#define CLOCKS_MAX 65536
+#define MAPPED ".mapped"
 
 void flow_restore_done(struct flow *f)
 {
@@ -423,6 +427,69 @@ static int map_all_images(const struct flow *f, const char *images, int *ret_fd,
 	return reopen(images, ret_fd, e);
 }
 
+/* Offsets of clocks, which are no secret. */
+static int copy_clocks(int images, int to, const char *name, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	if (fs_read(images, name, CLOCKS_MAX, &text, e) < 0 || fs_replace(to, name, text.s, text.len, 0644, e) < 0)
+		return err_ret(e);
+	return fchmodat(to, name, 0644, 0) < 0 ? err_sys(e, "%s", name) : 0; /* whatever the umask is */
+}
+
+/* A link keeps its words: what it names, as the parent's images, is found from the same place. */
+static int link_image(int images, int to, const char *name, struct err *e)
+{
+	char target[PATH_MAX];
+	ssize_t len = readlinkat(images, name, target, sizeof target - 1);
+
+	if (len < 0)
+		len = snprintf(target, sizeof target - 1, MAPPED "/%s", name);
+	target[len] = '\0';
+	return symlinkat(target, to, name) < 0 ? err_sys(e, "%s", name) : 0;
+}
+
+static int fill_cover(int images, int to, struct err *e)
+{
+	int fd = openat(images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		return err_sys(e, "images");
+	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+		const char *name = entry->d_name;
+
+		if (name[0] == '.')
+			continue;
+		if ((str_starts(name, CLOCKS_PREFIX) ? copy_clocks : link_image)(fd, to, name, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}
+
+/* CRIU has process 1 read the clocks' image before it waits for its ids to be mapped.  As long as they are not it is nobody to whom the
+ * images could seem to belong, and who comes first is chance.  So over them lies a directory that is open to all, where this one can be
+ * read by all and the others are found through links. */
+static int open_clocks(const char *images, int *fd, struct err *e)
+{
+	cleanup_fd int tree = sys_open_tree(*fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+
+	if (tree < 0)
+		return err_sys(e, "open_tree %s", images);
+	if (mount("vzrun", images, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=1m,nr_inodes=0") < 0)
+		return err_sys(e, "tmpfs on %s", images);
+	cleanup_fd int cover = open(images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cover < 0 || mkdirat(cover, MAPPED, 0755) < 0)
+		return err_sys(e, "%s", images);
+	if (sys_move_mount(tree, "", cover, MAPPED, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys(e, "move_mount %s", images);
+	if (fill_cover(*fd, cover, e) < 0)
+		return err_wrap(e, "%s", images);
+	close(*fd);
+	*fd = fd_take(&cover);
+	return 0;
+}
+
 /* In the child. */
 static int prepare_criu(struct criu_child *child, void *arg, struct err *e)
 {
@@ -443,6 +510,8 @@ static int prepare_criu(struct criu_child *child, void *arg, struct err *e)
 	if (reopen(d->images, &child->images_fd, e) < 0 || reopen(d->work, &child->work_fd, e) < 0)
 		return err_ret(e);
 	if (flow_has_userns(f) && map_all_images(f, d->images, &child->images_fd, e) < 0)
+		return err_ret(e);
+	if (flow_has_userns(f) && open_clocks(d->images, &child->images_fd, e) < 0)
 		return err_ret(e);
 	if (!needs_place(f))
 		return 0;

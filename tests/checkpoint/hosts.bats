@@ -132,8 +132,7 @@ move() {
 	# The client's word: nothing was reset, nothing was wrong, and how long it was not answered.
 	n=$(grep -c pause "$T/client")
 	kill -TERM "$client"
-	! wait "$client"
-	! grep -v '^pause ' "$T/client"
+	wait "$client" || { cat "$T/client"; false; }
 	((n >= 1))
 	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 1000
 }

@@ -100,6 +100,7 @@ status_of() { raw inspect "$1" --format '{{.State.Status}}'; }
 	goes_on "$pid" 5
 	checkpoint --with-previous --export "$T/last.tar" --compress none c1
 	n=$(tar -xOf "$T/last.tar" rootfs-diff.tar | tar -xO count)
+	n=${n:-5} # it stood still between emptying the file and writing it
 	(($(stat -c %s "$T/pre.tar") > 16 << 20 && $(stat -c %s "$T/last.tar") < 8 << 20))
 	gives 0 rm c1
 	restore --import-previous "$T/pre.tar" --import "$T/last.tar"
@@ -155,7 +156,7 @@ status_of() { raw inspect "$1" --format '{{.State.Status}}'; }
 	starts c1 -v "$WORKER:/bin/worker:ro" $IMAGE sh -c "worker serve 7000 & $COUNTING"
 	pid=$(pid_in c1)
 	wait_until counts_to "$pid" 5
-	"$WORKER" client 10.77.0.2 7000 30000 >"$T/client" 2>&1 3>&- 4>&- &
+	"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
 	client=$! helpers+=" $!"
 	sleep 1
 	gives 125 container checkpoint c1
@@ -164,9 +165,10 @@ status_of() { raw inspect "$1" --format '{{.State.Status}}'; }
 	checkpoint --tcp-established c1
 	restore --tcp-established c1
 	went_on c1
+	kill -TERM "$client"
 	wait "$client" || { cat "$T/client"; false; }
-	read -r sent pause <"$T/client"
-	((sent > 100 && pause >= 500))
+	read -r sent pause < <(tail -n 1 "$T/client")
+	((sent > 20 && pause >= 500))
 }
 
 @test "podman: checkpoint of a container in a pod; its archive goes into another pod" {
@@ -198,4 +200,18 @@ status_of() { raw inspect "$1" --format '{{.State.Status}}'; }
 	went_on c1
 	gives 0 rm -f -t 0 c1
 	gives 0 rmi localhost/vzrun-test:checkpoint
+}
+
+# CRIU writes down the group range of pings as the host numbers groups, and cannot restore any but the kernel's own, which is empty;
+# podman sets another by default.
+@test "podman: checkpoint of a container with a user namespace" {
+	RUN+=(--uidmap 0:100000:65536 --gidmap 0:100000:65536 --sysctl "net.ipv4.ping_group_range=1 0")
+	counts c1
+	map=$(cat "/proc/$pid/uid_map")
+	checkpoint c1
+	restore c1
+	went_on c1
+	assert_eq "$(cat "/proc/$pid/uid_map")" "$map"
+	gives 0 exec c1 stat -c %u:%g /etc/hosts
+	assert_eq "$output" 0:0
 }

@@ -8,8 +8,9 @@
  *                                     once it is removed, the longest from then on
  *   worker clock FILE                 CLOCK_MONOTONIC, in ms, into FILE; ends with 1 when it ever goes back
  *   worker serve PORT                 a TCP server that echoes, to as many as come
- *   worker client ADDRESS PORT MS     numbers to it and back for MS; prints "pause MS" of each pause of a tenth of a second or more, and
- *                                     in the end how many came and the longest pause; ends with 1 on a wrong or lost byte
+ *   worker client ADDRESS PORT MS     numbers to it and back for MS or until SIGTERM; prints "pause MS" of each pause of a tenth of a
+ *                                     second or more, and in the end how many came and the longest pause; ends with 1 on a wrong or
+ *                                     lost byte
  *   worker lock PATH FILE             locks PATH (flock, and a record of it by fcntl), and counts into FILE
  *   worker dgram PATH FILE            sends numbers to the unix socket PATH, to which it is connected; FILE gets what was sent */
 
@@ -19,6 +20,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,19 +191,37 @@ static int cmd_serve(char **args)
 	}
 }
 
+/* It is only looked for: a handler would interrupt a recv() that has a time limit. */
+static int told_to_end(void)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 && sigismember(&set, SIGTERM);
+}
+
+static void keep_sigterm(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static int cmd_client(char **args)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(args[1])) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 	int64_t end = now_ms() + atoll(args[2]), longest = 0, last;
-	struct timeval wait = { .tv_sec = 20 };
+	struct timeval wait = { .tv_sec = 60 }; /* TCP doubles its pauses: after 13 s without an answer it asks after 25 s */
 	uint64_t n = 0;
 
+	keep_sigterm();
 	if (inet_pton(AF_INET, args[0], &to.sin_addr) != 1 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
 		return fail("connect");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-	for (last = now_ms(); now_ms() < end; n++) {
+	for (last = now_ms(); now_ms() < end && !told_to_end(); n++) {
 		uint64_t back = 0;
 		int64_t now;
 
