@@ -349,12 +349,19 @@ suite_bench() {
 # Beside trixie's crun and runc, with both drivers, where nothing but the guest's own noise disturbs.
 suite_bench_vm() {
 	main_build bench-vm || return
-	build bench-vm build -t benches && strip -o build/vzrun-stripped build/vzrun || return
+	build bench-vm build -t benches -t check-programs && strip -o build/vzrun-stripped build/vzrun || return
 	if tests/vm/run --timeout 600 "DRIVERS='cgroupfs systemd' LIMITS='cgroupfs:0.9 systemd:0.7' ROUNDS=${ROUNDS:-30} \
 		sh tests/bench/bench.sh build build/vzrun-stripped"; then
 		note pass bench-vm start
 	else
 		fail_now bench-vm start "see above"
+	fi
+	# Memory for images and what is in them.
+	if tests/vm/run --mem 4G --timeout 5000 "mkdir -p /tmp/b/tests/lib && cp build/tests/lib/worker /tmp/b/tests/lib && cp build/vzrun-stripped /tmp/b/vzrun &&
+		mount -o remount,dev,suid /tmp && LIMIT=1.1 ROUNDS=${CHECKPOINT_ROUNDS:-5} sh tests/bench/checkpoint.sh /tmp/b /tmp/b/vzrun"; then
+		note pass bench-vm checkpoint
+	else
+		fail_now bench-vm checkpoint "see above"
 	fi
 }
 
@@ -399,69 +406,73 @@ run_one() {
 	fail_now "$1" "$1" "no such suite or file"
 }
 
-if [ $# = 0 ]; then
-	set -- $default
-	vm_args=--short
-fi
-if [ "$1" = vm ]; then
-	shift
-	vm_args=$*
-	set -- vm
-elif [ "$*" = "v1 --full" ]; then
-	v1_args=--full
-	set -- v1
-fi
-start=$(date +%s)
-images_early "$@"
-for name in "$@"; do
-	t0=$(date +%s)
-	echo "== $name"
-	run_one "$name"
-	echo "   $name: $(($(date +%s) - t0)) s"
-done
-
-# Skips that nobody expects are failures.
-: >"$tmp/final"
-while IFS='|' read -r s suite name reason; do
-	if [ "$s" = skip ] && ! expected_skip "$suite $name # $reason"; then
-		s=fail reason="skipped without being expected: $reason"
+# As a function, and its call on one line with the end: who edits this file while it runs changes nothing for that run.
+main() {
+	if [ $# = 0 ]; then
+		set -- $default
+		vm_args=--short
 	fi
-	printf '%s|%s|%s|%s\n' "$s" "$suite" "$name" "$reason" >>"$tmp/final"
-done <"$results"
-# And so are those that a leg of which all files ran does not have any more.
-sort -u "$tmp/complete" 2>/dev/null | while read -r suite; do
-	while IFS= read -r pat; do
-		# shellcheck disable=SC2254
-		case $suite in ${pat%% *}) ;; *) continue ;; esac
-		case $pat in vm-*) ;; *) continue ;; esac
-		while IFS='|' read -r s leg name reason; do
-			[ "$s $leg" = "skip $suite" ] || continue
-			# shellcheck disable=SC2254
-			case "$leg $name # $reason" in $pat) continue 2 ;; esac
-		done <"$results"
-		printf 'fail|%s|tests/expected-skips|%s\n' "$suite" "nothing is skipped any more by: $pat" >>"$tmp/final"
-	done <tests/expected-skips
-done
+	if [ "$1" = vm ]; then
+		shift
+		vm_args=$*
+		set -- vm
+	elif [ "$*" = "v1 --full" ]; then
+		v1_args=--full
+		set -- v1
+	fi
+	start=$(date +%s)
+	images_early "$@"
+	for name in "$@"; do
+		t0=$(date +%s)
+		echo "== $name"
+		run_one "$name"
+		echo "   $name: $(($(date +%s) - t0)) s"
+	done
 
-echo
-echo "suite                passed  failed skipped   ($(($(date +%s) - start)) s)"
-awk -F'|' '$1 != "again" { n[$2, $1]++; if (!($2 in o)) { o[$2] = ++k; name[k] = $2 } }
-	END { for (i = 1; i <= k; i++) printf "%-19s %7d %7d %7d\n", name[i], n[name[i], "pass"], n[name[i], "fail"], n[name[i], "skip"] }' "$tmp/final"
-if grep -q '^fail' "$tmp/final"; then
+	# Skips that nobody expects are failures.
+	: >"$tmp/final"
+	while IFS='|' read -r s suite name reason; do
+		if [ "$s" = skip ] && ! expected_skip "$suite $name # $reason"; then
+			s=fail reason="skipped without being expected: $reason"
+		fi
+		printf '%s|%s|%s|%s\n' "$s" "$suite" "$name" "$reason" >>"$tmp/final"
+	done <"$results"
+	# And so are those that a leg of which all files ran does not have any more.
+	sort -u "$tmp/complete" 2>/dev/null | while read -r suite; do
+		while IFS= read -r pat; do
+			# shellcheck disable=SC2254
+			case $suite in ${pat%% *}) ;; *) continue ;; esac
+			case $pat in vm-*) ;; *) continue ;; esac
+			while IFS='|' read -r s leg name reason; do
+				[ "$s $leg" = "skip $suite" ] || continue
+				# shellcheck disable=SC2254
+				case "$leg $name # $reason" in $pat) continue 2 ;; esac
+			done <"$results"
+			printf 'fail|%s|tests/expected-skips|%s\n' "$suite" "nothing is skipped any more by: $pat" >>"$tmp/final"
+		done <tests/expected-skips
+	done
+
 	echo
-	awk -F'|' '$1 == "fail" { print "failed: " $2 ": " $3 ($4 ? "  (" $4 ")" : "") }' "$tmp/final"
-fi
-if grep -q '^again' "$tmp/final"; then
+	echo "suite                passed  failed skipped   ($(($(date +%s) - start)) s)"
+	awk -F'|' '$1 != "again" { n[$2, $1]++; if (!($2 in o)) { o[$2] = ++k; name[k] = $2 } }
+		END { for (i = 1; i <= k; i++) printf "%-19s %7d %7d %7d\n", name[i], n[name[i], "pass"], n[name[i], "fail"], n[name[i], "skip"] }' "$tmp/final"
+	if grep -q '^fail' "$tmp/final"; then
+		echo
+		awk -F'|' '$1 == "fail" { print "failed: " $2 ": " $3 ($4 ? "  (" $4 ")" : "") }' "$tmp/final"
+	fi
+	if grep -q '^again' "$tmp/final"; then
+		echo
+		awk -F'|' '$1 == "again" { print "failed at first: " $2 ": " $3 }' "$tmp/final"
+	fi
+	if grep -q '^skip' "$tmp/final"; then
+		echo
+		awk -F'|' '$1 == "skip" { n[$4]++ } END { for (r in n) printf "skipped: %d: %s\n", n[r], r }' "$tmp/final" | sort
+	fi
 	echo
-	awk -F'|' '$1 == "again" { print "failed at first: " $2 ": " $3 }' "$tmp/final"
-fi
-if grep -q '^skip' "$tmp/final"; then
-	echo
-	awk -F'|' '$1 == "skip" { n[$4]++ } END { for (r in n) printf "skipped: %d: %s\n", n[r], r }' "$tmp/final" | sort
-fi
-echo
-passed=$(grep -c '^pass' "$tmp/final")
-failed=$(grep -c '^fail' "$tmp/final")
-skipped=$(grep -c '^skip' "$tmp/final")
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+	passed=$(grep -c '^pass' "$tmp/final")
+	failed=$(grep -c '^fail' "$tmp/final")
+	skipped=$(grep -c '^skip' "$tmp/final")
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+}
+main "$@"; exit
