@@ -118,13 +118,15 @@ bats_files() {
 		again=1
 		[ -z "${VZRUN_ONCE:-}" ] || again=
 		while :; do
+			t=$(date +%s)
 			"$@" >"$tmp/out" 2>"$tmp/err" 3>&- 9>&-
-			st=$?
+			st=$? took=" $(($(date +%s) - t)) s"
 			[ $st != 0 ] || again=
 			tap "$suite" "${f#tests/}" "$tmp/out" $st "$tmp/err"
 			[ -n "$again" ] || break
 			again=
 		done
+		took=
 	done
 }
 
