@@ -26,4 +26,5 @@ struct restore {
 	struct criu_inherited inherit[RESTORE_NAMESPACES + RESTORE_STREAMS];
 	size_t n_inherit;
 	int fds[RESTORE_NAMESPACES];
+	bool held; /* the network */
 };

@@ -24,6 +24,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/sys.h"
 #include "runtime/flow/container.h"
+#include "runtime/flow/network.h"
 #include "runtime/flow/restore.h"
 #include "runtime/flow/steps.h"
 #include "runtime/linux/mount_api.h"
@@ -712,6 +713,28 @@ static int take_terminal(struct flow *f, struct criu_event *ev, struct err *e)
 	return flow_take_tty(f, fd_take(&ev->fd), e);
 }
 
+/* Hooks make the network, and then others reach addresses that have no connections yet.  CRIU's own lock comes behind the hooks. */
+static void hold_network(struct flow *f)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct restore *r = f->restore;
+	struct err e;
+
+	if (!f->o->criu->tcp_established || !r->image.empty_network)
+		return;
+	r->held = network_hold(f->pid, f->pidfd, NETWORK_RESTORE, &e) >= 0;
+	if (!r->held)
+		log_warn("connections may be reset while hooks make the network: %s", err_format(&e, text, sizeof text));
+}
+
+static int release_network(struct flow *f, struct err *e)
+{
+	if (!f->restore->held)
+		return 0;
+	f->restore->held = false;
+	return network_release(f->pid, f->pidfd, NETWORK_RESTORE, e) < 0 ? err_wrap(e, "network of the container") : 0;
+}
+
 /* The namespaces are there, and nothing in them: as between `ext-ns` and `hooks-runtime` of create. */
 static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
 {
@@ -724,6 +747,7 @@ static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
 		return err_sys(e, "pidfd_open %d", (int)pid);
 	if (step_save_pid(f, e) < 0)
 		return err_ret(e);
+	hold_network(f);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (flow_row(f, rows[i], e) < 0)
 			return err_ret(e);
@@ -736,6 +760,8 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 
 	if (strcmp(ev->script, "setup-namespaces") == 0)
 		return on_namespaces(f, ev->pid, e);
+	if (strcmp(ev->script, "network-unlock") == 0)
+		return release_network(f, e);
 	if (strcmp(ev->script, "orphan-pts-master") == 0)
 		return take_terminal(f, ev, e);
 	if (strcmp(ev->script, "post-restore") == 0 && f->o->criu->hold)

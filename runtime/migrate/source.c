@@ -27,7 +27,7 @@
 #include "runtime/flow/checkpoint.h"
 #include "runtime/cgroup/sample.h"
 #include "runtime/migrate/files.h"
-#include "runtime/migrate/network.h"
+#include "runtime/flow/network.h"
 #include "runtime/migrate/offer.h"
 
 #define ANSWER_MS 120000  /* for each word of the other side; a restore takes as long as there is memory */
@@ -477,7 +477,7 @@ static void hold_network(struct source *s)
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
-	if (network_hold((pid_t)s->c.state.pid, s->c.pidfd, true, &e) < 0)
+	if (network_hold((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &e) < 0)
 		log_warn("the network of %s is not held: %s", s->o->id, err_format(&e, text, sizeof text));
 }
 
@@ -616,7 +616,7 @@ static int settle(struct source *s, int64_t fate, struct err *e)
 	s->outcome = HERE;
 	if (c->pidfd < 0)
 		return err_set(e, ERR_STATE, 0, "it does not run there, and does not live here any more");
-	if (network_hold((pid_t)c->state.pid, c->pidfd, false, &ignored) < 0)
+	if (network_release((pid_t)c->state.pid, c->pidfd, NETWORK_UNDECIDED, &ignored) < 0)
 		log_debug("network: %s", ignored.text); /* it was not held */
 	/* The record is cleared behind it. */
 	return cgroup_freeze(c->cg, false, e);

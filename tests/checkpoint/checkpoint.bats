@@ -21,6 +21,9 @@ teardown() {
 	for p in ${helpers:-}; do
 		kill -KILL "$p" 2>/dev/null || :
 	done
+	for p in ${links:-}; do
+		ip link del "$p" 2>/dev/null || :
+	done
 	vz_teardown
 }
 
@@ -387,6 +390,64 @@ new_network() {
 	wait "$client" || { cat "$T/client"; false; }
 	read -r n pause < <(tail -n 1 "$T/client")
 	((n > 20 && pause >= 500))
+}
+
+# Packets of the peer come as soon as there is an interface, and long before there is a connection again.
+@test "restore: --tcp-established: a connection is not reset while hooks make the network" {
+	needs_command ip nft
+	links="br$$ dummy$$"
+	ip link add "br$$" type bridge forward_delay 0
+	ip link add "dummy$$" type dummy # the bridge has a link without the container too
+	ip link set "dummy$$" master "br$$" up
+	ip addr add 10.79.0.1/24 dev "br$$"
+	ip link set "br$$" up
+	ip neigh replace 10.79.0.2 lladdr 02:00:00:00:79:02 dev "br$$" nud permanent
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	cat >"$T/net-up" <<-H
+	#!/bin/sh
+	pid=\$(jq .pid)
+	ip link add "vz$$" type veth peer name eth0 netns "\$pid" || exit
+	ip link set "vz$$" master "br$$" up
+	nsenter -t "\$pid" -n sh -c 'ip link set eth0 address 02:00:00:00:79:02; ip addr add 10.79.0.2/24 dev eth0; ip link set eth0 up; ip link set lo up'
+	n=\$(cat "$T/packets")
+	for i in \$(seq 100); do
+		got=\$(nsenter -t "\$pid" -n awk '/^Ip: [0-9]/ { print \$4 }' /proc/net/snmp)
+		[ "\$got" -lt "\$n" ] || break
+		sleep .2
+	done
+	nsenter -t "\$pid" -n nft list ruleset >>"$T/rules"
+	echo "\$got" >"$T/got"
+	H
+	chmod 755 "$T/net-up"
+	echo 0 >"$T/packets"
+	config_set --arg h "$T/net-up" '.hooks = {createRuntime: [{path: $h}]}'
+	start_sh "worker serve 7000 & $counting"
+	# One that asks and waits, and one that goes on sending.
+	"$WORKER" client 10.79.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
+	client=$! helpers+=" $!"
+	(trap '' PIPE; exec 7<>/dev/tcp/10.79.0.2/7000; while echo x >&7; do sleep .2; done; : >"$T/broken") 2>/dev/null 3>&- 4>&- &
+	helpers+=" $!"
+	sleep 1
+	checkpoint --tcp-established
+	echo 1 >"$T/packets"
+	: >"$T/rules"
+	restore --tcp-established
+	goes_on
+	longer() { (($(wc -l <"$T/client") > 0)) && kill -0 "$client"; }
+	wait_until longer
+	(($(<"$T/got") >= 1))
+	grep -q vzrun_restore "$T/rules"
+	! nsenter -t "$(pid_of "$ID")" -n nft list ruleset | grep vzrun
+	kill -TERM "$client"
+	wait "$client" || { cat "$T/client"; false; }
+	sleep .5
+	[[ ! -e $T/broken ]]
+	# Nothing of the kind where there are no connections.
+	ok delete --force "$ID"
+	echo 0 >"$T/packets"
+	: >"$T/rules"
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	[[ ! -s $T/rules ]]
 }
 
 @test "restore: --tcp-close: connections are closed ones, and the rest goes on" {

@@ -117,7 +117,7 @@ move() {
 
 @test "hosts: a server with a client's connection moves there and back ten times" {
 	start_server
-	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 "${VZ_CLIENT_MS:-240000}" >"$T/client" 2>&1 3>&- 4>&- &
+	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 "${VZ_CLIENT_MS:-2400000}" >"$T/client" 2>&1 3>&- 4>&- &
 	client=$!
 	sleep 1
 	for ((i = 1; i <= ${VZ_MOVES:-10}; i++)); do

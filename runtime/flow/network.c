@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "runtime/migrate/network.h"
+#include "runtime/flow/network.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -8,18 +8,25 @@
 #include "runtime/base/str.h"
 #include "runtime/linux/ns.h"
 
-#define TABLE "inet vzrun_undecided"
 #define SECONDS 5
+#define FAMILY "inet"
 
 /* Before connection tracking and before CRIU's own rules. */
-static const char drop_all[] =
-	"table " TABLE " {\n"
-	" chain in { type filter hook input priority -400; policy drop; iifname \"lo\" accept; }\n"
-	" chain out { type filter hook output priority -400; policy drop; oifname \"lo\" accept; }\n"
-	"}\n";
+#define TABLE(name, rule) \
+	"table " FAMILY " " name " {\n" \
+	" chain in { type filter hook input priority -400; iifname != \"lo\" " rule "; }\n" \
+	" chain out { type filter hook output priority -400; oifname != \"lo\" " rule "; }\n" \
+	"}\n"
+
+static const struct {
+	const char *hold, *release;
+} rules[] = {
+	[NETWORK_UNDECIDED] = { TABLE("vzrun_undecided", "drop"), "delete table " FAMILY " vzrun_undecided\n" },
+	[NETWORK_RESTORE] = { TABLE("vzrun_restore", "meta l4proto tcp drop"), "delete table " FAMILY " vzrun_restore\n" },
+};
 
 struct job {
-	bool hold;
+	const char *rules;
 };
 
 /* In a child that is in the container's network namespace, with our programs. */
@@ -32,7 +39,7 @@ static int run_nft(void *arg, struct err *e)
 	int status;
 
 	status = proc_run(&(struct proc_run){ .path = "/bin/sh", .argv = argv, .envp = envp,
-					      .input = job->hold ? drop_all : "delete table " TABLE "\n", .keep = 300, .timeout = SECONDS,
+					      .input = job->rules, .keep = 300, .timeout = SECONDS,
 					      .cwd_fd = -1, .stop_fd = -1 },
 			  &output, e);
 	if (status < 0)
@@ -40,9 +47,16 @@ static int run_nft(void *arg, struct err *e)
 	return status == 0 ? 0 : err_set(e, ERR_KERNEL, 0, "nft: %s", str_cstr(&output));
 }
 
-int network_hold(pid_t pid, int pidfd, bool hold, struct err *e)
+int network_hold(pid_t pid, int pidfd, enum network_hold what, struct err *e)
 {
-	struct job job = { hold };
+	struct job job = { rules[what].hold };
+
+	return ns_call(pid, pidfd, CLONE_NEWNET, run_nft, &job, sizeof job, e);
+}
+
+int network_release(pid_t pid, int pidfd, enum network_hold what, struct err *e)
+{
+	struct job job = { rules[what].release };
 
 	return ns_call(pid, pidfd, CLONE_NEWNET, run_nft, &job, sizeof job, e);
 }

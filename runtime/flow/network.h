@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "runtime/base/err.h"
+
+/* A network namespace that is not to answer yet, or any more: the kernel would do so without any process.  By nft(8), in the namespace
+ * of a process; what goes over lo is left alone.  Both may hold at once. */
+enum network_hold {
+	NETWORK_UNDECIDED, /* the frozen copy of who may run elsewhere: nothing comes in or out, or it would acknowledge what nobody reads */
+	NETWORK_RESTORE,   /* the addresses are there, the connections not yet: no TCP, or they would be reset */
+};
+
+int network_hold(pid_t pid, int pidfd, enum network_hold what, struct err *e);
+int network_release(pid_t pid, int pidfd, enum network_hold what, struct err *e);
