@@ -328,6 +328,16 @@ static int restore(struct target *t, const struct migration_restore *what, struc
 	return flow_run(&f, e);
 }
 
+static void remove_work(struct target *t)
+{
+	struct err ignored;
+
+	fd_close(&t->work_fd);
+	if (*t->work)
+		fs_remove_path(t->work, &ignored);
+	t->work[0] = '\0';
+}
+
 static int take_restore(struct target *t, const struct wire_frame *f, struct err *e)
 {
 	struct migration_restore what = { 0 };
@@ -342,7 +352,8 @@ static int take_restore(struct target *t, const struct wire_frame *f, struct err
 		return err_ret(e);
 	t->running = true;
 	if (wire_send(&t->w, WIRE_RUNNING, "", 0, &ignored) >= 0 && wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0) {
-		forget(t->root, t->offer.token); /* the source knows: nobody will ask */
+		remove_work(t);
+		forget(t->root, t->offer.token); /* the source knows: nobody will ask.  It is the record that tells of the rest */
 		wire_send(&t->w, WIRE_DONE, "", 0, &ignored);
 	}
 	return 0;
@@ -409,10 +420,7 @@ static void clean_up(struct target *t)
 {
 	struct err ignored;
 
-	fd_close(&t->work_fd);
-	if (*t->work)
-		fs_remove_path(t->work, &ignored);
-	t->work[0] = '\0';
+	remove_work(t);
 	if (t->made_bundle && !t->running)
 		fs_remove_path(t->offer.bundle, &ignored);
 	if (t->recorded && !t->running)
