@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the rows of restore share (steps_restore.c). */
+/* What the rows of restore share (steps_restore.c, restore_place.c). */
 
 #include "oci/image.h"
 #include "runtime/flow/criu.h"
@@ -28,3 +28,9 @@ struct restore {
 	int fds[RESTORE_NAMESPACES];
 	bool held; /* the network */
 };
+
+/* Whether a clone of the document's mount is attached for CRIU, which does not get to its source. */
+bool restore_is_attached(const struct flow *f, size_t mount);
+
+/* In CRIU's process, before it is CRIU: `prepare` of struct criu_child, with the flow. */
+int restore_place(struct criu_child *child, void *flow, struct err *e);

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* Where CRIU runs for a restore: a mount namespace of its own, a slave of the host's.  There the root is a mount, as it wants it, and
+ * what is mapped to other ids is mounted so.  Nothing of that is left behind, whoever is killed. */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/sys.h"
+#include "runtime/flow/restore.h"
+#include "runtime/linux/mount_api.h"
+#include "runtime/linux/ns.h"
+
+#define CLOCKS_PREFIX "timens-"
+#define CLOCKS_MAX 65536
+#define MAPPED ".mapped"
+
+/* ---- mounts from outside ---- */
+
+/* Covers the directory of all containers, in this namespace alone: nobody else sees the sources there, and root of a user namespace
+ * gets through. */
+static int cover_root(const struct flow *f, struct err *e)
+{
+	return mount("vzrun", f->o->root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0711,size=1m,nr_inodes=16k") < 0 ?
+		       err_sys(e, "tmpfs for the sources of mounts, on %s", f->o->root) : 0;
+}
+
+static int attach_source(int source, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(source, &st) < 0)
+		return err_sys(e, "%s", path);
+	if (S_ISDIR(st.st_mode) ? mkdir(path, 0700) < 0 : mknod(path, S_IFREG | 0600, 0) < 0)
+		return err_sys(e, "%s", path);
+	return sys_move_mount(source, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? err_sys(e, "move_mount %s", path) : 0;
+}
+
+static int attach_sources(struct flow *f, struct err *e)
+{
+	char path[PATH_MAX];
+
+	if (cover_root(f, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < f->spec.mounts.n; i++) {
+		if (snprintf(path, sizeof path, "%s/%zu", f->o->root, i) >= (int)sizeof path)
+			return err_set(e, ERR_USAGE, ENAMETOOLONG, "--root");
+		if (restore_is_attached(f, i) && attach_source(f->sources[i], path, e) < 0)
+			return err_wrap(e, "/mounts/%zu", i);
+	}
+	return 0;
+}
+
+/* "rw,vers=4.2,addr=...": what mountinfo shows is what mount(2) takes. */
+static int mount_again(const struct oci_image_mount *m, const char *path, struct err *e)
+{
+	const char *options = m->options ? m->options : "";
+	unsigned long flags = str_starts(options, "ro") && (options[2] == ',' || !options[2]) ? MS_RDONLY : 0;
+
+	if (str_starts(options, "rw,") || str_starts(options, "ro,"))
+		options += 3;
+	if (mkdir(path, 0700) < 0)
+		return err_sys(e, "%s", path);
+	return mount(m->device, path, m->fs, flags, options) < 0 ? err_sys(e, "mount %s of %s", m->point, m->device) : 0;
+}
+
+/* In the network namespace that the container joins, which is the one that it did it in. */
+static int mount_all_again(const struct flow *f, struct err *e)
+{
+	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
+	const struct restore *r = f->restore;
+	cleanup_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	char path[PATH_MAX];
+	int ret = 0;
+
+	for (size_t i = 0; i < ns->n && ret == 0; i++)
+		if (ns->v[i].type == CLONE_NEWNET && f->ns_fds[i] >= 0)
+			ret = ns_join(f->ns_fds[i], CLONE_NEWNET, e);
+	for (size_t i = 0; i < r->n_mounts && ret == 0; i++) {
+		snprintf(path, sizeof path, "%s/again-%zu", f->o->root, i);
+		if (r->mounts[i].again)
+			ret = mount_again(r->mounts[i].again, path, e);
+	}
+	if (ret == 0 && own >= 0)
+		ret = ns_join(own, CLONE_NEWNET, e);
+	return ret;
+}
+
+static bool needs_place(const struct flow *f)
+{
+	for (size_t i = 0; i < f->restore->n_mounts; i++)
+		if (f->restore->mounts[i].source >= 0 || f->restore->mounts[i].again)
+			return true;
+	return false;
+}
+
+/* ---- the images ---- */
+
+/* The same directory, as this mount namespace has it. */
+static int reopen(const char *path, int *fd, struct err *e)
+{
+	cleanup_fd int again = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat was, now;
+
+	if (again < 0 || fstat(*fd, &was) < 0 || fstat(again, &now) < 0)
+		return err_sys(e, "%s", path);
+	if (was.st_dev != now.st_dev || was.st_ino != now.st_ino)
+		return err_set(e, ERR_STATE, 0, "%s: somebody has put another directory there", path);
+	close(*fd);
+	*fd = fd_take(&again);
+	return 0;
+}
+
+/* Root of a user namespace reads images of it, which are root's and for nobody else: here they seem to be its own. */
+static int map_images(const struct flow *f, int dir, struct err *e)
+{
+	cleanup_fd int tree = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (tree < 0)
+		return err_sys(e, "open_tree");
+	if (mount_idmap_set(tree, f->userns_fd, false, "images", e) < 0)
+		return err_hint(e, "they must lie on a file system that can map ids, for a container with a user namespace");
+	return sys_move_mount(tree, "", dir, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? err_sys(e, "move_mount") : 0;
+}
+
+/* With all that they are based on, which CRIU finds by the same names. */
+static int map_all_images(const struct flow *f, const char *images, int *ret_fd, struct err *e)
+{
+	char path[PATH_MAX];
+	size_t len = (size_t)snprintf(path, sizeof path, "%s", images);
+
+	if (map_images(f, *ret_fd, e) < 0)
+		return err_wrap(e, "%s", images);
+	for (;;) {
+		len += (size_t)snprintf(path + len, sizeof path - len, "/parent");
+		if (len >= sizeof path)
+			return err_set(e, ERR_CONFIG, ENAMETOOLONG, "%s: parent images", images);
+		cleanup_fd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0)
+			break;
+		if (map_images(f, dir, e) < 0)
+			return err_wrap(e, "%s", path);
+	}
+	return reopen(images, ret_fd, e);
+}
+
+/* Offsets of clocks, which are no secret. */
+static int copy_clocks(int images, int to, const char *name, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	if (fs_read(images, name, CLOCKS_MAX, &text, e) < 0 || fs_replace(to, name, text.s, text.len, 0644, e) < 0)
+		return err_ret(e);
+	return fchmodat(to, name, 0644, 0) < 0 ? err_sys(e, "%s", name) : 0; /* whatever the umask is */
+}
+
+/* A link keeps its words: what it names, as the parent's images, is found from the same place. */
+static int link_image(int images, int to, const char *name, struct err *e)
+{
+	char target[PATH_MAX];
+	ssize_t len = readlinkat(images, name, target, sizeof target - 1);
+
+	if (len < 0)
+		len = snprintf(target, sizeof target - 1, MAPPED "/%s", name);
+	target[len] = '\0';
+	return symlinkat(target, to, name) < 0 ? err_sys(e, "%s", name) : 0;
+}
+
+static int fill_cover(int images, int to, struct err *e)
+{
+	int fd = openat(images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		return err_sys(e, "images");
+	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+		const char *name = entry->d_name;
+
+		if (name[0] == '.')
+			continue;
+		if ((str_starts(name, CLOCKS_PREFIX) ? copy_clocks : link_image)(fd, to, name, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}
+
+/* CRIU has process 1 read the clocks' image before it waits for its ids to be mapped.  As long as they are not it is nobody to whom the
+ * images could seem to belong, and who comes first is chance.  So over them lies a directory that is open to all, where this one can be
+ * read by all and the others are found through links. */
+static int open_clocks(const char *images, int *fd, struct err *e)
+{
+	cleanup_fd int tree = sys_open_tree(*fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+
+	if (tree < 0)
+		return err_sys(e, "open_tree %s", images);
+	if (mount("vzrun", images, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=1m,nr_inodes=0") < 0)
+		return err_sys(e, "tmpfs on %s", images);
+	cleanup_fd int cover = open(images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cover < 0 || mkdirat(cover, MAPPED, 0755) < 0)
+		return err_sys(e, "%s", images);
+	if (sys_move_mount(tree, "", cover, MAPPED, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys(e, "move_mount %s", images);
+	if (fill_cover(*fd, cover, e) < 0)
+		return err_wrap(e, "%s", images);
+	close(*fd);
+	*fd = fd_take(&cover);
+	return 0;
+}
+
+/* ---- all of it ---- */
+
+int restore_place(struct criu_child *child, void *arg, struct err *e)
+{
+	struct flow *f = arg;
+	const struct criu_dirs *d = &f->restore->dirs;
+
+	if (f->cg && cgroup_enter(f->cg, f->cloned_into_cgroup, e) < 0)
+		return err_wrap(e, "cgroup");
+	if (ns_unshare(CLONE_NEWNS, e) < 0)
+		return err_ret(e);
+	if (mount("", "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return err_sys(e, "mount propagation");
+	/* CRIU wants its root to be a mount. */
+	if (mount(f->state.rootfs, f->state.rootfs, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return err_sys(e, "bind %s", f->state.rootfs);
+	if (mount("", f->state.rootfs, NULL, MS_PRIVATE, NULL) < 0)
+		return err_sys(e, "propagation of %s", f->state.rootfs);
+	if (reopen(d->images, &child->images_fd, e) < 0 || reopen(d->work, &child->work_fd, e) < 0)
+		return err_ret(e);
+	if (flow_has_userns(f) && map_all_images(f, d->images, &child->images_fd, e) < 0)
+		return err_ret(e);
+	if (flow_has_userns(f) && open_clocks(d->images, &child->images_fd, e) < 0)
+		return err_ret(e);
+	if (!needs_place(f))
+		return 0;
+	return attach_sources(f, e) < 0 ? err_ret(e) : mount_all_again(f, e);
+}
