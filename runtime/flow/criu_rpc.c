@@ -45,8 +45,7 @@ const char *criu_version_text(int version, char *buf, size_t size)
 
 /* ---- its process ---- */
 
-/* Where the caller's PATH has it, or root's. */
-static bool find_criu(char *buf, size_t size)
+bool criu_find(char *buf, size_t size)
 {
 	static const char also[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	const char *const lists[] = { getenv("PATH"), also };
@@ -112,7 +111,7 @@ static int become_criu(int sock, struct criu_child *child, struct err *e)
 
 	if (sock_recv(sock, &go, 1, NULL, &ignored) != 1 || go != GO)
 		_exit(0); /* nobody wants us any more */
-	if (!find_criu(path, sizeof path))
+	if (!criu_find(path, sizeof path))
 		return err_set(e, ERR_UNSUPPORTED, ENOENT, "there is no program \"criu\": install CRIU");
 	if (child->prepare && child->prepare(child, child->arg, e) < 0)
 		return err_ret(e);
@@ -565,7 +564,12 @@ static int notified(struct criu *c, const Criu__Notification *n, int fd, const s
 	if (well)
 		well = l->event(l->arg, &ev, refused) >= 0;
 	fd_close(&ev.fd);
-	return answer(c, well, e);
+	if (answer(c, well, e) < 0)
+		return err_ret(e);
+	/* What fails now CRIU is not told; it is the error all the same. */
+	if (l->answered)
+		l->answered(l->arg, &ev, refused);
+	return 0;
 }
 
 static int failed(const Criu__Response *r, struct err *e)

@@ -693,7 +693,7 @@ static int ask_criu(struct flow *f, struct err *e)
 		return err_ret(e);
 	warn_lost(f, c);
 	/* CRIU tries them out, which takes as long as a small restore. */
-	if (!f->o->criu->lazy_pages)
+	if (f->o->criu->tried || !f->o->criu->lazy_pages)
 		return 0;
 	if (criu_ask_features(c, &has, e) < 0)
 		return err_ret(e);
