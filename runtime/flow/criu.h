@@ -34,6 +34,7 @@ struct criu_options {
 	int (*serve)(void *arg, struct err *e);
 	void *hold_arg;
 	const int *pages;                            /* NULL: it listens at page_server */
+	const int *gone;                             /* of struct criu_listener */
 	bool tried;                                  /* the caller knows that this CRIU can do all of it on this kernel */
 };
 

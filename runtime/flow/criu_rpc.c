@@ -513,7 +513,7 @@ static int send_task(struct criu *c, const struct criu_request *r, struct err *e
 static int wait_for_criu(const struct criu *c, const struct criu_listener *l, int *interrupted, struct err *e)
 {
 	struct pollfd fds[] = { { .fd = c->sock, .events = POLLIN }, { .fd = *interrupted ? -1 : l->signals, .events = POLLIN },
-				{ .fd = l->process ? *l->process : -1, .events = POLLIN } };
+				{ .fd = l->process ? *l->process : -1, .events = POLLIN }, { .fd = l->gone ? *l->gone : -1, .events = POLLIN } };
 	int timeout = -1;
 
 	for (;;) {
@@ -527,6 +527,8 @@ static int wait_for_criu(const struct criu *c, const struct criu_listener *l, in
 			continue;
 		if (fds[0].revents)
 			return 0;
+		if (fds[3].revents)
+			return err_set(e, ERR_STATE, EPIPE, "nobody is there any more for whom this is done");
 		if (fds[2].revents) {
 			fds[2].fd = -1;
 			timeout = AFTER_DEATH_MS;

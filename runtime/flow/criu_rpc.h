@@ -111,6 +111,7 @@ struct criu_listener {
 	int (*answered)(void *arg, const struct criu_event *ev, struct err *e); /* when it was told whether to go on; or NULL */
 	void *arg;
 	int signals; /* signalfd of foreground_begin(), or -1 */
+	const int *gone;    /* readable: who it is done for has gone, and what CRIU waits for may never come; or NULL */
 	const int *process; /* pidfd of process 1 of what is restored, -1 until it is known; or NULL */
 };
 

@@ -745,7 +745,8 @@ static int check_label(const struct flow *f, struct err *e)
 static int restore(struct flow *f, struct err *e)
 {
 	struct restore *r = f->restore;
-	const struct criu_listener l = { .event = on_event, .arg = f, .signals = f->o->signals, .process = &f->pidfd };
+	const struct criu_listener l = { .event = on_event, .arg = f, .signals = f->o->signals, .gone = f->o->criu->gone,
+					 .process = &f->pidfd };
 	struct criu_request req;
 	pid_t pid = 0;
 

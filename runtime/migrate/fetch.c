@@ -154,7 +154,12 @@ int fetch_hold(struct fetch *f, struct err *e)
 
 	if (sock_send(f->word, &word, 1, -1, e) < 0)
 		return err_ret(e);
-	return sock_recv(f->word, &word, 1, NULL, e) == 1 ? 0 : err_set(e, ERR_KERNEL, ECHILD, "the guard of the container is gone");
+	if (sock_recv(f->word, &word, 1, NULL, e) != 1)
+		return err_set(e, ERR_KERNEL, ECHILD, "the guard of the container is gone");
+	/* Before that it would have left zeros. */
+	if (poll(&(struct pollfd){ .fd = f->pidfd, .events = POLLIN }, 1, 0) != 0)
+		return err_set(e, ERR_KERNEL, ECHILD, "criu lazy-pages has ended while the container was restored");
+	return 0;
 }
 
 int fetch_wait(struct fetch *f, int wire, struct err *e)

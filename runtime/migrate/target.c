@@ -392,6 +392,7 @@ static int restore(struct target *t, const struct migration_restore *what, struc
 		.images = arena_printf(&t->arena, "%s/%s", t->work, what->images), .tcp_established = what->tcp_established,
 		.file_locks = what->file_locks, .ext_unix_sk = what->ext_unix_sk, .shell_job = what->shell_job, .lazy_pages = what->lazy, .tried = true,
 		.cgroups = CRIU_CGROUPS_SOFT, .status_fd = -1, .signals = -1, .hold = wait_for_word, .hold_arg = t,
+		.gone = what->lazy ? &t->w.rd : NULL, /* it may wait for memory */
 	};
 	struct flow_options o = {
 		.root = t->root, .id = t->offer.id, .bundle = t->offer.bundle, .config = "config.json", .detach = true,
