@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -59,7 +60,7 @@ struct source {
 	int64_t frozen_at;
 	/* Post-copy. */
 	int pages[2];            /* ours, and CRIU's, of the stream over which it serves memory */
-	bool ready;              /* all but that is there */
+	bool ready, served;      /* the network may be held; all but that memory is there */
 	bool switched, lost;     /* it ran there; and does not any more, nor will */
 	int64_t downtime;
 	struct relay relay;
@@ -516,18 +517,43 @@ static int hand_over(void *arg, struct err *e)
 
 /* ---- post-copy ---- */
 
+/* Beside what is sent; the status tells.  0: there is nothing to hold. */
+static pid_t begin_hold(struct source *s, struct err *e)
+{
+	pid_t us = getpid(), pid;
+	struct err why;
+
+	if (!network_is_own((pid_t)s->c.state.pid))
+		return 0;
+	pid = fork();
+	if (pid < 0)
+		return err_sys(e, "fork");
+	if (pid > 0)
+		return pid;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != us)
+		_exit(1);
+	_exit(network_hold((pid_t)s->c.state.pid, s->c.pidfd, true, &why) < 0);
+}
+
 /* The same, but for memory that CRIU will serve.  Then it lets the network go, and if it died it would let go of the processes: it
  * has thawed the cgroup. */
 static int prepare_switch(void *arg, struct err *e)
 {
 	struct source *s = arg;
+	struct err why = { 0 };
+	pid_t holder = begin_hold(s, e);
+	bool sent;
 
-	if (files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0 || send_files(s, e) < 0 || cgroup_freeze(s->c.cg, true, e) < 0)
-		return err_ret(e);
-	if (network_is_own((pid_t)s->c.state.pid) && network_hold((pid_t)s->c.state.pid, s->c.pidfd, true, e) < 0)
-		return err_wrap(e, "the network cannot be held");
-	s->ready = true;
-	return 0;
+	if (holder < 0)
+		return (int)holder;
+	s->ready = true; /* also where only some of it is done, it is to be undone */
+	sent = files_send(&s->w, s->work_fd, "final", s->o->compress, e) >= 0 && send_files(s, e) >= 0 && cgroup_freeze(s->c.cg, true, e) >= 0;
+	if (holder > 0 && proc_finish("nft", holder, &why) < 0 && sent) {
+		sent = false;
+		err_set(e, ERR_KERNEL, 0, "the container's network cannot be held: nft(8) fails in its network namespace");
+	}
+	s->served = sent;
+	return sent ? 0 : err_ret(e);
 }
 
 static void report_fetch(struct source *s, int64_t began, uint64_t before)
@@ -575,7 +601,7 @@ static int switch_over(struct source *s, struct err *e)
 static int serve(void *arg, struct err *e)
 {
 	struct source *s = arg;
-	int r = s->ready ? switch_over(s, e) : 0;
+	int r = s->served ? switch_over(s, e) : 0;
 
 	shutdown(s->pages[0], SHUT_RDWR);
 	return r;

@@ -316,6 +316,16 @@ static int make_bundle(struct target *t, struct err *e)
 	return record(t, e);
 }
 
+static void remove_work(struct target *t)
+{
+	struct err ignored;
+
+	fd_close(&t->work_fd);
+	if (*t->work)
+		fs_remove_path(t->work, &ignored);
+	t->work[0] = '\0';
+}
+
 /* ---- post-copy ---- */
 
 /* By the guard: whoever ran this is gone, or cannot get the rest of the memory. */
@@ -430,6 +440,7 @@ static int take_restore(struct target *t, const struct wire_frame *f, struct err
 			return err_ret(e);
 	}
 	if (wire_send(&t->w, t->lazy ? WIRE_FETCHED : WIRE_RUNNING, "", 0, &ignored) >= 0 && wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0) {
+		remove_work(t);                  /* while the record names it */
 		forget(t->root, t->offer.token); /* the source knows: nobody will ask */
 		wire_send(&t->w, WIRE_DONE, "", 0, &ignored);
 	}
@@ -498,10 +509,7 @@ static void clean_up(struct target *t)
 	struct err ignored;
 
 	fetch_done(&t->fetch, true); /* one that ran and must not has been ended */
-	fd_close(&t->work_fd);
-	if (*t->work)
-		fs_remove_path(t->work, &ignored);
-	t->work[0] = '\0';
+	remove_work(t);
 	if (t->made_bundle && (!t->running || t->lost))
 		fs_remove_path(t->offer.bundle, &ignored);
 	if (t->recorded && !t->running)

@@ -200,7 +200,15 @@ stood_still() {
 	goes_on "$T/moved"
 }
 
-# Breaks it at every frame of the conversation: tests/checkpoint/faults.bats, for this one.
+# tests/checkpoint/faults.bats, for this conversation.
 @test "post-copy: the connection is cut behind each frame" {
 	each_frame cut
+}
+
+@test "post-copy: the other side is killed at each frame" {
+	each_frame kill-there
+}
+
+@test "post-copy: this side is killed at each frame" {
+	each_frame kill-here
 }
