@@ -9,7 +9,7 @@ static const struct oci_name rootfs_list[] = { { "copy", MIGRATION_COPY }, { "sh
 static const struct oci_names rootfs_words = { .v = rootfs_list };
 static const struct oci_name fate_list[] = {
 	{ "pending", MIGRATION_PENDING }, { "committed", MIGRATION_COMMITTED }, { "aborted", MIGRATION_ABORTED },
-	{ "unknown", MIGRATION_UNKNOWN }, { NULL, 0 },
+	{ "unknown", MIGRATION_UNKNOWN }, { "fetching", MIGRATION_FETCHING }, { "lost", MIGRATION_LOST }, { NULL, 0 },
 };
 static const struct oci_names fate_words = { .v = fate_list };
 
@@ -35,6 +35,7 @@ static const struct oci_field migration_offer_fields[] = {
 	STR(struct migration_offer, driver, "driver", .flags = OCI_REQ),
 	STR(struct migration_offer, cgroups, "cgroups", .flags = OCI_REQ),
 	BOOL(struct migration_offer, compress, "compress"),
+	BOOL(struct migration_offer, lazy, "lazy"),
 	U64(struct migration_offer, memory, "memory"),
 	U64(struct migration_offer, files, "files"),
 	STRS(struct migration_offer, sources, "sources"),
@@ -55,6 +56,7 @@ static const struct oci_field migration_restore_fields[] = {
 	BOOL(struct migration_restore, file_locks, "fileLocks"),
 	BOOL(struct migration_restore, ext_unix_sk, "extUnixSk"),
 	BOOL(struct migration_restore, shell_job, "shellJob"),
+	BOOL(struct migration_restore, lazy, "lazy"),
 	ROW_END
 };
 TABLE(migration_restore);
@@ -74,6 +76,7 @@ static const struct oci_field migration_record_fields[] = {
 	U64(struct migration_record, start_time, "startTime"),
 	STR(struct migration_record, work, "work"),
 	STR(struct migration_record, bundle, "bundle"),
+	STR(struct migration_record, created, "created"),
 	ROW_END
 };
 TABLE(migration_record);

@@ -7,7 +7,8 @@
 #include "oci/decode.h"
 #include "oci/spec.h"
 
-#define MIGRATION_PROTOCOL 1
+#define MIGRATION_PROTOCOL 2
+#define MIGRATION_POST_COPY 2 /* the first that has it */
 
 struct migration_hello {     /* both, first of all */
 	int64_t protocol;    /* the newest that it speaks; the lower one of both is spoken */
@@ -30,6 +31,7 @@ struct migration_offer {     /* the source: what would come */
 	const char *driver;  /* "cgroupfs", "systemd", "disabled" */
 	const char *cgroups; /* "v1", "hybrid", "v2", "none" */
 	bool compress;
+	bool lazy;           /* memory comes when it runs there */
 	uint64_t memory, files; /* bytes, about */
 	struct oci_strs sources;    /* paths of the host that mounts come from */
 	struct oci_strs namespaces; /* and namespaces */
@@ -41,7 +43,7 @@ struct migration_answer {    /* the target: what stands in the way; nothing: it 
 
 struct migration_restore {   /* the source: all is there, restore and wait for the word */
 	const char *images;  /* which of the directories that were sent */
-	bool tcp_established, file_locks, ext_unix_sk, shell_job;
+	bool tcp_established, file_locks, ext_unix_sk, shell_job, lazy;
 };
 
 struct migration_question {  /* the source, later: what became of it? */
@@ -49,7 +51,11 @@ struct migration_question {  /* the source, later: what became of it? */
 };
 
 /* The target's record of a migration, and its answer to the question. */
-enum migration_fate { MIGRATION_PENDING, MIGRATION_COMMITTED, MIGRATION_ABORTED, MIGRATION_UNKNOWN };
+enum migration_fate {
+	MIGRATION_PENDING, MIGRATION_COMMITTED, MIGRATION_ABORTED, MIGRATION_UNKNOWN,
+	MIGRATION_FETCHING, /* it runs, and not all of its memory is here */
+	MIGRATION_LOST,     /* it ran, and was ended because the rest did not come */
+};
 
 struct migration_record {
 	const char *token, *id;
@@ -58,6 +64,7 @@ struct migration_record {
 	uint64_t start_time; /* as in struct oci_state */
 	const char *work;    /* and what it made: images, */
 	const char *bundle;  /* files */
+	const char *created; /* of the container that runs and fetches: no other of its id is meant */
 };
 
 extern const struct oci_type migration_hello_type, migration_offer_type, migration_answer_type, migration_restore_type,

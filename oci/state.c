@@ -142,6 +142,7 @@ static TABLE(oci_state_rdt);
 
 static const struct oci_field oci_state_migration_fields[] = {
 	BOOL(struct oci_state_migration, undecided, "undecided"),
+	BOOL(struct oci_state_migration, switched, "switched"),
 	STR(struct oci_state_migration, work, "work"),
 	STR(struct oci_state_migration, token, "token", .flags = OCI_REQ),
 	STR(struct oci_state_migration, host, "host", .flags = OCI_REQ),

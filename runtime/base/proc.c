@@ -346,7 +346,11 @@ int proc_finish(const char *name, pid_t pid, struct err *e)
 
 bool proc_in_path(const char *name)
 {
-	const char *path = getenv("PATH");
+	return proc_in_list(name, getenv("PATH"));
+}
+
+bool proc_in_list(const char *name, const char *path)
+{
 	char file[PATH_MAX];
 
 	for (const char *dir = path; dir && *dir; dir += strspn(dir, ":")) {

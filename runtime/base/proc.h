@@ -67,6 +67,7 @@ int proc_finish(const char *name, pid_t pid, struct err *e);
 
 /* Whether PATH has such a program. */
 bool proc_in_path(const char *name);
+bool proc_in_list(const char *name, const char *path); /* or another such list */
 
 /* "exit status 3", "signal: killed": Go's words, which callers of runc know. */
 const char *proc_status_text(int status, char *buf, size_t size);

@@ -17,6 +17,7 @@
 
 #define ROUNDS 8           /* p.haul's */
 #define EXIT_UNDECIDED 3
+#define EXIT_LOST 4        /* post-copy: it runs here as it was before */
 
 /* "ssh -p 22": words, by blanks. */
 static int split_command(struct cli *c, const char *text, struct oci_strs *ret, struct err *e)
@@ -64,9 +65,16 @@ static int options_of(struct cli *c, struct migrate_options *o, struct err *e)
 {
 	*o = (struct migrate_options){
 		.root = c->root, .id = c->args.v[0], .host = c->args.n > 1 ? c->args.v[1] : NULL, .remote_root = c->remote_root,
-		.remote_bundle = c->remote_bundle, .new_id = c->new_id, .pre_copy = true, .compress = c->compress, .keep = c->keep_bundle,
+		.remote_bundle = c->remote_bundle, .new_id = c->new_id, .pre_copy = !c->post_copy, .post_copy = c->post_copy || c->both_copies, .compress = c->compress, .keep = c->keep_bundle,
 		.dry_run = c->dry_run, .signals = -1,
 	};
+	if (c->pre_copy + c->post_copy + c->both_copies > 1)
+		return err_set(e, ERR_USAGE, 0, "--pre-copy, --post-copy and --both cannot be used together");
+	if (c->post_copy && (c->max_rounds || c->max_downtime))
+		return err_set(e, ERR_USAGE, 0, "%s is about rounds, of which --post-copy has none: --both has",
+			       c->max_rounds ? "--max-rounds" : "--max-downtime");
+	if (c->post_copy && c->compress)
+		return err_set(e, ERR_USAGE, 0, "--compress: memory that is fetched comes as it is; --both compresses that of its rounds");
 	if (c->rootfs && strcmp(c->rootfs, "copy") != 0 && strcmp(c->rootfs, "shared") != 0)
 		return err_set(e, ERR_USAGE, 0, "--rootfs: \"%s\" is none of copy, shared", c->rootfs);
 	o->rootfs = str_eq(c->rootfs, "shared") ? MIGRATION_SHARED : MIGRATION_COPY;
@@ -120,12 +128,23 @@ static void show_json(void *arg, const struct migrate_progress *p)
 	fflush(stdout);
 }
 
+static int failed(int r, struct err *e)
+{
+	int num = e->num;
+
+	err_wrap(e, "migrate failed");
+	if (num != EINPROGRESS && num != ENOTRECOVERABLE)
+		return r;
+	log_error(e);
+	return num == EINPROGRESS ? EXIT_UNDECIDED : EXIT_LOST;
+}
+
 static int run_resolve(const struct migrate_options *o, struct err *e)
 {
 	int r = migrate_resolve(o, e);
 
 	if (r < 0)
-		return err_wrap(e, "migrate failed");
+		return failed(r, e);
 	printf(r ? "%s runs there; what was left of it here is deleted\n" : "%s does not run there, and goes on here\n", o->id);
 	return 0;
 }
@@ -148,13 +167,7 @@ static int run_migrate(struct cli *c, struct err *e)
 	if (c->resolve)
 		return run_resolve(&o, e);
 	r = migrate(&o, e);
-	if (r < 0)
-		err_wrap(e, "migrate failed");
-	if (r < 0 && e->num == EINPROGRESS) {
-		log_error(e);
-		return EXIT_UNDECIDED;
-	}
-	return r;
+	return r < 0 ? failed(r, e) : r;
 }
 
 static int run_receive(struct cli *c, struct err *e)

@@ -71,6 +71,8 @@ static const struct option_row rows[] = {
 	LIST("mount-map", 0, CMD_RESTORE, mount_map, "DEST=SOURCE", "take the mount on DEST from SOURCE (may be repeated)"),
 
 	FLAG("pre-copy", 0, CMD_MIGRATE, pre_copy, "send memory in rounds while the container runs (default)"),
+	FLAG("post-copy", 0, CMD_MIGRATE, post_copy, "fetch memory when it runs there; meanwhile a lost connection ends it there"),
+	FLAG("both", 0, CMD_MIGRATE, both_copies, "send memory in rounds, and fetch the rest so"),
 	STRING("max-rounds", 0, CMD_MIGRATE, max_rounds, "N", "at most so many of them (default: 8; 0: none)"),
 	STRING("max-downtime", 0, CMD_MIGRATE, max_downtime, "DURATION", "no more rounds when the rest takes no longer"),
 	STRING("bandwidth", 0, CMD_MIGRATE, bandwidth, "BYTES", "send no more in a second"),

@@ -73,7 +73,7 @@ struct cli {
 	struct ext_wishes wishes;
 	/* migrate */
 	const char *max_rounds, *max_downtime, *bandwidth, *rootfs, *ssh, *remote_root, *remote_bundle, *new_id;
-	bool pre_copy, compress, keep_bundle, dry_run, resolve;
+	bool pre_copy, post_copy, both_copies, compress, keep_bundle, dry_run, resolve;
 	/* checkpoint, restore */
 	const char *image_path, *work_path, *parent_path, *status_fd, *page_server, *manage_cgroups_mode, *network_lock, *lsm_profile,
 		*lsm_mount_context;

@@ -15,6 +15,8 @@
 #include "runtime/flow/externals.h"
 
 #define DUMP_LOG "dump.log"
+#define PAGES_SETTING "ps-socket 6" /* CRIU_FDS */
+_Static_assert(CRIU_FDS == 6, "PAGES_SETTING");
 
 struct checkpoint {
 	struct container *c;
@@ -141,6 +143,12 @@ static int make_request(struct checkpoint *k, struct err *e)
 	k->req.task = o->pre_dump ? CRIU_PRE_DUMP : CRIU_DUMP;
 	k->req.pid = (pid_t)k->c->state.pid;
 	k->req.config_file = criu_config_file(&k->spec.annotations);
+	/* Its protocol has no other word for it with lazy_pages, and it would listen at every address. */
+	if (o->pages) {
+		k->req.config_file = criu_config_more(&k->dirs, k->req.config_file, PAGES_SETTING, &k->c->arena, e);
+		if (!k->req.config_file)
+			return err_ret(e);
+	}
 	k->req.root = k->c->state.rootfs;
 	k->req.parent = o->parent;
 	k->req.leave_running = o->leave_running;
@@ -161,7 +169,7 @@ static int ask_criu(struct checkpoint *k, struct err *e)
 	if (criu_exec(&k->criu, e) < 0 || criu_check_version(&k->criu, e) < 0 || criu_check_options(o, &k->criu, e) < 0)
 		return err_ret(e);
 	/* CRIU tries them out, which takes as long as a small dump. */
-	if (!o->pre_dump && !o->parent && !o->lazy_pages)
+	if (o->tried || (!o->pre_dump && !o->parent && !o->lazy_pages))
 		return 0;
 	if (criu_ask_features(&k->criu, &has, e) < 0)
 		return err_ret(e);
@@ -195,9 +203,17 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 	return k->o->hold ? k->o->hold(k->o->hold_arg, e) : 0;
 }
 
+/* It comes behind post-dump, and behind the network's release. */
+static int on_answered(void *arg, const struct criu_event *ev, struct err *e)
+{
+	struct checkpoint *k = arg;
+
+	return k->o->serve && strcmp(ev->script, "status-ready") == 0 ? k->o->serve(k->o->hold_arg, e) : 0;
+}
+
 static int dump(struct checkpoint *k, struct err *e)
 {
-	const struct criu_listener l = { .event = on_event, .arg = k, .signals = k->o->signals };
+	const struct criu_listener l = { .event = on_event, .answered = on_answered, .arg = k, .signals = k->o->signals };
 
 	if (unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0) < 0 && errno != ENOENT)
 		return err_sys(e, "%s/%s", k->dirs.images, OCI_IMAGE_FILE);
@@ -250,6 +266,8 @@ static int run(struct checkpoint *k, struct err *e)
 		return err_ret(e);
 	child.images_fd = k->dirs.images_fd;
 	child.work_fd = k->dirs.work_fd;
+	child.fds = o->pages;
+	child.n_fds = o->pages ? 1 : 0;
 	if (criu_clone(&k->criu, &child, e) < 0 || ask_criu(k, e) < 0)
 		return err_ret(e);
 	if (describe(k, e) < 0 || make_request(k, e) < 0 || expand_parents(k, e) < 0 || dump(k, e) < 0)

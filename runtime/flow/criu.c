@@ -19,6 +19,7 @@
 
 #define CONFIG_ANNOTATION "org.criu.config"
 #define CONFIG_FILE "/etc/criu/runc.conf"
+#define CONFIG_MAX ((size_t)1 << 20)
 #define LOG_MAX ((size_t)256 << 20)
 #define QUOTED_LINES 4 /* of the log: the first ones are the reasons, what follows them is the consequence */
 #define RECORD_MAX ((size_t)64 << 20)
@@ -93,6 +94,24 @@ const char *criu_config_file(const struct oci_map *annotations)
 		if (strcmp(annotations->v[i].key, CONFIG_ANNOTATION) == 0)
 			return *annotations->v[i].value ? annotations->v[i].value : NULL;
 	return access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
+}
+
+const char *criu_config_more(const struct criu_dirs *d, const char *config, const char *line, struct arena *a, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+	const char *path;
+
+	if (config && fs_read(AT_FDCWD, config, CONFIG_MAX, &text, e) < 0) {
+		err_wrap(e, CONFIG_ANNOTATION);
+		return NULL;
+	}
+	str_addf(&text, "\n%s\n", line);
+	path = arena_printf(a, "%s/" CRIU_CONFIG_MORE, d->work);
+	if (str_failed(&text) || !path) {
+		err_oom(e);
+		return NULL;
+	}
+	return fs_replace(d->work_fd, CRIU_CONFIG_MORE, text.s, text.len, 0600, e) < 0 ? NULL : path;
 }
 
 /* ---- errors ---- */

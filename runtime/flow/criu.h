@@ -29,7 +29,13 @@ struct criu_options {
 	/* Called when all is written (dump) or made (restore) and no process runs, nor hears its network.  A failure lets a container
 	 * that was dumped go on, and undoes one that was restored. */
 	int (*hold)(void *arg, struct err *e);
+	/* Dump with lazy_pages: behind that, also where it failed, while CRIU serves what it left out over the stream `pages`, its own end
+	 * of which is given.  The other one is the callee's to shut down, by which CRIU ends. */
+	int (*serve)(void *arg, struct err *e);
 	void *hold_arg;
+	const int *pages;                            /* NULL: it listens at page_server */
+	const int *gone;                             /* of struct criu_listener */
+	bool tried;                                  /* the caller knows that this CRIU can do all of it on this kernel */
 };
 
 struct criu_dirs {
@@ -55,6 +61,10 @@ const char *criu_config_file(const struct oci_map *annotations);
 
 /* Of a failed criu_do(): the error lines of CRIU's log, and where that is. */
 int criu_explain(const struct criu *c, const struct criu_dirs *d, const char *log, struct err *e);
+
+/* Another file with what is in that one (NULL: none) and one setting more; its path is allocated. */
+#define CRIU_CONFIG_MORE "criu.conf"
+const char *criu_config_more(const struct criu_dirs *d, const char *config, const char *line, struct arena *a, struct err *e);
 
 /* What CRIU knows the namespaces by that the document names by path: keys of `external` and `inherit`. */
 #define CRIU_NETNS_KEY "extRootNetNS"

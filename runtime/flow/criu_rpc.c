@@ -45,8 +45,7 @@ const char *criu_version_text(int version, char *buf, size_t size)
 
 /* ---- its process ---- */
 
-/* Where the caller's PATH has it, or root's. */
-static bool find_criu(char *buf, size_t size)
+bool criu_find(char *buf, size_t size)
 {
 	static const char also[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	const char *const lists[] = { getenv("PATH"), also };
@@ -112,7 +111,7 @@ static int become_criu(int sock, struct criu_child *child, struct err *e)
 
 	if (sock_recv(sock, &go, 1, NULL, &ignored) != 1 || go != GO)
 		_exit(0); /* nobody wants us any more */
-	if (!find_criu(path, sizeof path))
+	if (!criu_find(path, sizeof path))
 		return err_set(e, ERR_UNSUPPORTED, ENOENT, "there is no program \"criu\": install CRIU");
 	if (child->prepare && child->prepare(child, child->arg, e) < 0)
 		return err_ret(e);
@@ -514,7 +513,7 @@ static int send_task(struct criu *c, const struct criu_request *r, struct err *e
 static int wait_for_criu(const struct criu *c, const struct criu_listener *l, int *interrupted, struct err *e)
 {
 	struct pollfd fds[] = { { .fd = c->sock, .events = POLLIN }, { .fd = *interrupted ? -1 : l->signals, .events = POLLIN },
-				{ .fd = l->process ? *l->process : -1, .events = POLLIN } };
+				{ .fd = l->process ? *l->process : -1, .events = POLLIN }, { .fd = l->gone ? *l->gone : -1, .events = POLLIN } };
 	int timeout = -1;
 
 	for (;;) {
@@ -528,6 +527,8 @@ static int wait_for_criu(const struct criu *c, const struct criu_listener *l, in
 			continue;
 		if (fds[0].revents)
 			return 0;
+		if (fds[3].revents)
+			return err_set(e, ERR_STATE, EPIPE, "nobody is there any more for whom this is done");
 		if (fds[2].revents) {
 			fds[2].fd = -1;
 			timeout = AFTER_DEATH_MS;
@@ -565,7 +566,12 @@ static int notified(struct criu *c, const Criu__Notification *n, int fd, const s
 	if (well)
 		well = l->event(l->arg, &ev, refused) >= 0;
 	fd_close(&ev.fd);
-	return answer(c, well, e);
+	if (answer(c, well, e) < 0)
+		return err_ret(e);
+	/* What fails now CRIU is not told; it is the error all the same. */
+	if (l->answered)
+		l->answered(l->arg, &ev, refused);
+	return 0;
 }
 
 static int failed(const Criu__Response *r, struct err *e)

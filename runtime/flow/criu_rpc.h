@@ -50,6 +50,9 @@ int criu_exec(struct criu *c, struct err *e);
 void criu_close(struct criu *c);
 #define cleanup_criu __attribute__((cleanup(criu_close)))
 
+/* Its program, where PATH has it, or root's. */
+bool criu_find(char *buf, size_t size);
+
 /* Which CRIU it is; one that is too old, or that cannot run on this kernel, is an error that says which can. */
 int criu_check_version(struct criu *c, struct err *e);
 
@@ -106,8 +109,10 @@ struct criu_event {
 
 struct criu_listener {
 	int (*event)(void *arg, struct criu_event *ev, struct err *e); /* a failure makes CRIU give up and undo */
+	int (*answered)(void *arg, const struct criu_event *ev, struct err *e); /* when it was told whether to go on; or NULL */
 	void *arg;
 	int signals; /* signalfd of foreground_begin(), or -1 */
+	const int *gone;    /* readable: who it is done for has gone, and what CRIU waits for may never come; or NULL */
 	const int *process; /* pidfd of process 1 of what is restored, -1 until it is known; or NULL */
 };
 

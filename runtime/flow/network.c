@@ -2,6 +2,7 @@
 #include "runtime/flow/network.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "runtime/base/proc.h"
@@ -10,6 +11,7 @@
 
 #define SECONDS 5
 #define FAMILY "inet"
+#define PROGRAMS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Before connection tracking and before CRIU's own rules. */
 #define TABLE(name, rule) \
@@ -34,7 +36,7 @@ static int run_nft(void *arg, struct err *e)
 {
 	const struct job *job = arg;
 	const char *const argv[] = { "sh", "-c", "exec nft -f -", NULL };
-	const char *const envp[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	const char *const envp[] = { "PATH=" PROGRAMS, NULL };
 	cleanup_str struct str output = { 0 };
 	int status;
 
@@ -45,6 +47,19 @@ static int run_nft(void *arg, struct err *e)
 	if (status < 0)
 		return status;
 	return status == 0 ? 0 : err_set(e, ERR_KERNEL, 0, "nft: %s", str_cstr(&output));
+}
+
+bool network_is_own(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+	return !ns_is_own(path, CLONE_NEWNET);
+}
+
+bool network_can_hold(void)
+{
+	return proc_in_list("nft", PROGRAMS);
 }
 
 int network_hold(pid_t pid, int pidfd, enum network_hold what, struct err *e)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "runtime/base/err.h"
@@ -12,5 +13,7 @@ enum network_hold {
 	NETWORK_RESTORE,   /* the addresses are there, the connections not yet: no TCP, or they would be reset */
 };
 
+bool network_is_own(pid_t pid); /* and not the host's, which is not held */
+bool network_can_hold(void);    /* there is nft */
 int network_hold(pid_t pid, int pidfd, enum network_hold what, struct err *e);
 int network_release(pid_t pid, int pidfd, enum network_hold what, struct err *e);

@@ -563,7 +563,7 @@ static int ask_criu(struct flow *f, struct err *e)
 		return err_ret(e);
 	warn_lost(f, c);
 	/* CRIU tries them out, which takes as long as a small restore. */
-	if (!f->o->criu->lazy_pages)
+	if (f->o->criu->tried || !f->o->criu->lazy_pages)
 		return 0;
 	if (criu_ask_features(c, &has, e) < 0)
 		return err_ret(e);
@@ -615,7 +615,8 @@ static int check_label(const struct flow *f, struct err *e)
 static int restore(struct flow *f, struct err *e)
 {
 	struct restore *r = f->restore;
-	const struct criu_listener l = { .event = on_event, .arg = f, .signals = f->o->signals, .process = &f->pidfd };
+	const struct criu_listener l = { .event = on_event, .arg = f, .signals = f->o->signals, .gone = f->o->criu->gone,
+					 .process = &f->pidfd };
 	struct criu_request req;
 	pid_t pid = 0;
 

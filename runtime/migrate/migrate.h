@@ -6,7 +6,9 @@
  * The source decides nothing alone and the target runs nothing alone: memory and files are copied while the container runs here;
  * then it is stopped, the rest is copied, the target restores it and waits; at the word to go on it runs there, and what is left
  * here is killed.  Until that word any failure lets it go on here.  When the answer to that very word is lost, the container stays
- * frozen here and the record says so, until migrate_resolve() has asked. */
+ * frozen here and the record says so, until migrate_resolve() has asked.
+ *
+ * With post-copy it runs there before all its memory is there, and stays frozen here until it is.  What is lost in between ends it there. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +27,7 @@ struct migrate_options {
 	const char *remote_root, *remote_bundle, *new_id; /* NULL: as here */
 	int64_t rootfs;             /* enum migration_rootfs */
 	bool pre_copy;              /* memory is sent in rounds while the container runs */
+	bool post_copy;             /* what is left then, when it runs there */
 	unsigned max_rounds;
 	int64_t max_downtime_ms;    /* 0: rounds end by what they bring alone */
 	uint64_t bandwidth;         /* bytes per second; 0: all */
@@ -36,7 +39,7 @@ struct migrate_options {
 };
 
 struct migrate_progress {
-	const char *phase;          /* "check", "files", "memory", "freeze", "restore", "done" */
+	const char *phase;          /* "check", "files", "memory", "freeze", "restore", "fetch", "done" */
 	unsigned round;
 	uint64_t bytes;             /* sent in this phase */
 	uint64_t rate;              /* bytes per second of it */
@@ -44,8 +47,10 @@ struct migrate_progress {
 	int64_t downtime_ms;        /* what it would be, or in "done" was */
 };
 
-/* 0: it runs there.  ERR_STATE with num EINPROGRESS: undecided. */
+/* 0: it runs there.  ERR_STATE with num EINPROGRESS: undecided; ENOTRECOVERABLE: post-copy, it ran there, was ended because its memory did
+ * not come, and goes on here as it was before. */
 int migrate(const struct migrate_options *o, struct err *e);
+/* Above zero: it runs there; 0: here.  ENOTRECOVERABLE as above. */
 int migrate_resolve(const struct migrate_options *o, struct err *e);
 
 /* `vzrun migrate-receive`: the other side, on its standard streams. */

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+libvzrun_a_SOURCES += runtime/migrate/fetch.c runtime/migrate/fetch.h
 libvzrun_a_SOURCES += runtime/migrate/files.c runtime/migrate/files.h
 libvzrun_a_SOURCES += runtime/migrate/migrate.h
 libvzrun_a_SOURCES += runtime/migrate/offer.c runtime/migrate/offer.h
+libvzrun_a_SOURCES += runtime/migrate/relay.c runtime/migrate/relay.h
 libvzrun_a_SOURCES += runtime/migrate/rsync.c
 libvzrun_a_SOURCES += runtime/migrate/source.c
 libvzrun_a_SOURCES += runtime/migrate/target.c

@@ -2,6 +2,7 @@
 #include "runtime/migrate/offer.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,6 @@
 #include "runtime/base/fs.h"
 #include "runtime/base/str.h"
 #include "runtime/cgroup/sample.h"
-#include "runtime/flow/criu_rpc.h"
 #include "runtime/migrate/files.h"
 
 #define CPUINFO_MAX ((size_t)16 << 20)
@@ -155,26 +155,45 @@ int offer_fill(struct container *c, const struct oci_spec *spec, struct migratio
 
 /* ---- whether a host has it ---- */
 
-int criu_here(struct err *e)
+int criu_here(struct criu_features *ret, struct err *e)
 {
 	cleanup_criu struct criu c = CRIU_NONE;
 	struct criu_child child = { .cgroup_fd = -1, .images_fd = -1, .work_fd = -1 };
-	struct criu_features has;
 
-	if (criu_clone(&c, &child, e) < 0 || criu_exec(&c, e) < 0 || criu_check_version(&c, e) < 0 || criu_ask_features(&c, &has, e) < 0)
+	if (criu_clone(&c, &child, e) < 0 || criu_exec(&c, e) < 0 || criu_check_version(&c, e) < 0 || criu_ask_features(&c, ret, e) < 0)
 		return 0;
 	return c.version;
 }
 
+void offer_check_lazy(const struct criu_features *has, struct problems *p)
+{
+	if (!has->lazy_pages)
+		problem(p, "CRIU and this kernel cannot hand over memory later (userfaultfd), for --post-copy");
+}
+
+/* Who restores itself is root of that namespace and nowhere else, and makes the descriptor by which its memory is handed over. */
+static void check_lazy_userns(const struct oci_spec *spec, struct problems *p)
+{
+	cleanup_str struct str text = { 0 };
+	struct err ignored;
+
+	if (oci_namespace(spec, CLONE_NEWUSER) && fs_read(AT_FDCWD, "/proc/sys/vm/unprivileged_userfaultfd", 16, &text, &ignored) >= 0 &&
+	    *str_cstr(&text) == '0')
+		problem(p, "a container with a user namespace gets memory later, for --post-copy, only with sysctl vm.unprivileged_userfaultfd=1");
+}
+
 static void check_criu(const struct migration_offer *o, struct problems *p)
 {
+	struct criu_features has = { 0 };
 	char theirs[32], ours[32], text[ERR_TEXT_MAX + 128];
 	struct err e;
-	int version = criu_here(&e);
+	int version = criu_here(&has, &e);
 
 	if (!version)
 		problem(p, "CRIU: %s", err_format(&e, text, sizeof text));
-	else if (version / 100 < o->criu / 100)
+	else if (o->lazy)
+		offer_check_lazy(&has, p);
+	if (version && version / 100 < o->criu / 100)
 		problem(p, "CRIU is %s here and %s at the source: an older one may not understand the images",
 			criu_version_text(version, ours, sizeof ours), criu_version_text((int)o->criu, theirs, sizeof theirs));
 }
@@ -251,6 +270,8 @@ static void check_document(const struct migration_offer *o, struct problems *p, 
 	if (oci_spec_parse(o->document, strlen(o->document), "config.json", &spec, a, &e) < 0 || check_spec(&spec, &e) < 0 ||
 	    ext_read(&spec.annotations, &(const struct oci_state_exts){ 0 }, true, &uses, a, &e) < 0)
 		problem(p, "%s", err_format(&e, text, sizeof text));
+	else if (o->lazy)
+		check_lazy_userns(&spec, p);
 }
 
 void offer_check(const struct migration_offer *o, const char *root, const char *work, struct problems *p, struct arena *a)

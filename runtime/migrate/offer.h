@@ -5,6 +5,7 @@
 
 #include "oci/migration.h"
 #include "runtime/flow/container.h"
+#include "runtime/flow/criu_rpc.h"
 
 struct problems {
 	struct oci_strs list;
@@ -21,5 +22,8 @@ int offer_fill(struct container *c, const struct oci_spec *spec, struct migratio
 /* All that stands in the way here, at once. */
 void offer_check(const struct migration_offer *o, const char *root, const char *work, struct problems *p, struct arena *a);
 
-/* The version of this host's CRIU, 0 when there is none or it cannot run: then *e says why. */
-int criu_here(struct err *e);
+/* The version of this host's CRIU and what it can do, 0 when there is none or it cannot run: then *e says why. */
+int criu_here(struct criu_features *ret, struct err *e);
+
+/* Whether memory can be handed over later, to the one or the other side. */
+void offer_check_lazy(const struct criu_features *has, struct problems *p);

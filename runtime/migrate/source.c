@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,11 +31,16 @@
 #include "runtime/migrate/files.h"
 #include "runtime/flow/network.h"
 #include "runtime/migrate/offer.h"
+#include "runtime/migrate/relay.h"
 
 #define ANSWER_MS 120000  /* for each word of the other side; a restore takes as long as there is memory */
+#define REPORT_MS 1000    /* while memory is fetched */
 #define PAGE 4096U
 #define FEW_PAGES 64      /* a round that brings no more is the last */
 #define GROWTH_PERCENT 10 /* and so is one that brings so much more than the one before */
+
+#define POST_COPY_WARNING "post-copy: from the moment at which it runs there until all its memory is there, a lost connection ends the container " \
+	"there; then it can go on here, as it was at that moment"
 
 enum outcome { HERE, THERE, UNDECIDED };
 
@@ -47,10 +54,16 @@ struct source {
 	struct migration_offer offer;
 	char work[PATH_MAX / 2]; /* images lie there until they are sent */
 	int work_fd;
-	bool tracks;             /* rounds are possible */
+	struct criu_features criu;
 	unsigned round;          /* the last one that was sent */
 	enum outcome outcome;
 	int64_t frozen_at;
+	/* Post-copy. */
+	int pages[2];            /* ours, and CRIU's, of the stream over which it serves memory */
+	bool ready, served;      /* the network may be held; all but that memory is there */
+	bool switched, lost;     /* it ran there; and does not any more, nor will */
+	int64_t downtime;
+	struct relay relay;
 };
 
 static void report(const struct source *s, const struct migrate_progress *p)
@@ -112,6 +125,9 @@ static int greet(struct source *s, struct err *e)
 		return err_hint(e, "is vzrun on %s, in the PATH there?", s->o->host);
 	if (theirs.protocol < 1)
 		return err_set(e, ERR_UNSUPPORTED, 0, "%s speaks no protocol that we know", s->o->host);
+	if (s->o->post_copy && theirs.protocol < MIGRATION_POST_COPY)
+		return err_set(e, ERR_UNSUPPORTED, 0, "vzrun %s on %s knows no --post-copy: install this version there", theirs.vzrun ? theirs.vzrun : "",
+			       s->o->host);
 	return 0;
 }
 
@@ -130,6 +146,7 @@ static void hang_up(struct source *s)
 		}
 	}
 	s->connection = 0;
+	relay_end(&s->relay);
 	wire_done(&s->w);
 }
 
@@ -190,10 +207,11 @@ static int make_offer(struct source *s, struct err *e)
 	o->bundle = s->o->remote_bundle ? s->o->remote_bundle : s->c.state.bundle;
 	o->rootfs = s->o->rootfs;
 	o->compress = s->o->compress;
+	o->lazy = s->o->post_copy;
 	if (make_token(s, e) < 0 || load_document(s, &spec, e) < 0)
 		return err_ret(e);
 	o->document = str_cstr(&s->document);
-	o->criu = criu_here(e);
+	o->criu = criu_here(&s->criu, e);
 	if (!o->criu)
 		return err_ret(e);
 	if (s->c.cg && cg_sample(s->c.cg, &sample, &s->arena, e) == 0)
@@ -235,6 +253,11 @@ static void check_here(struct source *s, struct problems *p)
 		problem(p, "there is no rsync here, which brings the files (--rootfs shared does without)");
 	if (s->o->compress && !proc_in_path("zstd"))
 		problem(p, "there is no zstd here, for --compress");
+	if (s->o->post_copy)
+		offer_check_lazy(&s->criu, p);
+	/* CRIU lets go of it when it begins to serve memory: what is frozen here must not answer for what runs there. */
+	if (s->o->post_copy && network_is_own((pid_t)s->c.state.pid) && !network_can_hold())
+		problem(p, "there is no nft here, which holds the container's network during --post-copy");
 	check_extensions(s, &spec, p);
 }
 
@@ -292,7 +315,7 @@ static int record(struct source *s, bool undecided, struct err *e)
 	if (!m)
 		return err_oom(e);
 	*m = (struct oci_state_migration){
-		.undecided = undecided, .work = s->work, .token = s->offer.token, .host = s->o->host, .id = s->offer.id,
+		.undecided = undecided, .switched = s->switched, .work = s->work, .token = s->offer.token, .host = s->o->host, .id = s->offer.id,
 		.root = s->o->remote_root, .command = s->o->command, .remove = s->o->rootfs == MIGRATION_COPY && !s->o->keep,
 	};
 	s->c.state.migration = m;
@@ -358,7 +381,7 @@ static struct criu_options dump_options(const struct source *s, const char *imag
 {
 	return (struct criu_options){
 		.images = images, .tcp_established = true, .tcp_skip_in_flight = true, .file_locks = true, .link_remap = true,
-		.cgroups = CRIU_CGROUPS_SOFT, .status_fd = -1, .signals = s->o->signals,
+		.cgroups = CRIU_CGROUPS_SOFT, .status_fd = -1, .signals = s->o->signals, .tried = true,
 	};
 }
 
@@ -423,7 +446,7 @@ static int send_rounds(struct source *s, struct err *e)
 {
 	uint64_t before = 0, pages = 0;
 
-	if (!s->o->pre_copy || !s->tracks)
+	if (!s->o->pre_copy || !s->criu.mem_track)
 		return 0;
 	while (s->round < s->o->max_rounds) {
 		int64_t began = clock_ms(), ms;
@@ -439,17 +462,6 @@ static int send_rounds(struct source *s, struct err *e)
 			return err_ret(e);
 	}
 	return 0;
-}
-
-static bool can_track(void)
-{
-	cleanup_criu struct criu c = CRIU_NONE;
-	struct criu_child child = { .cgroup_fd = -1, .images_fd = -1, .work_fd = -1 };
-	struct criu_features has = { 0 };
-	struct err ignored;
-
-	return criu_clone(&c, &child, &ignored) == 0 && criu_exec(&c, &ignored) == 0 && criu_check_version(&c, &ignored) == 0 &&
-	       criu_ask_features(&c, &has, &ignored) == 0 && has.mem_track;
 }
 
 /* ---- the move itself ---- */
@@ -481,22 +493,118 @@ static void hold_network(struct source *s)
 		log_warn("the network of %s is not held: %s", s->o->id, err_format(&e, text, sizeof text));
 }
 
+static int ask_restore(struct source *s, struct err *e)
+{
+	const struct migration_restore restore = { .images = "final", .tcp_established = true, .file_locks = true, .lazy = s->o->post_copy };
+	struct wire_frame f;
+
+	report(s, &(struct migrate_progress){ .phase = "restore", .downtime_ms = clock_ms() - s->frozen_at });
+	return wire_send_document(&s->w, WIRE_RESTORE, &migration_restore_type, &restore, e) < 0 ? err_ret(e) :
+												    wire_expect(&s->w, WIRE_RESTORED, &f, e);
+}
+
 /* All processes stand still, and so does their network. */
 static int hand_over(void *arg, struct err *e)
 {
 	struct source *s = arg;
-	const struct migration_restore restore = { .images = "final", .tcp_established = true, .file_locks = true };
-	struct wire_frame f;
 
-	if (files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0 || send_files(s, e) < 0)
-		return err_ret(e);
-	report(s, &(struct migrate_progress){ .phase = "restore", .downtime_ms = clock_ms() - s->frozen_at });
-	if (wire_send_document(&s->w, WIRE_RESTORE, &migration_restore_type, &restore, e) < 0 ||
-	    wire_expect(&s->w, WIRE_RESTORED, &f, e) < 0)
+	if (files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0 || send_files(s, e) < 0 || ask_restore(s, e) < 0)
 		return err_ret(e);
 	if (commit(s, e) < 0 && s->outcome == UNDECIDED)
 		hold_network(s);
 	return s->outcome == THERE ? 0 : err_ret(e);
+}
+
+/* ---- post-copy ---- */
+
+/* Beside what is sent; the status tells.  0: there is nothing to hold. */
+static pid_t begin_hold(struct source *s, struct err *e)
+{
+	pid_t us = getpid(), pid;
+	struct err why;
+
+	if (!network_is_own((pid_t)s->c.state.pid))
+		return 0;
+	pid = fork();
+	if (pid < 0)
+		return err_sys(e, "fork");
+	if (pid > 0)
+		return pid;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != us)
+		_exit(1);
+	_exit(network_hold((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &why) < 0);
+}
+
+/* The same, but for memory that CRIU will serve.  Then it lets the network go, and if it died it would let go of the processes: it
+ * has thawed the cgroup. */
+static int prepare_switch(void *arg, struct err *e)
+{
+	struct source *s = arg;
+	struct err why = { 0 };
+	pid_t holder = begin_hold(s, e);
+	bool sent;
+
+	if (holder < 0)
+		return (int)holder;
+	s->ready = true; /* also where only some of it is done, it is to be undone */
+	sent = files_send(&s->w, s->work_fd, "final", s->o->compress, e) >= 0 && send_files(s, e) >= 0 && cgroup_freeze(s->c.cg, true, e) >= 0;
+	if (holder > 0 && proc_finish("nft", holder, &why) < 0 && sent) {
+		sent = false;
+		err_set(e, ERR_KERNEL, 0, "the container's network cannot be held: nft(8) fails in its network namespace");
+	}
+	s->served = sent;
+	return sent ? 0 : err_ret(e);
+}
+
+static void report_fetch(struct source *s, int64_t began, uint64_t before)
+{
+	uint64_t bytes = relay_bytes(&s->relay);
+	int64_t ms = clock_ms() - began + 1;
+
+	report(s, &(struct migrate_progress){ .phase = "fetch", .bytes = bytes, .rate = (bytes - before) * 1000 / (uint64_t)ms });
+}
+
+/* Until all memory is there.  A lost connection ends the container there. */
+static int wait_fetched(struct source *s, struct err *e)
+{
+	struct pollfd in = { .fd = s->w.rd, .events = POLLIN };
+	int64_t began = clock_ms();
+	uint64_t before = relay_bytes(&s->relay);
+	struct wire_frame f;
+
+	while (poll(&in, 1, REPORT_MS) <= 0)
+		report_fetch(s, began, before);
+	if (wire_expect(&s->w, WIRE_FETCHED, &f, e) < 0) {
+		s->lost = e->num == EREMOTEIO;
+		s->outcome = s->lost ? HERE : UNDECIDED;
+		return err_ret(e);
+	}
+	report_fetch(s, began, before);
+	s->outcome = THERE;
+	return 0;
+}
+
+static int switch_over(struct source *s, struct err *e)
+{
+	if (relay_start(&s->w, s->pages[0], &s->relay, e) < 0 || ask_restore(s, e) < 0 || commit(s, e) < 0)
+		return err_ret(e);
+	s->downtime = clock_ms() - s->frozen_at;
+	s->switched = true;
+	s->outcome = UNDECIDED;
+	if (record(s, true, e) < 0)
+		log_warn("%s", e->text); /* it says undecided, as it did before */
+	return wait_fetched(s, e);
+}
+
+/* CRIU serves.  Whatever comes of it, it leaves the processes to the freezer: were it told to kill them it would also do so when it lost
+ * the other side. */
+static int serve(void *arg, struct err *e)
+{
+	struct source *s = arg;
+	int r = s->served ? switch_over(s, e) : 0;
+
+	shutdown(s->pages[0], SHUT_RDWR);
+	return r;
 }
 
 static int last_dump(struct source *s, struct err *e)
@@ -508,9 +616,22 @@ static int last_dump(struct source *s, struct err *e)
 	snprintf(parent, sizeof parent, "../%u", s->round);
 	o = dump_options(s, images);
 	o.parent = s->round ? parent : NULL;
-	o.hold = hand_over;
+	o.hold = s->o->post_copy ? prepare_switch : hand_over;
 	o.hold_arg = s;
+	if (s->o->post_copy) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s->pages) < 0)
+			return err_sys(e, "socketpair");
+		o.lazy_pages = o.leave_running = true;
+		o.pages = &s->pages[1];
+		o.serve = serve;
+	}
 	return container_checkpoint(&s->c, &o, e);
+}
+
+static struct err *was_ended(const char *host, struct err *e)
+{
+	err_set(e, ERR_STATE, 0, "%s ended it, because its memory did not come", host);
+	return e;
 }
 
 static int undecided(struct source *s, struct err *e)
@@ -518,6 +639,9 @@ static int undecided(struct source *s, struct err *e)
 	char why[ERR_TEXT_MAX + 128];
 
 	err_format(e, why, sizeof why);
+	if (s->switched)
+		return err_set(e, ERR_STATE, EINPROGRESS, "%.300s: it ran on %s, where it is ended unless all of its memory came; it is frozen here, and "
+			       "\"vzrun migrate --resolve %s\" asks there and ends it", why, s->o->host, s->o->id);
 	return err_set(e, ERR_STATE, EINPROGRESS, "%.300s: nobody here knows whether it runs on %s now; it is frozen here, and \"vzrun migrate "
 		       "--resolve %s\" asks there and ends it", why, s->o->host, s->o->id);
 }
@@ -526,6 +650,32 @@ static int undecided(struct source *s, struct err *e)
 static int remove_bundle(const char *bundle, struct err *e)
 {
 	return fs_remove_path(bundle, e) < 0 ? err_wrap(e, "it runs there; the bundle here") : 0;
+}
+
+static int it_was_lost(struct err *e)
+{
+	char why[ERR_TEXT_MAX + 128];
+
+	err_format(e, why, sizeof why);
+	return err_set(e, ERR_STATE, ENOTRECOVERABLE, "%.300s: what the container did there is lost; it goes on here from the moment at which it "
+		       "was switched over", why);
+}
+
+/* Here, as it was. */
+static int go_on(struct source *s, struct err *e)
+{
+	struct wire_frame f;
+	struct err ignored;
+
+	if (s->ready && network_release((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &ignored) < 0)
+		log_debug("network: %s", ignored.text); /* it was not held */
+	cgroup_freeze(s->c.cg, false, &ignored);
+	if (!s->lost)
+		return err_ret(e);
+	/* It keeps for a question what became of it. */
+	if (wire_send(&s->w, WIRE_DONE, "", 0, &ignored) >= 0)
+		wire_recv(&s->w, &f, &ignored);
+	return it_was_lost(e);
 }
 
 static int move(struct source *s, struct err *e)
@@ -541,13 +691,12 @@ static int move(struct source *s, struct err *e)
 	r = cgroup_freeze(s->c.cg, true, e) < 0 ? err_ret(e) : last_dump(s, e);
 	if (r < 0 && s->outcome == UNDECIDED)
 		return undecided(s, e);
-	if (r < 0 && s->outcome == HERE) {
-		cgroup_freeze(s->c.cg, false, &ignored);
-		return r;
-	}
-	report(s, &(struct migrate_progress){ .phase = "done", .round = s->round, .bytes = s->w.sent, .downtime_ms = clock_ms() - s->frozen_at });
+	if (r < 0 && s->outcome == HERE)
+		return go_on(s, e);
+	report(s, &(struct migrate_progress){ .phase = "done", .round = s->round, .bytes = s->w.sent + relay_bytes(&s->relay),
+					      .downtime_ms = s->switched ? s->downtime : clock_ms() - s->frozen_at });
 	/* It runs there, whatever still fails here. */
-	if (r < 0 && container_destroy(&s->c, e) < 0)
+	if ((r < 0 || s->o->post_copy) && container_destroy(&s->c, e) < 0)
 		return err_wrap(e, "it runs on %s; what is left of it here", s->o->host);
 	if (wire_send(&s->w, WIRE_DONE, "", 0, &ignored) >= 0)
 		wire_expect(&s->w, WIRE_DONE, &f, &ignored);
@@ -577,12 +726,14 @@ static void source_done(struct source *s)
 	fd_close(&s->work_fd);
 	if (*s->work)
 		fs_remove_path(s->work, &ignored);
+	fd_close(&s->pages[0]);
+	fd_close(&s->pages[1]);
 	str_done(&s->document);
 	container_done(&s->c);
 	arena_done(&s->arena);
 }
 
-#define SOURCE_NONE(options) { .o = (options), .c = { .dir = STORE_DIR_NONE, .pidfd = -1 }, .w = WIRE_NONE, .work_fd = -1 }
+#define SOURCE_NONE(options) { .o = (options), .c = { .dir = STORE_DIR_NONE, .pidfd = -1 }, .w = WIRE_NONE, .work_fd = -1, .pages = { -1, -1 } }
 
 int migrate(const struct migrate_options *o, struct err *e)
 {
@@ -592,7 +743,8 @@ int migrate(const struct migrate_options *o, struct err *e)
 		return err_ret(e);
 	if (o->dry_run)
 		return 0;
-	s.tracks = can_track();
+	if (o->post_copy)
+		log_warn(POST_COPY_WARNING);
 	if (make_work(&s, e) < 0 || send_files(&s, e) < 0 || send_rounds(&s, e) < 0 || send_files(&s, e) < 0)
 		return err_ret(e);
 	return move(&s, e);
@@ -619,7 +771,10 @@ static int settle(struct source *s, int64_t fate, struct err *e)
 	if (network_release((pid_t)c->state.pid, c->pidfd, NETWORK_UNDECIDED, &ignored) < 0)
 		log_debug("network: %s", ignored.text); /* it was not held */
 	/* The record is cleared behind it. */
-	return cgroup_freeze(c->cg, false, e);
+	if (cgroup_freeze(c->cg, false, e) < 0)
+		return err_ret(e);
+	s->lost = fate == MIGRATION_LOST || (c->state.migration->switched && fate != MIGRATION_PENDING);
+	return 0;
 }
 
 int migrate_resolve(const struct migrate_options *given, struct err *e)
@@ -648,5 +803,7 @@ int migrate_resolve(const struct migrate_options *given, struct err *e)
 	r = settle(&s, answer.fate, e);
 	if (r == 0)
 		wire_send(&s.w, WIRE_DONE, "", 0, &ignored); /* its record is not needed any more */
+	if (r == 0 && s.lost)
+		return it_was_lost(was_ended(o.host, e));
 	return r < 0 ? r : answer.fate == MIGRATION_COMMITTED;
 }

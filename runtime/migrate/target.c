@@ -24,11 +24,15 @@
 #include "runtime/flow/criu.h"
 #include "runtime/flow/flow.h"
 #include "runtime/flow/foreground.h"
+#include "runtime/migrate/fetch.h"
 #include "runtime/migrate/files.h"
 #include "runtime/migrate/offer.h"
+#include "runtime/migrate/relay.h"
 
 #define RECORDS ".migrations"
 #define RECORD_MAX 65536
+#define DONE_MS 5000
+#define SILENCE_MS 120000 /* of a source that has memory which a container here waits for */
 
 struct target {
 	const char *root;
@@ -37,7 +41,11 @@ struct target {
 	struct migration_offer offer;
 	char work[PATH_MAX / 2];
 	int work_fd;
+	const char *images;        /* the directory in it that is restored from */
 	bool recorded, made_bundle, running;
+	bool lazy, lost;           /* post-copy; one that ran and was ended */
+	struct fetch fetch;
+	struct relay relay;
 	int signals;
 };
 
@@ -110,7 +118,17 @@ static int record(struct target *t, struct err *e)
 	return write_record(fd, &r, e);
 }
 
-/* Unless somebody has asked meanwhile, and was told that nothing came of it. */
+static int created_at(struct target *t, const char **ret, struct err *e)
+{
+	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
+
+	if (container_open(t->root, t->offer.id, STORE_LOOK, &c, e) < 0)
+		return err_ret(e);
+	*ret = arena_strdup(&t->arena, c.state.created);
+	return *ret ? 0 : err_oom(e);
+}
+
+/* It runs, and then all of it is here; unless somebody has asked meanwhile, and was told that nothing came of it. */
 static int commit(struct target *t, struct err *e)
 {
 	cleanup_fd int fd = open_record(t->root, t->offer.token, 0, e);
@@ -118,9 +136,11 @@ static int commit(struct target *t, struct err *e)
 
 	if (fd < 0 || read_record(fd, &r, &t->arena, e) < 0)
 		return err_ret(e);
-	if (r.fate != MIGRATION_PENDING)
+	if (r.fate != (t->running ? MIGRATION_FETCHING : MIGRATION_PENDING))
 		return called_off(e);
-	r.fate = MIGRATION_COMMITTED;
+	r.fate = t->lazy && !t->running ? MIGRATION_FETCHING : MIGRATION_COMMITTED;
+	if (r.fate == MIGRATION_FETCHING && created_at(t, &r.created, e) < 0)
+		return err_ret(e);
 	return write_record(fd, &r, e);
 }
 
@@ -167,7 +187,9 @@ static void undo(const char *root, const struct migration_record *r)
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
-	if (r->id && is_half_made(root, r->id) && container_delete(root, r->id, true, &e) < 0)
+	if (r->id && r->created && container_delete_own(root, r->id, r->created, true, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+	else if (r->id && !r->created && is_half_made(root, r->id) && container_delete(root, r->id, true, &e) < 0)
 		log_warn("%s", err_format(&e, text, sizeof text));
 	if (r->work && fs_remove_path(r->work, &e) < 0)
 		log_warn("%s", err_format(&e, text, sizeof text));
@@ -198,6 +220,13 @@ static int find_fate(const char *root, const struct migration_question *q, int64
 			undo(root, &(struct migration_record){ .work = r.work });
 		*ret = MIGRATION_COMMITTED;
 		return 0;
+	}
+	/* Its memory was where the question comes from, which has lost us: it must not run when that has our answer. */
+	if (r.fate == MIGRATION_FETCHING || r.fate == MIGRATION_LOST) {
+		if (r.fate == MIGRATION_FETCHING)
+			undo(root, &r);
+		r.fate = *ret = MIGRATION_LOST;
+		return write_record(fd, &r, e);
 	}
 	/* Whoever still waits for the word gets it too late, and cleans up itself. */
 	r.fate = *ret = MIGRATION_ABORTED;
@@ -287,6 +316,64 @@ static int make_bundle(struct target *t, struct err *e)
 	return record(t, e);
 }
 
+static void remove_work(struct target *t)
+{
+	struct err ignored;
+
+	fd_close(&t->work_fd);
+	if (*t->work)
+		fs_remove_path(t->work, &ignored);
+	t->work[0] = '\0';
+}
+
+/* ---- post-copy ---- */
+
+/* By the guard: whoever ran this is gone, or cannot get the rest of the memory. */
+static void end_it(void *arg)
+{
+	const struct target *t = arg;
+	cleanup_arena struct arena a = { 0 };
+	struct migration_record r;
+	struct err e;
+	cleanup_fd int fd = open_record(t->root, t->offer.token, 0, &e);
+
+	if (fd < 0 || read_record(fd, &r, &a, &e) < 0 || (r.fate != MIGRATION_FETCHING && r.fate != MIGRATION_PENDING))
+		return;
+	undo(t->root, &r);
+	r.fate = r.fate == MIGRATION_FETCHING ? MIGRATION_LOST : MIGRATION_ABORTED;
+	write_record(fd, &r, &e);
+}
+
+/* From here on what is said goes beside the pages. */
+static int begin_fetch(struct target *t, const char *images, struct err *e)
+{
+	const int wire[2] = { t->w.rd, t->w.wr };
+
+	t->lazy = true;
+	t->w.timeout_ms = SILENCE_MS;
+	if (fetch_start(images, wire, end_it, t, &t->fetch, e) < 0)
+		return err_ret(e);
+	return relay_start(&t->w, t->fetch.stream, &t->relay, e);
+}
+
+/* It runs.  When this fails it does not any more. */
+static int finish_fetch(struct target *t, struct err *e)
+{
+	struct criu_dirs dirs = { .images = t->work, .work = t->work, .images_fd = -1, .work_fd = -1 };
+	int r = fetch_wait(&t->fetch, t->w.rd, e);
+
+	if (r < 0 && e->num != EPIPE) {
+		dirs.work_fd = openat(t->work_fd, t->images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = criu_explain(&CRIU_NONE, &dirs, FETCH_LOG, e);
+		fd_close(&dirs.work_fd);
+	}
+	if (r >= 0)
+		r = commit(t, e);
+	t->lost = r < 0;
+	fetch_done(&t->fetch, r >= 0);
+	return r < 0 ? err_hint(e, "the container was ended here") : 0;
+}
+
 /* ---- the restore ---- */
 
 /* It stands, and nothing in it runs, until the source says so. */
@@ -295,6 +382,8 @@ static int wait_for_word(void *arg, struct err *e)
 	struct target *t = arg;
 	struct wire_frame f;
 
+	if (t->lazy && fetch_hold(&t->fetch, e) < 0)
+		return err_ret(e);
 	if (wire_send(&t->w, WIRE_RESTORED, "", 0, e) < 0 || wire_expect(&t->w, WIRE_COMMIT, &f, e) < 0)
 		return err_ret(e);
 	return commit(t, e);
@@ -311,8 +400,9 @@ static int restore(struct target *t, const struct migration_restore *what, struc
 {
 	struct criu_options criu = {
 		.images = arena_printf(&t->arena, "%s/%s", t->work, what->images), .tcp_established = what->tcp_established,
-		.file_locks = what->file_locks, .ext_unix_sk = what->ext_unix_sk, .shell_job = what->shell_job,
+		.file_locks = what->file_locks, .ext_unix_sk = what->ext_unix_sk, .shell_job = what->shell_job, .lazy_pages = what->lazy, .tried = true,
 		.cgroups = CRIU_CGROUPS_SOFT, .status_fd = -1, .signals = -1, .hold = wait_for_word, .hold_arg = t,
+		.gone = what->lazy ? &t->w.rd : NULL, /* it may wait for memory */
 	};
 	struct flow_options o = {
 		.root = t->root, .id = t->offer.id, .bundle = t->offer.bundle, .config = "config.json", .detach = true,
@@ -325,17 +415,9 @@ static int restore(struct target *t, const struct migration_restore *what, struc
 		return err_oom(e);
 	if (chdir(t->offer.bundle) < 0)
 		return err_sys(e, "%s", t->offer.bundle);
+	if (what->lazy && begin_fetch(t, criu.images, e) < 0)
+		return err_ret(e);
 	return flow_run(&f, e);
-}
-
-static void remove_work(struct target *t)
-{
-	struct err ignored;
-
-	fd_close(&t->work_fd);
-	if (*t->work)
-		fs_remove_path(t->work, &ignored);
-	t->work[0] = '\0';
 }
 
 static int take_restore(struct target *t, const struct wire_frame *f, struct err *e)
@@ -348,12 +430,18 @@ static int take_restore(struct target *t, const struct wire_frame *f, struct err
 		return err_ret(e);
 	if (strchr(what.images, '/') || what.images[0] == '.')
 		return err_set(e, ERR_STATE, EBADMSG, "images \"%.40s\"", what.images);
+	t->images = what.images;
 	if (make_bundle(t, e) < 0 || write_document(t, e) < 0 || restore(t, &what, e) < 0)
 		return err_ret(e);
 	t->running = true;
-	if (wire_send(&t->w, WIRE_RUNNING, "", 0, &ignored) >= 0 && wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0) {
-		remove_work(t);
-		forget(t->root, t->offer.token); /* the source knows: nobody will ask.  It is the record that tells of the rest */
+	if (t->lazy) {
+		wire_send(&t->w, WIRE_RUNNING, "", 0, &ignored); /* who does not hear it does not hear what follows */
+		if (finish_fetch(t, e) < 0)
+			return err_ret(e);
+	}
+	if (wire_send(&t->w, t->lazy ? WIRE_FETCHED : WIRE_RUNNING, "", 0, &ignored) >= 0 && wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0) {
+		remove_work(t);                  /* while the record names it */
+		forget(t->root, t->offer.token); /* the source knows: nobody will ask */
 		wire_send(&t->w, WIRE_DONE, "", 0, &ignored);
 	}
 	return 0;
@@ -420,8 +508,9 @@ static void clean_up(struct target *t)
 {
 	struct err ignored;
 
+	fetch_done(&t->fetch, true); /* one that ran and must not has been ended */
 	remove_work(t);
-	if (t->made_bundle && !t->running)
+	if (t->made_bundle && (!t->running || t->lost))
 		fs_remove_path(t->offer.bundle, &ignored);
 	if (t->recorded && !t->running)
 		forget(t->root, t->offer.token);
@@ -445,7 +534,9 @@ static int take_streams(struct wire *w, struct err *e)
 
 int migrate_receive(const char *root, struct err *e)
 {
-	struct target t = { .root = root, .w = WIRE_NONE, .work_fd = -1, .signals = -1 };
+	struct target t = { .root = root, .w = WIRE_NONE, .work_fd = -1, .fetch = FETCH_NONE, .signals = -1 };
+	struct wire_frame known;
+	struct err ignored;
 	cleanup_foreground struct foreground fg = { .signals = -1 };
 	int r;
 
@@ -459,9 +550,13 @@ int migrate_receive(const char *root, struct err *e)
 	clean_up(&t); /* before the source hears of it: it may try again at once */
 	if (r < 0)
 		wire_send_error(&t.w, e);
+	t.w.timeout_ms = DONE_MS;
+	if (t.lost && wire_expect(&t.w, WIRE_DONE, &known, &ignored) >= 0)
+		forget(root, t.offer.token); /* the source will not ask */
 	wire_done(&t.w);
 	fd_close(&t.w.rd);
 	fd_close(&t.w.wr);
+	relay_finish(&t.relay);
 	arena_done(&t.arena);
 	return r;
 }

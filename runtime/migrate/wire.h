@@ -31,10 +31,12 @@ enum wire_type {
 	WIRE_PIPE = 20,   /* a program is to be run at the other end: its words, each with a NUL */
 	WIRE_PIPE_EOF = 21,
 	WIRE_PIPE_END = 22, /* it ended: its status, decimal */
+	WIRE_PAGES = 25,    /* of the conversation about memory that is still at the source, either way */
 	WIRE_RESTORE = 30,  /* struct migration_restore */
 	WIRE_RESTORED = 31, /* it stands, and waits */
 	WIRE_COMMIT = 32,   /* it may run, and does not here */
 	WIRE_RUNNING = 33,
+	WIRE_FETCHED = 34,  /* and has all its memory */
 	WIRE_QUESTION = 40, /* struct migration_question */
 	WIRE_FATE = 41,     /* struct migration_record */
 	WIRE_DONE = 50,     /* what was asked for is done */

@@ -110,8 +110,9 @@ start_server() {
 	on 1 "$VZRUN" --root /run/vzrun run -d -b "$T/hosts/1/bundles/box" box >"$T/run.log" 2>&1 </dev/null || { cat "$T/run.log"; false; }
 }
 
+# move FROM TO OPTION...
 move() {
-	on "$1" "$VZRUN" --root /run/vzrun migrate --ssh "$T/to-$2" --remote-root /run/vzrun --remote-bundle "$T/hosts/$2/bundles/box" box "host$2" \
+	on "$1" "$VZRUN" --root /run/vzrun migrate --ssh "$T/to-$2" --remote-root /run/vzrun --remote-bundle "$T/hosts/$2/bundles/box" "${@:3}" box "host$2" \
 		>"$T/move.log" 2>&1 || { cat "$T/move.log"; return 1; }
 }
 
@@ -134,5 +135,25 @@ move() {
 	kill -TERM "$client"
 	wait "$client" || { cat "$T/client"; false; }
 	((n >= 1))
+	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 1000
+}
+
+@test "hosts: the same by post-copy: nothing is lost or answered twice while memory is fetched" {
+	criu check --feature uffd-noncoop >/dev/null 2>&1 || skip "no userfaultfd that CRIU could use"
+	start_server
+	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 "${VZ_CLIENT_MS:-240000}" >"$T/client" 2>&1 3>&- 4>&- &
+	client=$!
+	sleep 1
+	move 1 2 --post-copy
+	grep -q '^fetch' "$T/move.log"
+	move 2 1 --both --max-rounds 1
+	kill -0 "$client" || { cat "$T/client"; false; }
+	sleep 1
+	kill -TERM "$client"
+	! wait "$client"
+	! grep -v '^pause ' "$T/client"
+	assert_eq "$(on 1 "$VZRUN" --root /run/vzrun state box | jq -r .status)" running
+	[[ ! -e $T/hosts/2/bundles/box ]]
+	echo "# pauses: $(cut -d ' ' -f 2 "$T/client" | sort -n | tail -n 3 | paste -sd ' ') ms" >&3
 	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 1000
 }

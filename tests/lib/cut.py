@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # cut.py ACTION DIRECTION TYPE COMMAND...: runs the command with its standard streams between ours, and looks at the frames of
-# runtime/migrate/wire.h that pass.  At the first one of TYPE (a number) going "there" or "back":
+# runtime/migrate/wire.h that pass.  At the first one of TYPE (a number; "25+33": of 25, behind one of 33 in either direction) going
+# "there" or "back":
 #   lose      it and everything after it, both ways: the connection is cut
 #   cut       behind it
 #   garble    one byte of it is another
@@ -31,7 +32,9 @@ def write_all(fd, data):
 
 
 def main():
-    action, direction, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    action, direction = sys.argv[1], sys.argv[2]
+    wanted, _, before = sys.argv[3].partition('+')
+    seen = {''}
     parent = os.getppid()
     child = subprocess.Popen(sys.argv[4:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     lock = threading.Lock()
@@ -50,7 +53,8 @@ def main():
                 if action == 'list':
                     with open(os.environ['CUT_LIST'], 'a') as f:
                         f.write(f'{name} {kind}\n')
-                due = name == direction and kind == wanted
+                due = name == direction and str(kind) == wanted and before in seen
+                seen.add(str(kind))
                 if due and action == 'lose':
                     die()
                 if due and action == 'garble':

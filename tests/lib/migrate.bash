@@ -80,6 +80,10 @@ is_clean_there() {
 
 # ---- faults ----
 
+# How, and of how much memory.
+MOVE=(--max-rounds 1)
+MOVED_MIB=2
+
 # who_runs: how many of the two count.
 who_runs() {
 	local a b
@@ -94,7 +98,7 @@ through() {
 	printf '#!/bin/sh\nshift\nexport TMPDIR=%s PATH=%s/bin:$PATH\nexec python3 %s/tests/lib/cut.py %s "$@"\n' "$T/tmp-there" "$T" "$TOP" "$*" >"$T/ssh"
 }
 
-move() { run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" --max-rounds 1 "$@" "$ID" host; }
+move() { run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" "${MOVE[@]}" "$@" "$ID" host; }
 unhindered() { printf '#!/bin/sh\nshift\nexport TMPDIR=%s PATH=%s/bin:$PATH\nexec "$@"\n' "$T/tmp-there" "$T" >"$T/ssh"; }
 
 # The other side has noticed, and cleaned up.
@@ -109,7 +113,7 @@ at_frame() {
 	new_bundle "$BUNDLE"
 	mkdir -p "$BUNDLE/rootfs/tmp"
 	config_set '.root.readonly = false'
-	start_worker memory 2 0 /tmp/count
+	start_worker memory "$MOVED_MIB" 0 /tmp/count
 	through "$@"
 	VZ_TIMEOUT=30 move
 	after "$2" "$3"
@@ -121,7 +125,7 @@ each_frame() {
 
 	: >"$T/list"
 	export CUT_LIST=$T/list
-	start_worker memory 2 0 /tmp/count
+	start_worker memory "$MOVED_MIB" 0 /tmp/count
 	through list x 0
 	move
 	[[ $status == 0 ]]
@@ -135,7 +139,7 @@ each_frame() {
 }
 
 after() {
-	local where="$action $1 $2" undecided
+	local where="$action $1 $2" undecided ended=$status
 
 	unhindered
 	undecided=$("$VZRUN" --root "$ROOT" state "$ID" 2>/dev/null | jq -r '.migration.undecided // false')
@@ -144,12 +148,13 @@ after() {
 		((running <= 1)) || { echo "$where: two run"; return 1; }
 		! state_is "$ID" paused || fails 'may run on host' resume "$ID"
 		run_vzrun migrate --resolve "$ID"
-		[[ $status == 0 ]] || { echo "$where: --resolve: $stderr"; return 1; }
+		[[ $status == 0 || ($status == 4 && $stderr == *'what the container did there is lost'*) ]] || { echo "$where: --resolve: $stderr"; return 1; }
 	fi
 	one() { who_runs; ((running == 1)); }
 	wait_until one || { echo "$where: $running run ($stderr)"; return 1; }
 	if [[ -e $ROOT/$ID ]]; then
-		[[ $action != kill-there ]] || there reconcile
+		# 4: it has heard that it was ended there, but what it says to that may be lost: then the record waits for a question.
+		[[ $action != kill-there && $ended != 4 ]] || there reconcile
 		wait_until settled || { echo "$where: left there:"; find "$T/tmp-there" "$THERE" "$T/moved" | head; return 1; }
 		state_is "$ID" running
 		ok delete --force "$ID"
