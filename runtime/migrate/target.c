@@ -181,13 +181,19 @@ static bool is_half_made(const char *root, const char *id)
 	return container_open(root, id, STORE_LOOK, &c, &e) == 0 ? c.state.status == OCI_CREATING : e.num == ENOENT && e.kind == ERR_STATE;
 }
 
+/* The container of this migration, which runs; another of its id is left alone. */
+static int end_own(const char *root, const struct migration_record *r, struct err *e)
+{
+	return container_delete_own(root, r->id ? r->id : "", r->created ? r->created : "", true, e) < 0 ? err_ret(e) : 0;
+}
+
 /* What is left of one that will never run. */
 static void undo(const char *root, const struct migration_record *r)
 {
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
-	if (r->id && r->created && container_delete_own(root, r->id, r->created, true, &e) < 0)
+	if (r->id && r->created && end_own(root, r, &e) < 0)
 		log_warn("%s", err_format(&e, text, sizeof text));
 	else if (r->id && !r->created && is_half_made(root, r->id) && container_delete(root, r->id, true, &e) < 0)
 		log_warn("%s", err_format(&e, text, sizeof text));
@@ -223,8 +229,9 @@ static int find_fate(const char *root, const struct migration_question *q, int64
 	}
 	/* Its memory was where the question comes from, which has lost us: it must not run when that has our answer. */
 	if (r.fate == MIGRATION_FETCHING || r.fate == MIGRATION_LOST) {
-		if (r.fate == MIGRATION_FETCHING)
-			undo(root, &r);
+		if (r.fate == MIGRATION_FETCHING && end_own(root, &r, e) < 0)
+			return err_ret(e);
+		undo(root, &r);
 		r.fate = *ret = MIGRATION_LOST;
 		return write_record(fd, &r, e);
 	}
@@ -339,6 +346,8 @@ static void end_it(void *arg)
 
 	if (fd < 0 || read_record(fd, &r, &a, &e) < 0 || (r.fate != MIGRATION_FETCHING && r.fate != MIGRATION_PENDING))
 		return;
+	if (r.created && end_own(t->root, &r, &e) < 0)
+		return; /* a question tries again */
 	undo(t->root, &r);
 	r.fate = r.fate == MIGRATION_FETCHING ? MIGRATION_LOST : MIGRATION_ABORTED;
 	write_record(fd, &r, &e);
