@@ -87,7 +87,7 @@ static const struct ext_row rows[] = {
 
 static const struct oci_field proc_saved_fields[] = {
 	STRS(struct proc_saved, files, "files"),
-	STR(struct proc_saved, boot_id, "bootId"),
+	STR(struct proc_saved, boot_id, "bootIdText"),
 	ROW_END
 };
 static TABLE(proc_saved);

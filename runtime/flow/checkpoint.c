@@ -240,7 +240,9 @@ static int expand_parents(const struct checkpoint *k, struct err *e)
 	if (fd < 0)
 		return err_sys(e, "--parent-path %s", k->o->parent);
 	parent.images_fd = fd;
-	r = criu_expand(&parent, e);
+	r = criu_check_images(&parent, e);
+	if (r == 0)
+		r = criu_expand(&parent, e);
 	return r < 0 ? err_wrap(e, "--parent-path") : 0;
 }
 

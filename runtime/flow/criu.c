@@ -22,6 +22,7 @@
 #define CONFIG_MAX ((size_t)1 << 20)
 #define LOG_MAX ((size_t)256 << 20)
 #define QUOTED_LINES 4 /* of the log: the first ones are the reasons, what follows them is the consequence */
+#define PARENTS_MAX 1000 /* rounds of pre-dump */
 #define RECORD_MAX ((size_t)64 << 20)
 
 /* ---- directories ---- */
@@ -274,7 +275,7 @@ static int check_files(const struct criu_dirs *d, const struct oci_image *image,
 	return 0;
 }
 
-static int check_parent(const struct criu_dirs *d, struct err *e)
+static int check_parents(const struct criu_dirs *d, int depth, struct err *e)
 {
 	char target[PATH_MAX];
 	struct stat st;
@@ -283,6 +284,8 @@ static int check_parent(const struct criu_dirs *d, struct err *e)
 	if (n < 0)
 		return 0;
 	target[n] = '\0';
+	if (depth == PARENTS_MAX)
+		return err_set(e, ERR_CONFIG, ELOOP, "%s: its parent images", d->images);
 	if (fstatat(d->images_fd, "parent", &st, 0) < 0)
 		return err_sys(e, "%s: its parent images %s", d->images, target);
 	cleanup_fd int fd = openat(d->images_fd, "parent", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -291,7 +294,12 @@ static int check_parent(const struct criu_dirs *d, struct err *e)
 	struct criu_dirs parent = { .images = target, .images_fd = fd, .work_fd = -1 };
 	if (check_owners(&parent, e) < 0)
 		return err_wrap(e, "parent images");
-	return check_parent(&parent, e);
+	return check_parents(&parent, depth + 1, e);
+}
+
+int criu_check_images(const struct criu_dirs *d, struct err *e)
+{
+	return check_owners(d, e) < 0 ? err_ret(e) : check_parents(d, 0, e);
 }
 
 int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct arena *a, struct err *e)
@@ -299,7 +307,7 @@ int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct ar
 	cleanup_str struct str text = { 0 };
 	struct utsname u;
 
-	if (check_owners(d, e) < 0)
+	if (criu_check_images(d, e) < 0)
 		return err_ret(e);
 	if (fs_read(d->images_fd, OCI_IMAGE_FILE, RECORD_MAX, &text, e) < 0) {
 		if (e->num == ENOENT)
@@ -313,7 +321,7 @@ int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct ar
 		return err_sys(e, "uname");
 	if (strcmp(ret->machine, u.machine) != 0)
 		return err_set(e, ERR_CONFIG, 0, "%s: the images are of a %s machine, this is a %s", d->images, ret->machine, u.machine);
-	if (check_parent(d, e) < 0 || criu_expand(d, e) < 0)
+	if (criu_expand(d, e) < 0)
 		return err_ret(e);
 	return check_files(d, ret, e);
 }

@@ -77,6 +77,9 @@ int criu_write_record(const struct criu_dirs *d, struct oci_image *image, struct
 /* Reads it and looks at all files: nobody but us (or root) may have been able to write them, and they are as they were
  * written.  Another architecture, and a CRIU older than the one that made them, are refused. */
 int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct arena *a, struct err *e);
+
+/* What a restore is to trust, or a checkpoint to build on: the directory, its files, and the images that they are based on. */
+int criu_check_images(const struct criu_dirs *d, struct err *e);
 int criu_check_record(const struct oci_image *image, int version, struct err *e);
 
 /* descriptors.json, which runc's restore reads too. */

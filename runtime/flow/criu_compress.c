@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -22,12 +23,16 @@
 
 static int filter(int dir, const char *from, const char *to, const char *const *argv, struct err *e)
 {
+	struct stat st;
 	pid_t pid;
 
-	cleanup_fd int in = openat(dir, from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (in < 0)
+	cleanup_fd int in = openat(dir, from, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (in < 0 || fstat(in, &st) < 0)
 		return err_sys(e, "%s", from);
-	cleanup_fd int out = openat(dir, to, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_CONFIG, 0, "%s is no regular file", from);
+	unlinkat(dir, to, 0); /* of who was killed */
+	cleanup_fd int out = openat(dir, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (out < 0)
 		return err_sys(e, "%s", to);
 	if (proc_spawn(argv, in, out, false, &pid, e) < 0 || proc_finish(argv[0], pid, e) < 0)

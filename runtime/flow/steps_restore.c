@@ -166,7 +166,7 @@ bool restore_is_attached(const struct flow *f, size_t i)
 }
 
 /* Of the container's own cgroup, or from a path of the host's; from what the document says; from where it was. */
-static int source_of(const struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
+static int source_of(struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
 {
 	const char *rest = "", *path = mapped(f, m->point);
 	ssize_t i;
@@ -495,7 +495,7 @@ static void hold_network(struct flow *f)
 	struct restore *r = f->restore;
 	struct err e;
 
-	if (!f->o->criu->tcp_established || !r->image.empty_network)
+	if (!f->o->criu->tcp_established || !r->image.empty_network || !oci_namespace_new(&f->spec, CLONE_NEWNET))
 		return;
 	r->held = network_hold(f->pid, f->pidfd, NETWORK_RESTORE, &e) >= 0;
 	if (!r->held)

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,14 +23,16 @@
 
 #define HOLD 'h'
 #define WELL 'w'
+#define CANNOT 'c'
 #define START_MS 30000
 
 /* ---- the guard ---- */
 
 /* What follows a fork in the container is CRIU's alone; that is the time until end() has killed it. */
-static void hold_memory(pid_t criu, int pidfd)
+static bool hold_memory(pid_t criu, int pidfd)
 {
 	char path[64], target[64];
+	bool all = true;
 
 	snprintf(path, sizeof path, "/proc/%d/fd", (int)criu);
 	cleanup_dir DIR *dir = opendir(path);
@@ -41,29 +44,43 @@ static void hold_memory(pid_t criu, int pidfd)
 			continue;
 		target[n] = '\0';
 		if (strstr(target, "[userfaultfd]"))
-			sys_pidfd_getfd(pidfd, number, 0); /* kept until we end; without it there is nothing to keep */
+			all &= sys_pidfd_getfd(pidfd, number, 0) >= 0; /* kept until we end */
+	}
+	return dir && all;
+}
+
+/* There is one descriptor for each process of the container. */
+static void raise_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
 	}
 }
 
-static void __attribute__((noreturn)) guard(int word, pid_t criu, int pidfd, void (*end)(void *arg), void *arg)
+static void __attribute__((noreturn)) guard(int word, pid_t criu, int pidfd, int (*end)(void *arg), void *arg)
 {
 	struct err ignored;
 	char said = 0;
 
 	setsid();
+	raise_limit();
 	while (sock_recv(word, &said, 1, NULL, &ignored) == 1 && said == HOLD) {
-		hold_memory(criu, pidfd);
+		said = hold_memory(criu, pidfd) ? HOLD : CANNOT;
 		sock_send(word, &said, 1, -1, &ignored);
 		said = 0;
 	}
-	if (said != WELL)
-		end(arg);
+	/* As long as it may live it must not find zeros. */
+	while (said != WELL && end(arg) < 0)
+		sleep(1);
 	sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 	_exit(0);
 }
 
 /* Its copy of the stream keeps CRIU from noticing our end before the container has met its own. */
-static int start_guard(struct fetch *f, const int wire[2], void (*end)(void *arg), void *arg, struct err *e)
+static int start_guard(struct fetch *f, const int wire[2], int (*end)(void *arg), void *arg, struct err *e)
 {
 	int pair[2];
 
@@ -138,7 +155,7 @@ static int start_criu(const char *images, struct fetch *f, struct err *e)
 	return wait_ready(ready, e);
 }
 
-int fetch_start(const char *images, const int wire[2], void (*end)(void *arg), void *arg, struct fetch *ret, struct err *e)
+int fetch_start(const char *images, const int wire[2], int (*end)(void *arg), void *arg, struct fetch *ret, struct err *e)
 {
 	*ret = FETCH_NONE;
 	if (start_criu(images, ret, e) < 0 || start_guard(ret, wire, end, arg, e) < 0) {
@@ -156,6 +173,9 @@ int fetch_hold(struct fetch *f, struct err *e)
 		return err_ret(e);
 	if (sock_recv(f->word, &word, 1, NULL, e) != 1)
 		return err_set(e, ERR_KERNEL, ECHILD, "the guard of the container is gone");
+	if (word != HOLD)
+		return err_set(e, ERR_KERNEL, 0, "memory that is to come cannot be held by the guard: the limit of open files is too low, or "
+			       "criu lazy-pages has ended");
 	/* Before that it would have left zeros. */
 	if (poll(&(struct pollfd){ .fd = f->pidfd, .events = POLLIN }, 1, 0) != 0)
 		return err_set(e, ERR_KERNEL, ECHILD, "criu lazy-pages has ended while the container was restored");

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The target of a post-copy: `criu lazy-pages` gets memory when the container touches it, and the rest beside that; and a guard, a process
- * that outlives us, calls end() when we are gone or say so.
+ * that outlives us, calls end() when we are gone or say so, and again as long as that fails.
  *
  * The kernel takes memory that nobody hands over any more for zeros.  So the guard holds the container's memory as well (the userfaultfds of
  * CRIU's process), and whoever touches what has not come waits until the container is ended. */
@@ -23,7 +23,7 @@ struct fetch {
 #define FETCH_LOG "lazy-pages.log"
 
 /* `wire`: descriptors that the guard must not hold. */
-int fetch_start(const char *images, const int wire[2], void (*end)(void *arg), void *arg, struct fetch *ret, struct err *e);
+int fetch_start(const char *images, const int wire[2], int (*end)(void *arg), void *arg, struct fetch *ret, struct err *e);
 
 /* It is restored, and does not run yet. */
 int fetch_hold(struct fetch *f, struct err *e);

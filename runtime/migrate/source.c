@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,6 +259,11 @@ static void check_here(struct source *s, struct problems *p)
 	/* CRIU lets go of it when it begins to serve memory: what is frozen here must not answer for what runs there. */
 	if (s->o->post_copy && network_is_own((pid_t)s->c.state.pid) && !network_can_hold())
 		problem(p, "there is no nft here, which holds the container's network during --post-copy");
+	if (s->o->post_copy && network_is_own((pid_t)s->c.state.pid) && !oci_namespace_new(&spec, CLONE_NEWNET))
+		problem(p, "/linux/namespaces: others have the container's network namespace too, and --post-copy would hold their network");
+	/* After a lost connection it goes on here with the memory of before: over files that are newer. */
+	if (s->o->post_copy && s->o->rootfs == MIGRATION_SHARED)
+		problem(p, "--rootfs shared cannot go with --post-copy: what it wrote there would stay when it has to go on here from before");
 	check_extensions(s, &spec, p);
 }
 
@@ -601,7 +607,7 @@ static int switch_over(struct source *s, struct err *e)
 static int serve(void *arg, struct err *e)
 {
 	struct source *s = arg;
-	int r = s->served ? switch_over(s, e) : 0;
+	int r = s->served && e->kind == ERR_NONE ? switch_over(s, e) : 0; /* a signal may have ended it meanwhile */
 
 	shutdown(s->pages[0], SHUT_RDWR);
 	return r;

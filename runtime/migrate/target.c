@@ -31,6 +31,7 @@
 
 #define RECORDS ".migrations"
 #define RECORD_MAX 65536
+#define RECORD_BLOCK 4096
 #define DONE_MS 5000
 #define SILENCE_MS 120000 /* of a source that has memory which a container here waits for */
 
@@ -43,7 +44,7 @@ struct target {
 	int work_fd;
 	const char *images;        /* the directory in it that is restored from */
 	bool recorded, made_bundle, running;
-	bool lazy, lost;           /* post-copy; one that ran and was ended */
+	bool lazy, lost, stuck;    /* post-copy; one that ran and was ended, or could not be */
 	struct fetch fetch;
 	struct relay relay;
 	int signals;
@@ -91,9 +92,14 @@ static int write_record(int fd, const struct migration_record *r, struct err *e)
 	decode_emit(&migration_record_type, r, &(struct emit){ .out = &text });
 	if (str_failed(&text))
 		return err_oom(e);
-	if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) < 0)
-		return err_sys(e, RECORDS);
-	return fs_write_fd(fd, text.s, text.len, RECORDS, e);
+	/* Over what was there and no longer than that: a full disk leaves it as it is. */
+	while (text.len % RECORD_BLOCK)
+		str_addc(&text, ' ');
+	if (str_failed(&text))
+		return err_oom(e);
+	if (lseek(fd, 0, SEEK_SET) < 0 || fs_write_fd(fd, text.s, text.len, RECORDS, e) < 0)
+		return err_ret(e);
+	return ftruncate(fd, (off_t)text.len) < 0 ? err_sys(e, RECORDS) : 0;
 }
 
 static int called_off(struct err *e)
@@ -188,19 +194,30 @@ static int end_own(const char *root, const struct migration_record *r, struct er
 }
 
 /* What is left of one that will never run. */
-static void undo(const char *root, const struct migration_record *r)
+static int undo(const char *root, struct migration_record *r, struct err *e)
 {
 	char text[ERR_TEXT_MAX + 128];
-	struct err e;
+	struct err why;
 
-	if (r->id && r->created && end_own(root, r, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
-	else if (r->id && !r->created && is_half_made(root, r->id) && container_delete(root, r->id, true, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
-	if (r->work && fs_remove_path(r->work, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
-	if (r->bundle && fs_remove_path(r->bundle, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
+	/* As long as it may live its files stay, and so does the record that tells of them. */
+	if (r->id && r->created && end_own(root, r, e) < 0)
+		return err_ret(e);
+	if (r->id && !r->created && is_half_made(root, r->id) && container_delete(root, r->id, true, e) < 0)
+		return err_ret(e);
+	if (r->work && fs_remove_path(r->work, &why) < 0)
+		log_warn("%s", err_format(&why, text, sizeof text));
+	if (r->bundle && fs_remove_path(r->bundle, &why) < 0)
+		log_warn("%s", err_format(&why, text, sizeof text));
+	r->work = r->bundle = NULL; /* what is there from now on is others' */
+	return 0;
+}
+
+/* Its images are not needed any more. */
+static void undo_work(const char *root, const struct migration_record *r)
+{
+	struct err ignored;
+
+	undo(root, &(struct migration_record){ .work = r->work }, &ignored);
 }
 
 static bool is_alive(const struct migration_record *r)
@@ -223,22 +240,21 @@ static int find_fate(const char *root, const struct migration_question *q, int64
 		return err_ret(e);
 	if (r.fate == MIGRATION_COMMITTED && runs(root, q->id)) {
 		if (!is_alive(&r))
-			undo(root, &(struct migration_record){ .work = r.work });
+			undo_work(root, &r);
 		*ret = MIGRATION_COMMITTED;
 		return 0;
 	}
 	/* Its memory was where the question comes from, which has lost us: it must not run when that has our answer. */
 	if (r.fate == MIGRATION_FETCHING || r.fate == MIGRATION_LOST) {
-		if (r.fate == MIGRATION_FETCHING && end_own(root, &r, e) < 0)
+		if (undo(root, &r, e) < 0)
 			return err_ret(e);
-		undo(root, &r);
 		r.fate = *ret = MIGRATION_LOST;
 		return write_record(fd, &r, e);
 	}
 	/* Whoever still waits for the word gets it too late, and cleans up itself. */
 	r.fate = *ret = MIGRATION_ABORTED;
-	if (!is_alive(&r))
-		undo(root, &r);
+	if (!is_alive(&r) && undo(root, &r, e) < 0)
+		return err_ret(e);
 	return write_record(fd, &r, e);
 }
 
@@ -336,7 +352,7 @@ static void remove_work(struct target *t)
 /* ---- post-copy ---- */
 
 /* By the guard: whoever ran this is gone, or cannot get the rest of the memory. */
-static void end_it(void *arg)
+static int end_it(void *arg)
 {
 	const struct target *t = arg;
 	cleanup_arena struct arena a = { 0 };
@@ -344,13 +360,16 @@ static void end_it(void *arg)
 	struct err e;
 	cleanup_fd int fd = open_record(t->root, t->offer.token, 0, &e);
 
-	if (fd < 0 || read_record(fd, &r, &a, &e) < 0 || (r.fate != MIGRATION_FETCHING && r.fate != MIGRATION_PENDING))
-		return;
-	if (r.created && end_own(t->root, &r, &e) < 0)
-		return; /* a question tries again */
-	undo(t->root, &r);
+	if (fd < 0)
+		return e.num == ENOENT ? 0 : err_ret(&e);
+	if (read_record(fd, &r, &a, &e) < 0)
+		return err_ret(&e);
+	if (r.fate != MIGRATION_FETCHING && r.fate != MIGRATION_PENDING)
+		return 0;
+	if (undo(t->root, &r, &e) < 0)
+		return err_ret(&e);
 	r.fate = r.fate == MIGRATION_FETCHING ? MIGRATION_LOST : MIGRATION_ABORTED;
-	write_record(fd, &r, &e);
+	return write_record(fd, &r, &e);
 }
 
 /* From here on what is said goes beside the pages. */
@@ -380,7 +399,11 @@ static int finish_fetch(struct target *t, struct err *e)
 		r = commit(t, e);
 	t->lost = r < 0;
 	fetch_done(&t->fetch, r >= 0);
-	return r < 0 ? err_hint(e, "the container was ended here") : 0;
+	if (r >= 0)
+		return 0;
+	/* Again, for a guard that was killed. */
+	t->stuck = end_it(t) < 0;
+	return err_hint(e, t->stuck ? "the container could not be ended here" : "the container was ended here");
 }
 
 /* ---- the restore ---- */
@@ -519,7 +542,7 @@ static void clean_up(struct target *t)
 
 	fetch_done(&t->fetch, true); /* one that ran and must not has been ended */
 	remove_work(t);
-	if (t->made_bundle && (!t->running || t->lost))
+	if (t->made_bundle && (!t->running || t->lost) && !t->stuck)
 		fs_remove_path(t->offer.bundle, &ignored);
 	if (t->recorded && !t->running)
 		forget(t->root, t->offer.token);
@@ -557,7 +580,7 @@ int migrate_receive(const char *root, struct err *e)
 	if (r == 0)
 		r = serve(&t, e);
 	clean_up(&t); /* before the source hears of it: it may try again at once */
-	if (r < 0)
+	if (r < 0 && !t.stuck) /* a source that hears nothing asks before it lets its own go on */
 		wire_send_error(&t.w, e);
 	t.w.timeout_ms = DONE_MS;
 	if (t.lost && wire_expect(&t.w, WIRE_DONE, &known, &ignored) >= 0)
@@ -578,7 +601,9 @@ int migrate_reconcile(const char *root, struct err *e)
 	snprintf(path, sizeof path, "%s/" RECORDS, root);
 	cleanup_dir DIR *dir = opendir(path);
 	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+		char text[ERR_TEXT_MAX + 128];
 		struct migration_record r;
+		struct err why;
 
 		if (entry->d_name[0] == '.')
 			continue;
@@ -589,9 +614,11 @@ int migrate_reconcile(const char *root, struct err *e)
 			continue;
 		/* A container that has come to run here is no part of this any more, nor is another of its id; its images are. */
 		if (r.fate == MIGRATION_COMMITTED)
-			undo(root, &(struct migration_record){ .work = r.work });
-		else
-			undo(root, &r);
+			undo_work(root, &r);
+		else if (undo(root, &r, &why) < 0) {
+			log_warn("%s", err_format(&why, text, sizeof text));
+			continue;
+		}
 		if (r.fate != MIGRATION_COMMITTED || !runs(root, r.id))
 			forget(root, entry->d_name); /* else somebody may still ask */
 	}
