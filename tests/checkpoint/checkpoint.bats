@@ -984,6 +984,11 @@ without_zstd() {
 	checkpoint --parent-path ../first --auto-dedup --compress
 	[[ -e $IMG/pages-1.img.zst && -e $T/first/pages-1.img ]]
 	zstd -q --rm "$T/first/pages-1.img"
+	# Nobody else may have a say in what is unpacked.
+	chmod 777 "$T/first"
+	fails "others than root could write it" restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	chmod 700 "$T/first"
+	[[ -e $T/first/pages-1.img.zst ]]
 	restore
 	goes_on
 }

@@ -194,10 +194,44 @@ stood_still() {
 	[[ $stderr == *"$T/moved is there already"* ]]
 	rmdir "$T/moved"
 	goes_on "$BUNDLE"
+	# What it wrote there would stay when it goes on here with the memory of before.
+	refused '--rootfs shared cannot go with --post-copy' --post-copy --rootfs shared
+	refused '--rootfs shared cannot go with --post-copy' --both --rootfs shared
 	sysctl -q vm.unprivileged_userfaultfd=1
 	chmod 711 "$T/tmp" "$T/tmp-there"
 	VZ_TIMEOUT=60 migrate --post-copy
 	goes_on "$T/moved"
+}
+
+@test "post-copy: not from a network namespace that others have too" {
+	unshare -n sleep 300 3>&- 4>&- &
+	local pod=$!
+	wait_until test ! "/proc/$pod/ns/net" -ef /proc/self/ns/net
+	config_set --arg p "/proc/$pod/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+	start_worker memory 4 0 /tmp/count
+	refused "others have the container's network namespace too" --post-copy
+	goes_on "$BUNDLE"
+	[[ -z $(nsenter --net="/proc/$pod/ns/net" nft list ruleset) ]]
+	ok delete --force "$ID"
+	kill "$pod"
+	wait "$pod" || :
+}
+
+# A record of one that was lost names nothing that has come since.
+@test "post-copy: --resolve and reconcile leave a bundle that was made where a lost one had been" {
+	start_worker memory 24 0 /tmp/count
+	through lose there 25+33
+	move
+	[[ $status == 3 ]]
+	wait_until test ! -e "$THERE/$ID-2"
+	assert_eq "$(jq -r '.fate, .bundle // "none"' "$THERE"/.migrations/* | paste -sd ' ')" "lost none"
+	new_bundle "$T/moved"
+	unhindered
+	run_vzrun migrate --resolve "$ID"
+	[[ $status == 4 && -e $T/moved/config.json ]]
+	goes_on "$BUNDLE"
+	there reconcile
+	[[ -e $T/moved/config.json ]]
 }
 
 # tests/checkpoint/faults.bats, for this conversation.
