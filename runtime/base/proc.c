@@ -333,6 +333,17 @@ int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret,
 	return r ? err_set(e, ERR_KERNEL, r, "exec %s", argv[0]) : 0;
 }
 
+pid_t proc_fork(struct err *e)
+{
+	pid_t us = getpid(), pid = fork();
+
+	if (pid < 0)
+		return err_sys(e, "fork");
+	if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != us))
+		_exit(1);
+	return pid;
+}
+
 int proc_finish(const char *name, pid_t pid, struct err *e)
 {
 	char how[64];

@@ -62,6 +62,10 @@ int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
  * `apart` in a process group of its own, which a ^C on our terminal does not reach. */
 int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e);
 
+/* fork(), of which the child ends when we are killed: it has all our descriptors, and nobody could tell by them.  Call it from a process
+ * with one thread. */
+pid_t proc_fork(struct err *e);
+
 /* Wait for it; another status than 0 is an error. */
 int proc_finish(const char *name, pid_t pid, struct err *e);
 

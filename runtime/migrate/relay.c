@@ -7,12 +7,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 
 #define CHUNK ((size_t)256 << 10)
@@ -86,16 +86,11 @@ struct ends {
 
 static pid_t start(const struct wire *w, const struct ends *ends, int stream, uint64_t *bytes, bool up, struct err *e)
 {
-	pid_t us = getpid(), pid = fork();
+	pid_t pid = proc_fork(e);
 	struct wire from = WIRE_NONE, to = *w;
 
-	if (pid < 0)
-		return err_sys(e, "fork");
-	if (pid > 0)
+	if (pid != 0)
 		return pid;
-	/* It has all our descriptors: when we are killed nobody could tell by them. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != us)
-		_exit(1);
 	signal(SIGPIPE, SIG_IGN);
 	close(ends->up[1]);
 	close(ends->down[0]);

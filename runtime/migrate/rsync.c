@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,17 +33,12 @@
 /* In a process of its own: what comes from `fd` goes over the wire, until its end. */
 static pid_t fork_sender(struct wire *w, int fd, int not_ours, struct err *e)
 {
-	pid_t us = getpid(), pid = fork();
+	pid_t pid = proc_fork(e);
 	static char buf[CHUNK];
 	ssize_t n;
 
-	if (pid < 0)
-		return err_sys(e, "fork");
-	if (pid > 0)
+	if (pid != 0)
 		return pid;
-	/* It has all our descriptors: when we are killed nobody could tell by them. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != us)
-		_exit(1);
 	close(not_ours); /* the other direction ends when it is closed there */
 	while ((n = read(fd, buf, sizeof buf)) > 0 || (n < 0 && errno == EINTR))
 		if (n > 0 && wire_send(w, WIRE_DATA, buf, (size_t)n, e) < 0)

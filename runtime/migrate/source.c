@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -526,18 +525,14 @@ static int hand_over(void *arg, struct err *e)
 /* Beside what is sent; the status tells.  0: there is nothing to hold. */
 static pid_t begin_hold(struct source *s, struct err *e)
 {
-	pid_t us = getpid(), pid;
 	struct err why;
+	pid_t pid;
 
 	if (!network_is_own((pid_t)s->c.state.pid))
 		return 0;
-	pid = fork();
-	if (pid < 0)
-		return err_sys(e, "fork");
-	if (pid > 0)
+	pid = proc_fork(e);
+	if (pid != 0)
 		return pid;
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != us)
-		_exit(1);
 	_exit(network_hold((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &why) < 0);
 }
 

@@ -48,7 +48,7 @@ long_pause() {
 }
 
 quietly() {
-	"$@" >"$T/said" 2>&1 </dev/null || { echo "$*:" && cat "$T/said" && { grep -h Error "$T"/work/*.log || :; } && exit 1; } >&2
+	"$@" >"$T/said" 2>&1 </dev/null || { echo "$*:" && cat "$T/said" && { grep -h Error "$T"/logs/*.log || :; } && exit 1; } >&2
 }
 
 start() { # RUNTIME PROCESSES
@@ -66,18 +66,18 @@ start() { # RUNTIME PROCESSES
 round() {
 	start "$@"
 	a=$(now_us)
-	quietly "$1" --root "$S/root" checkpoint --leave-running --image-path "$S/images" --work-path "$T/work" bench
+	quietly "$1" --root "$S/root" checkpoint --leave-running --image-path "$S/images" --work-path "$T/logs" bench
 	b=$(now_us)
 	freeze=$(long_pause "$T/bundle")
 	rm -rf "$S/images"
 	forget
-	quietly "$1" --root "$S/root" checkpoint --image-path "$S/images" --work-path "$T/work" bench
+	quietly "$1" --root "$S/root" checkpoint --image-path "$S/images" --work-path "$T/logs" bench
 	c=$(now_us)
-	quietly "$1" --root "$S/root" restore -d --bundle "$T/bundle" --image-path "$S/images" --work-path "$T/work" bench
+	quietly "$1" --root "$S/root" restore -d --bundle "$T/bundle" --image-path "$S/images" --work-path "$T/logs" bench
 	d=$(now_us)
 	gone=$(long_pause "$T/bundle")
 	quietly "$1" --root "$S/root" delete --force bench
-	rm -rf "$S/images" "$T/work"
+	rm -rf "$S/images" "$T/logs"
 	echo "$freeze $((b - a)) $gone $((d - c))"
 }
 
