@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration v1 steps
 # conformance engines vm.  Only by name: package fuzz bench bench-vm sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
-# run.sh vm [--list | --short | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
+# run.sh vm [--list | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
 # (tests/vm/legs); WORD: a part of the file's name.
-# By default all in one guest and a part in each of the others; --full: everything everywhere.  Without any argument of run.sh it is
-# --short, so that all suites together take less than 40 minutes.
+# By default all in one guest and a part in each of the others; --full: everything everywhere.  After other suites half of the
+# guests run beside these.
 # run.sh v1 [--full]: integration tests on a host with cgroup v1 alone (tests/lib/pure-v1.sh), those about cgroups or all.
 # A bats file that fails is run once more, in a guest a new one: these machines are shared, emulated, and slow at times.  What
 # failed at first is shown at once and named again at the end, whether it passed then or not; $VZRUN_ONCE=1: no second time.
@@ -24,7 +24,8 @@ chmod 755 "$tmp"
 results=$tmp/results        # lines: STATUS|SUITE|NAME|REASON; STATUS: pass, fail, skip, or again: failed, and was run once more
 : >"$results"
 # Guests end before the directory goes that they work in, and so do those who make their images.
-trap 'if [ -e "$tmp/legs.pid" ]; then kill "$(cat "$tmp/legs.pid")" 2>/dev/null && wait; fi
+legs=
+trap '[ -z "$legs" ] || ! kill "$legs" 2>/dev/null || wait "$legs"
 	[ ! -e "$tmp/images.pid" ] || kill -TERM -"$(cat "$tmp/images.pid")" 2>/dev/null
 	rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -199,41 +200,52 @@ images_early() {
 		rm -f "$0/images.pid"' "$tmp" >/dev/null 2>"$tmp/images.log" </dev/null &
 }
 
-# The legs run in the background: a shell that waits hears signals at once.
+# start_guests [ARG...]: the legs begin; what they have done stands in a file.  After whatever else wants a processor.
+start_guests() {
+	main_build vm && fault_build vm || return
+	packages vm || { fail_now vm packages "cannot install"; return 1; }
+	# shellcheck disable=SC2086
+	nice -n 10 tests/vm/legs --out "$tmp/vm" ${vm_args:-} "$@" >"$tmp/legs.out" &
+	legs=$!
+}
+
+# Beside suites that wait as often as they compute.
+guests_early() {
+	case " $* " in *' vm '*) ;; *) return 0 ;; esac
+	[ "$1" = vm ] || [ "$(id -u)" != 0 ] || start_guests --beside "$tmp/alone"
+}
+
+# A shell that waits for one in the background hears signals at once.
 suite_vm() {
-	[ "${vm_args:-}" != --short ] ||
-		echo "  in part: files that ask in a guest nothing but what integration asked here are left to \`sh tests/run.sh vm\`"
 	if [ "${vm_args:-}" = --list ]; then
 		packages vm
 		tests/vm/legs --list
 		exit
 	fi
-	main_build vm && fault_build vm || return
-	packages vm || { fail_now vm packages "cannot install"; return; }
+	[ -n "$legs" ] || start_guests || return
+	: >"$tmp/alone"
 	[ ! -s "$tmp/images.log" ] || cat "$tmp/images.log"
 	{
-		# shellcheck disable=SC2086
-		sh -c 'echo $$ >"$0/legs.pid" && exec tests/vm/legs --out "$0/vm" "$@"' "$tmp" ${vm_args:-} |
-			while read -r what leg a b c d; do
-				case $what in
-				file | again)
-					label="$leg ${a#tests/}" took=" $c s" again=
-					[ "$what" = file ] || again=1
-					tap "vm-$leg" "${a#tests/}" "$d" "$b"
-					rm -f "$d"
-					;;
-				skip) note skip "vm-$leg" "$leg" "$a $b $c $d" ;;
-				leg)
-					echo "   vm-$leg: $a s"
-					[ "$b" != 1 ] || echo "vm-$leg" >>"$tmp/complete"
-					;;
-				end) : >"$tmp/legs.done" ;;
-				esac
-			done
+		tail -n +1 -f --pid="$legs" "$tmp/legs.out" | while read -r what leg a b c d; do
+			case $what in
+			file | again)
+				label="$leg ${a#tests/}" took=" $c s" again=
+				[ "$what" = file ] || again=1
+				tap "vm-$leg" "${a#tests/}" "$d" "$b"
+				rm -f "$d"
+				;;
+			skip) note skip "vm-$leg" "$leg" "$a $b $c $d" ;;
+			leg)
+				echo "   vm-$leg: $a s"
+				[ "$b" != 1 ] || echo "vm-$leg" >>"$tmp/complete"
+				;;
+			end) : >"$tmp/legs.done" ;;
+			esac
+		done
 	} &
 	wait $!
 	[ -e "$tmp/legs.done" ] || fail_now vm legs "ended before all tests had run"
-	rm -f "$tmp/legs.pid"
+	legs=
 }
 
 suite_package() {
@@ -412,7 +424,6 @@ run_one() {
 main() {
 	if [ $# = 0 ]; then
 		set -- $default
-		vm_args=--short
 	fi
 	if [ "$1" = vm ]; then
 		shift
@@ -424,6 +435,7 @@ main() {
 	fi
 	start=$(date +%s)
 	images_early "$@"
+	guests_early "$@"
 	for name in "$@"; do
 		t0=$(date +%s)
 		echo "== $name"

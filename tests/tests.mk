@@ -40,13 +40,13 @@ tests_bench_floor_LDADD =
 benches: tests/bench/start tests/bench/floor
 .PHONY: benches
 
-# Payloads of the tests and their leak audit: static, of no library of ours, never instrumented.
-tests/lib/probe tests/lib/audit tests/lib/vfio tests/lib/worker: tests/lib/%: tests/lib/%.c
+# Payloads of the tests, their leak audit and their time limit: static, of no library of ours, never instrumented.
+tests/lib/probe tests/lib/audit tests/lib/vfio tests/lib/worker tests/lib/limit: tests/lib/%: tests/lib/%.c
 	@$(MKDIR_P) tests/lib
 	$(AM_V_CCLD)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -static -o $@ $<
-check-programs: tests/lib/probe tests/lib/audit tests/lib/vfio tests/lib/worker
-CLEANFILES += tests/lib/probe tests/lib/audit tests/lib/vfio tests/lib/worker
-EXTRA_DIST += tests/lib/probe.c tests/lib/audit.c tests/lib/vfio.c tests/lib/worker.c
+check-programs: tests/lib/probe tests/lib/audit tests/lib/vfio tests/lib/worker tests/lib/limit
+CLEANFILES += tests/lib/probe tests/lib/audit tests/lib/vfio tests/lib/worker tests/lib/limit
+EXTRA_DIST += tests/lib/probe.c tests/lib/audit.c tests/lib/vfio.c tests/lib/worker.c tests/lib/limit.c
 
 # The payload of the conformance suite: like the probe, and it reads documents without our reader.
 inside_sources = inside.c inside_process.c inside_mounts.c inside_linux.c inside_cgroup.c inside_seccomp.c inside.h

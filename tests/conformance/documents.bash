@@ -177,7 +177,7 @@ run_document() {
 	return $rc
 }
 
-sh "$TOP/contrib/bundle.sh" "$BATS_RUN_TMPDIR/template" true && touch "$BATS_RUN_TMPDIR/template/done" || exit
+make_template "$BATS_RUN_TMPDIR/template" || exit
 cp "$inside" "$BATS_RUN_TMPDIR/inside" || exit
 jq -r -f "$here/documents.jq" "$BATS_RUN_TMPDIR/template/config.json" >"$BATS_RUN_TMPDIR/documents.json" || exit
 jq -r '.name, (.flags | join(" ")), .expect // "", ((.facts | tojson | .[1:-1]) as $f | if $f == "" then "" else $f + "," end),

@@ -14,8 +14,7 @@ each() {
 	for w in $(words "$1") "$3"; do
 		cp "$T/config.json" "$CONFIG"
 		config_set --arg w "$w" "$2"
-		run_vzrun create --bundle "$BUNDLE" "$ID"
-		[[ $status != 0 ]] || ok delete --force "$ID"
+		run_vzrun run --bundle "$BUNDLE" "$ID"
 		if [[ $w == "$3" ]]; then
 			[[ $status != 0 && $stderr == *"$3"* ]] || { echo "$w is not refused: $status $stderr"; return 1; }
 		elif [[ $stderr == *unknown* || $stderr == *"not supported"* ]]; then

@@ -119,6 +119,7 @@ found() {
 
 @test "audit: the runner of the test guests says what bats says" {
 	needs_command bats
+	[[ -z ${VZ_LEG:-} ]] || skip "asked on the host"
 	cp "$TOP/tests/lib/runner-sample.bats" "$T/sample.bats"
 	printf '%s\n' 'setup_file() { false; }' '@test "none" { true; }' >"$T/broken.bats"
 	for file in sample broken; do

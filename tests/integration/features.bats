@@ -63,16 +63,6 @@ load ../lib/helpers
 	done
 }
 
-@test "features: mount options that are listed are understood" {
-	ok features
-	# those that need what the test has not, or that contradict a plain bind
-	for o in $(jq -r '.mountOptions[]' "$T/stdout" | grep -vx 'idmap\|ridmap\|remount\|bind\|rbind\|tmpcopyup\|mand\|rmand\|sync\|dirsync\|lazytime\|iversion\|silent\|loud'); do
-		config_set --arg o "$o" --arg s "$T" '.mounts |= map(select(.destination != "/mnt"))
-			| .mounts += [{destination: "/mnt", type: "bind", source: $s, options: ["rbind", $o]}]'
-		ok run --bundle "$BUNDLE" "$ID" || { echo "$o"; return 1; }
-	done
-}
-
 @test "spec: the document runs" {
 	ok spec --bundle "$T"
 	assert_eq "$(stat -c %F "$T/config.json")" "regular file"

@@ -33,16 +33,18 @@ PROBE=${PROBE:-${VZRUN%/*}/tests/lib/probe}
 AUDIT=${PROBE%/*}/audit
 [[ -x $AUDIT ]] || AUDIT=$TOP/build/tests/lib/audit
 
+LIMIT=${AUDIT%/*}/limit
+
 audit() { "$AUDIT" "$@"; }
 
 vz_setup() {
 	set +m
 	[[ ${VZ_AS:-root} == root ]] || rootless_skip
-	[[ -x $VZRUN && -x $AUDIT ]] || { echo "no $VZRUN or no $AUDIT: build first, with check-programs" >&2; return 1; }
+	[[ -x $VZRUN && -x $AUDIT && -x $LIMIT ]] || { echo "no $VZRUN, $AUDIT or $LIMIT: build first, with check-programs" >&2; return 1; }
 	# One program for all: in an emulated guest each is a thirtieth of a second.
 	T=$BATS_RUN_TMPDIR/t.$BASHPID.$RANDOM
 	ROOT=$T/root BUNDLE=$T/bundle CONFIG=$T/bundle/config.json
-	mkdir -m 755 "$T" "$ROOT" "$BUNDLE" "$BUNDLE/rootfs" || return
+	mkdir -m 755 "$T" "$ROOT" "$BUNDLE" || return
 	export AUDIT_STATE=$ROOT AUDIT_KEYRINGS=later
 	[[ -e $BATS_FILE_TMPDIR/keyrings ]] || audit keyrings "$BATS_FILE_TMPDIR/keyrings"
 	export VZRUN_TEST_ID="t$$-$BATS_TEST_NUMBER-$RANDOM"
@@ -60,7 +62,7 @@ vz_teardown() {
 	for c in "$ROOT"/*/; do
 		[[ -d $c ]] || continue
 		c=${c%/}
-		timeout -k 5 20 "$VZRUN" --root "$ROOT" delete --force "${c##*/}" >>"$T/teardown" 2>&1 </dev/null 3>&- 4>&-
+		"$LIMIT" 20 "$VZRUN" --root "$ROOT" delete --force "${c##*/}" >>"$T/teardown" 2>&1 </dev/null 3>&- 4>&-
 	done
 	if ! audit check "$T/before" "$VZRUN_TEST_ID"; then
 		rc=1
@@ -83,11 +85,14 @@ vz_teardown_file() {
 new_bundle() {
 	local template=${BATS_RUN_TMPDIR:-/tmp}/template
 
-	if [[ ! -e $template/done ]]; then
-		sh "$TOP/contrib/bundle.sh" "$template" true && rootless_template "$template/config.json" || return
-		touch "$template/done"
-	fi
+	[[ -e $template/done ]] || make_template "$template" || return
 	copy_bundle "$1" "$template"
+}
+
+# make_template DIR: a bundle to copy from; what is in /etc is beside the root filesystem.
+make_template() {
+	sh "$TOP/contrib/bundle.sh" "$1" true && rootless_template "$1/config.json" &&
+		mv "$1/rootfs/etc" "$1/etc" && mkdir "$1/rootfs/etc" && : >"$1/done"
 }
 
 # VZ_AS says who runs these tests when it is not root: `user` (a plain user), `session` (with a systemd of its own and a
@@ -121,19 +126,21 @@ rootless_skip() {
 }
 
 # copy_bundle DIR TEMPLATE: with the marker of the leak audit in the environment of the process.  bin/ is hard links (the copy is a
-# few milliseconds), everything that a test may edit is its own.
+# few milliseconds), everything that a test may edit is its own.  One program for all.
 copy_bundle() {
-	local config d own=()
+	local text f
 
-	[[ -d $1/rootfs ]] || mkdir -p "$1/rootfs"
-	read_text config "$2/config.json"
-	printf '%s\n' "${config/'"env": ['/'"env": ["VZRUN_TEST_ID='"$VZRUN_TEST_ID"'", '}" >"$1/config.json"
-	for d in "$2"/rootfs/*; do
-		[[ $d == */bin ]] || own+=("$d")
+	[[ -d $1 ]] || mkdir -p "$1"
+	read_text text "$2/config.json"
+	printf '%s\n' "${text/'"env": ['/'"env": ["VZRUN_TEST_ID='"$VZRUN_TEST_ID"'", '}" >"$1/config.json"
+	cp -al "$2/rootfs" "$1/" || return
+	for f in "$2"/etc/*; do
+		read_text text "$f"
+		printf '%s\n' "$text" >"$1/rootfs/etc/${f##*/}"
 	done
-	cp -al "$2/rootfs/bin" "$1/rootfs/bin" && cp -a "${own[@]}" "$1/rootfs"
 }
 
+# A filter that says no more than `.process.args = [STRING, ...]` needs no jq, which in an emulated guest is a tenth of a second.
 config_set() {
 	local file=$CONFIG text
 
@@ -141,7 +148,37 @@ config_set() {
 		file=$2
 		shift 2
 	fi
+	if [[ $# == 1 && $1 =~ ^'.process.args = '('['[^]\\]*']')$ ]] && put_args "$file" "${BASH_REMATCH[1]}"; then
+		return
+	fi
 	text=$(jq "$@" "$file") && printf '%s\n' "$text" >"$file"
+}
+
+# put_args FILE ARRAY: the JSON array as the process's arguments, when it is seen without a parser what it replaces.
+put_args() {
+	local text old before after
+
+	read_text text "$1"
+	before=${text%%'"args":'*} after=${text#*'"args":'}
+	[[ $after != "$text" && $after != *'"args":'* ]] || return
+	old=${after%%']'*} after=${after#*']'}
+	[[ $old =~ ^[[:space:]]*'['([[:space:]]*'"'[a-z0-9/.-]*'"',?)*[[:space:]]*$ ]] || return
+	printf '%s\n' "$before\"args\": $2$after" >"$1"
+}
+
+# set_args WORD...: in $CONFIG.
+set_args() {
+	local word text=
+
+	for word; do
+		word=${word//'\'/'\\'}
+		word=${word//'"'/'\"'}
+		word=${word//$'\n'/'\n'}
+		word=${word//$'\t'/'\t'}
+		text+="${text:+, }\"$word\""
+	done
+	[[ $text != *[[:cntrl:]]* ]] && put_args "$CONFIG" "[$text]" && return
+	text=$(jq '.process.args = $ARGS.positional' "$CONFIG" --args -- "$@") && printf '%s\n' "$text" >"$CONFIG"
 }
 
 run_vzrun() {
@@ -151,7 +188,7 @@ run_vzrun() {
 	case " $* " in *" --cgroup-manager"* | *" --systemd-cgroup "*) manager= ;; esac
 	# Standard streams are given to a process's user: who is not root cannot write to them again.
 	[[ ! -e $T/stdout || -w $T/stdout ]] || rm -f "$T/stdout" "$T/stderr"
-	timeout --foreground -k 5 "${VZ_TIMEOUT:-60}" "$VZRUN" ${manager:+"$manager"} --root "$ROOT" "$@" \
+	"$LIMIT" "${VZ_TIMEOUT:-60}" "$VZRUN" ${manager:+"$manager"} --root "$ROOT" "$@" \
 		>"$T/stdout" 2>"$T/stderr" <"${VZ_STDIN:-/dev/null}" 3>&- 4>&- || status=$?
 	read_text output "$T/stdout"
 	read_text stderr "$T/stderr"
@@ -161,12 +198,12 @@ run_vzrun() {
 
 # read_text VARIABLE FILE: what $(<FILE) gives, without NUL bytes and without a fork, which is what costs time in an emulated guest.
 read_text() {
-	local text end
+	local __text __end
 
-	mapfile -d '' -t text <"$2"
-	printf -v text %s "${text[@]}"
-	end=${text##*[!$'\n']}
-	printf -v "$1" %s "${text%"$end"}"
+	mapfile -d '' -t __text <"$2"
+	printf -v __text %s "${__text[@]}"
+	__end=${__text##*[!$'\n']}
+	printf -v "$1" %s "${__text%"$__end"}"
 }
 
 ok() {
@@ -199,14 +236,12 @@ run_sh() {
 	local script=$1
 
 	shift
-	config_set --arg s "$script" '.process.args = ["sh", "-c", $s]' || return
+	set_args sh -c "$script" || return
 	ok run --bundle "$BUNDLE" "$@" "$ID"
 }
 
 run_args() {
-	local text
-
-	text=$(jq '.process.args = $ARGS.positional' "$CONFIG" --args -- "$@") && printf '%s\n' "$text" >"$CONFIG" || return
+	set_args "$@" || return
 	ok run --bundle "$BUNDLE" "$ID"
 }
 
