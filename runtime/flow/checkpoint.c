@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/flow/checkpoint.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/base/sys.h"
 #include "runtime/flow/criu_compress.h"
 #include "runtime/flow/criu_image.h"
 #include "runtime/flow/externals.h"
@@ -26,11 +31,72 @@ struct checkpoint {
 	struct criu criu;
 	struct criu_request req;
 	struct oci_image image;
+	pid_t guard; /* of what we have frozen, or 0 */
 };
+
+/* ---- standing still ---- */
+
+static void wait_end(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+}
+
+/* Who kills us leaves no container that stands still: CRIU puts the freezer back to what it has found, which is our doing. */
+static void __attribute__((noreturn)) guard(struct checkpoint *k, int us)
+{
+	struct err ignored;
+
+	setsid();
+	fd_close(&k->criu.sock); /* CRIU must hear that we are gone */
+	wait_end(us);
+	wait_end(k->criu.pidfd);
+	cgroup_freeze(k->c->cg, false, &ignored);
+	_exit(0);
+}
+
+static int start_guard(struct checkpoint *k, struct err *e)
+{
+	cleanup_fd int us = sys_pidfd_open(getpid(), 0);
+
+	if (us < 0)
+		return err_sys(e, "pidfd_open");
+	k->guard = fork();
+	if (k->guard == 0)
+		guard(k, us);
+	return k->guard < 0 ? err_sys(e, "fork") : 0;
+}
+
+/* Just before CRIU does: it would look only every 100 ms whether all of it stands still.  Where this fails CRIU does it all the same. */
+static void freeze(struct checkpoint *k)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (k->o->pre_dump || k->o->hold || k->c->status != OCI_RUNNING || !k->req.freeze_cgroup)
+		return;
+	if (start_guard(k, &e) < 0 || cgroup_freeze(k->c->cg, true, &e) < 0)
+		log_debug("freeze: %s", err_format(&e, text, sizeof text));
+}
+
+static void thaw(struct checkpoint *k)
+{
+	struct err ignored;
+
+	if (k->guard <= 0)
+		return;
+	cgroup_freeze(k->c->cg, false, &ignored);
+	kill(k->guard, SIGKILL);
+	waitpid(k->guard, NULL, 0);
+	k->guard = 0;
+}
 
 static void checkpoint_done(struct checkpoint *k)
 {
 	criu_close(&k->criu);
+	thaw(k);
 	criu_close_dirs(&k->dirs);
 }
 
@@ -194,6 +260,8 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 {
 	struct checkpoint *k = arg;
 
+	if (strcmp(ev->script, "pre-dump") == 0)
+		freeze(k);
 	if (strcmp(ev->script, "status-ready") == 0)
 		return tell_ready(k->o, e);
 	if (strcmp(ev->script, "post-dump") != 0 || k->o->pre_dump)
@@ -225,6 +293,7 @@ static int dump(struct checkpoint *k, struct err *e)
 		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
 		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, e);
 	}
+	thaw(k);
 	return 0;
 }
 

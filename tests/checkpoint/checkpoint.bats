@@ -875,6 +875,23 @@ c.close()' 3>&- 4>&- &
 	fi
 }
 
+@test "checkpoint: one that is killed leaves a container that runs" {
+	# CRIU is held when nothing runs any more.
+	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != network-lock ] || { touch %s; sleep 2; }\n' "$T/still" >"$T/hold"
+	chmod 755 "$T/hold"
+	echo "action-script $T/hold" >"$T/criu.conf"
+	config_annotation org.criu.config "$T/criu.conf"
+	start_counting
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" "$ID" >"$T/out" 2>&1 3>&- 4>&- &
+	bg=$!
+	wait_until test -e "$T/still"
+	n=$(count)
+	kill -KILL "$bg"
+	wait_until counted_to $((n + 3))
+	goes_on
+	[[ ! -e $IMG/vzrun.json ]]
+}
+
 # ---- extensions ----
 
 # settings_and_limits: what somebody has set and what the kernel has.

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The source of a migration, for the files that make it up: source.c the course of it, source_check.c what is asked before anything is
+ * done, source_copy.c what is sent while the container runs, source_switch.c what is while it stands still, resolve.c what became of it. */
+
+#include <limits.h>
+#include <sys/types.h>
+
+#include "runtime/flow/checkpoint.h"
+#include "runtime/migrate/migrate.h"
+#include "runtime/migrate/relay.h"
+
+enum outcome { HERE, THERE, UNDECIDED };
+
+struct source {
+	const struct migrate_options *o;
+	struct container c;
+	struct arena arena;
+	struct wire w;
+	pid_t connection;
+	struct str document;     /* as it will be there */
+	struct migration_offer offer;
+	char work[PATH_MAX / 2]; /* images lie there until they are sent */
+	int work_fd;
+	struct criu_features criu;
+	unsigned round;          /* the last one that was sent */
+	enum outcome outcome;
+	int64_t frozen_at;
+	/* Post-copy. */
+	int pages[2];            /* ours, and CRIU's, of the stream over which it serves memory */
+	bool ready, served;      /* the network may be held; all but that memory is there */
+	bool switched, lost;     /* it ran there; and does not any more, nor will */
+	int64_t downtime;
+	struct relay relay;
+};
+
+#define SOURCE_NONE(options) { .o = (options), .c = { .dir = STORE_DIR_NONE, .pidfd = -1 }, .w = WIRE_NONE, .work_fd = -1, .pages = { -1, -1 } }
+
+void source_done(struct source *s);
+void source_report(const struct source *s, const struct migrate_progress *p);
+
+/* One that is killed leaves a record of what is to be done with the container; source_done() takes it away when it is HERE. */
+int source_record(struct source *s, bool undecided, struct err *e);
+
+int source_connect(struct source *s, struct err *e);
+int source_greet(struct source *s, struct err *e);
+
+/* What would move, into s->offer; and all that stands in the way, here and there. */
+int source_offer(struct source *s, struct err *e);
+int source_check(struct source *s, struct err *e);
+
+/* The bundle, with --rootfs copy. */
+int source_send_files(struct source *s, struct err *e);
+/* Memory, in rounds while the container runs. */
+int source_send_rounds(struct source *s, struct err *e);
+struct criu_options source_dump_options(const struct source *s, const char *images);
+
+/* Of a frozen container: what is left, the restore there and the word to go on.  s->outcome says where it is, whatever is returned. */
+int source_last_dump(struct source *s, struct err *e);
+
+/* What was copied is the other side's now. */
+int source_remove_bundle(const char *bundle, struct err *e);
+
+/* *e, why it ended there, becomes ENOTRECOVERABLE of migrate(). */
+int source_was_lost(struct err *e);

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/migrate/source.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "oci/emit.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/path.h"
+#include "runtime/base/proc.h"
+#include "runtime/cgroup/sample.h"
+#include "runtime/flow/network.h"
+#include "runtime/migrate/offer.h"
+
+/* ---- what would move ---- */
+
+static int make_token(struct source *s, struct err *e)
+{
+	uint8_t random[16];
+	char text[33];
+
+	if (getrandom(random, sizeof random, 0) != sizeof random)
+		return err_sys(e, "getrandom");
+	for (size_t i = 0; i < sizeof random; i++)
+		snprintf(text + 2 * i, 3, "%02x", random[i]);
+	s->offer.token = arena_strdup(&s->arena, text);
+	return s->offer.token ? 0 : err_oom(e);
+}
+
+/* A path of this bundle becomes the same one of that bundle. */
+static const char *moved(struct source *s, const char *path)
+{
+	size_t len = strlen(s->c.state.bundle);
+
+	if (!path || strncmp(path, s->c.state.bundle, len) != 0 || (path[len] != '/' && path[len]))
+		return path;
+	return arena_printf(&s->arena, "%s%s", s->offer.bundle, path + len);
+}
+
+/* Its document as it was given: what extensions found on this host they look for anew on the other. */
+static int load_document(struct source *s, struct oci_spec *spec, struct err *e)
+{
+	bool given = faccessat(s->c.dir.fd, STORE_GIVEN, F_OK, 0) == 0;
+	const char *name = given ? STORE_GIVEN : STORE_CONFIG, *inside;
+
+	if (oci_spec_load(s->c.dir.fd, name, name, spec, &s->arena, e) < 0)
+		return err_ret(e);
+	inside = s->c.state.rootfs + strlen(s->c.state.bundle);
+	if (s->o->rootfs == MIGRATION_COPY) {
+		/* rsync brings the bundle; a root that lies elsewhere would need a second one. */
+		if (!str_starts(s->c.state.rootfs, s->c.state.bundle) || *inside != '/')
+			return err_set(e, ERR_UNSUPPORTED, 0, "the root %s is not in the bundle %s: only --rootfs shared moves such a container",
+				       s->c.state.rootfs, s->c.state.bundle);
+		spec->root->path = inside + 1;
+	}
+	for (size_t i = 0; i < spec->mounts.n; i++)
+		spec->mounts.v[i].source = moved(s, spec->mounts.v[i].source);
+	decode_emit(&oci_spec_type, spec, &(struct emit){ .out = &s->document });
+	return str_failed(&s->document) ? err_oom(e) : 0;
+}
+
+int source_offer(struct source *s, struct err *e)
+{
+	struct migration_offer *o = &s->offer;
+	struct oci_spec spec = { 0 };
+	struct cg_sample sample;
+
+	o->id = s->o->new_id ? s->o->new_id : s->o->id;
+	o->bundle = s->o->remote_bundle ? s->o->remote_bundle : s->c.state.bundle;
+	o->rootfs = s->o->rootfs;
+	o->compress = s->o->compress;
+	o->lazy = s->o->post_copy;
+	if (make_token(s, e) < 0 || load_document(s, &spec, e) < 0)
+		return err_ret(e);
+	o->document = str_cstr(&s->document);
+	o->criu = criu_here(&s->criu, e);
+	if (!o->criu)
+		return err_ret(e);
+	if (s->c.cg && cg_sample(s->c.cg, &sample, &s->arena, e) == 0)
+		o->memory = sample.memory.usage.v;
+	return offer_fill(&s->c, &spec, o, &s->arena, e);
+}
+
+/* ---- before anything is done ---- */
+
+static void check_extensions(struct source *s, const struct oci_spec *spec, struct problems *p)
+{
+	struct ext_env env = container_env(&s->c);
+	char text[ERR_TEXT_MAX + 128];
+	struct oci_spec copy = *spec;
+	struct ext_uses uses;
+	struct err e;
+
+	env.spec = &copy;
+	if (ext_read(&s->c.state.annotations, &s->c.state.extensions, false, &uses, &s->arena, &e) < 0 ||
+	    ext_run(&uses, EXT_CHECKPOINT, &env, &e) < 0)
+		problem(p, "%s", err_format(&e, text, sizeof text));
+}
+
+static void check_here(struct source *s, struct problems *p)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct oci_spec spec;
+	struct err e;
+
+	if (store_load_spec(&s->c.dir, &spec, &s->arena, &e) < 0) {
+		problem(p, "%s", err_format(&e, text, sizeof text));
+		return;
+	}
+	if (spec.process && spec.process->terminal.v)
+		problem(p, "/process/terminal: nobody would hold the container's terminal there");
+	if (!s->c.cg)
+		problem(p, "the container has no cgroup, and so cannot be frozen");
+	if (s->o->rootfs == MIGRATION_COPY && !proc_in_path("rsync"))
+		problem(p, "there is no rsync here, which brings the files (--rootfs shared does without)");
+	if (s->o->compress && !proc_in_path("zstd"))
+		problem(p, "there is no zstd here, for --compress");
+	if (s->o->post_copy)
+		offer_check_lazy(&s->criu, p);
+	/* CRIU lets go of it when it begins to serve memory: what is frozen here must not answer for what runs there. */
+	if (s->o->post_copy && network_is_own((pid_t)s->c.state.pid) && !network_can_hold())
+		problem(p, "there is no nft here, which holds the container's network during --post-copy");
+	if (s->o->post_copy && network_is_own((pid_t)s->c.state.pid) && !oci_namespace_new(&spec, CLONE_NEWNET))
+		problem(p, "/linux/namespaces: others have the container's network namespace too, and --post-copy would hold their network");
+	/* After a lost connection it goes on here with the memory of before: over files that are newer. */
+	if (s->o->post_copy && s->o->rootfs == MIGRATION_SHARED)
+		problem(p, "--rootfs shared cannot go with --post-copy: what it wrote there would stay when it has to go on here from before");
+	check_extensions(s, &spec, p);
+}
+
+/* A file in the bundle that the other side must see, if it is the same directory. */
+static int make_marker(struct source *s, char *path, size_t size, struct err *e)
+{
+	if (s->o->rootfs != MIGRATION_SHARED)
+		return 0;
+	s->offer.marker = arena_printf(&s->arena, ".vzrun-%s", s->offer.token);
+	if (!s->offer.marker || snprintf(path, size, "%s/%s", s->c.state.bundle, s->offer.marker) >= (int)size)
+		return err_oom(e);
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? err_sys(e, "%s", path) : 0;
+}
+
+static int all_problems(const struct problems *p, const char *host, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	if (p->failed)
+		return err_oom(e);
+	for (size_t i = 0; i < p->list.n; i++)
+		str_addf(&text, "\n  %s", p->list.v[i]);
+	return p->list.n ? err_set(e, ERR_STATE, 0, "it cannot move to %s:%s", host, str_cstr(&text)) : 0;
+}
+
+int source_check(struct source *s, struct err *e)
+{
+	struct migration_answer answer = { 0 };
+	struct problems p = { .arena = &s->arena };
+	char marker[PATH_MAX] = "";
+	int r;
+
+	check_here(s, &p);
+	if (make_marker(s, marker, sizeof marker, e) < 0)
+		return err_ret(e);
+	r = wire_send_document(&s->w, WIRE_OFFER, &migration_offer_type, &s->offer, e);
+	if (r >= 0)
+		r = wire_expect_document(&s->w, WIRE_ANSWER, &migration_answer_type, &answer, &s->arena, e);
+	if (*marker)
+		unlink(marker);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < answer.problems.n; i++)
+		problem(&p, "%s: %s", s->o->host, answer.problems.v[i]);
+	return all_problems(&p, s->o->host, e);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/migrate/source.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/migrate/files.h"
+
+#define PAGE 4096U
+#define FEW_PAGES 64      /* a round that brings no more is the last */
+#define GROWTH_PERCENT 10 /* and so is one that brings so much more than the one before */
+
+int source_send_files(struct source *s, struct err *e)
+{
+	cleanup_str struct str from = { 0 };
+	struct migrate_progress p = { .phase = "files", .round = s->round };
+
+	if (s->o->rootfs != MIGRATION_COPY)
+		return 0;
+	str_addf(&from, "%s/", s->c.state.bundle);
+	if (str_failed(&from))
+		return err_oom(e);
+	source_report(s, &p);
+	return rsync_send(&s->w, from.s, e);
+}
+
+struct criu_options source_dump_options(const struct source *s, const char *images)
+{
+	return (struct criu_options){
+		.images = images, .tcp_established = true, .tcp_skip_in_flight = true, .file_locks = true, .link_remap = true,
+		.cgroups = CRIU_CGROUPS_SOFT, .status_fd = -1, .signals = s->o->signals, .tried = true,
+	};
+}
+
+static uint64_t pages_in(int work_fd, const char *name)
+{
+	int fd = openat(work_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	uint64_t bytes = 0;
+	struct stat st;
+
+	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
+		if (str_starts(entry->d_name, "pages-") && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			bytes += (uint64_t)st.st_size;
+	return bytes / PAGE;
+}
+
+/* What was sent is kept on the other side alone: a later dump needs only the map of it. */
+static void drop_pages(int work_fd, const char *name)
+{
+	int fd = openat(work_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+		cleanup_fd int file = str_starts(entry->d_name, "pages-") ? openat(fd, entry->d_name, O_WRONLY | O_CLOEXEC) : -1;
+		struct stat st;
+
+		if (file >= 0 && fstat(file, &st) == 0)
+			fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st.st_size);
+	}
+}
+
+/* One round; *ret_pages: what it brought. */
+static int pre_dump(struct source *s, uint64_t *ret_pages, struct err *e)
+{
+	char images[PATH_MAX], parent[32], name[16];
+	struct criu_options o;
+	int64_t began = clock_ms();
+	uint64_t sent = s->w.sent;
+	int64_t ms;
+
+	snprintf(name, sizeof name, "%u", s->round + 1);
+	snprintf(images, sizeof images, "%s/%s", s->work, name);
+	snprintf(parent, sizeof parent, "../%u", s->round);
+	o = source_dump_options(s, images);
+	o.pre_dump = true;
+	o.parent = s->round ? parent : NULL;
+	if (container_checkpoint(&s->c, &o, e) < 0 || files_send(&s->w, s->work_fd, name, s->o->compress, e) < 0)
+		return err_ret(e);
+	*ret_pages = pages_in(s->work_fd, name);
+	drop_pages(s->work_fd, name);
+	s->round++;
+	ms = clock_ms() - began + 1;
+	source_report(s, &(struct migrate_progress){
+			  .phase = "memory", .round = s->round, .bytes = s->w.sent - sent, .rate = (s->w.sent - sent) * 1000 / (uint64_t)ms,
+			  .dirty = s->round > 1 ? *ret_pages * PAGE * 1000 / (uint64_t)ms : 0, .downtime_ms = ms });
+	return 0;
+}
+
+/* Rounds end when they bring little, when they grow, or when there were enough of them; and when what is left would be sent in
+ * the time that it may take. */
+int source_send_rounds(struct source *s, struct err *e)
+{
+	uint64_t before = 0, pages = 0;
+
+	if (!s->o->pre_copy || !s->criu.mem_track)
+		return 0;
+	while (s->round < s->o->max_rounds) {
+		int64_t began = clock_ms(), ms;
+
+		if (pre_dump(s, &pages, e) < 0)
+			return err_wrap(e, "round %u", s->round + 1);
+		ms = clock_ms() - began;
+		if (pages <= FEW_PAGES || (before && pages > before + before * GROWTH_PERCENT / 100) ||
+		    (s->round > 1 && s->o->max_downtime_ms && ms <= s->o->max_downtime_ms))
+			break;
+		before = pages;
+		if (source_send_files(s, e) < 0)
+			return err_ret(e);
+	}
+	return 0;
+}

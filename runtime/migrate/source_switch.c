@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/migrate/source.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/base/proc.h"
+#include "runtime/flow/network.h"
+#include "runtime/migrate/files.h"
+
+#define REPORT_MS 1000 /* while memory is fetched */
+
+/* From the word to go on there is no way back without knowing what became of it. */
+static int commit(struct source *s, struct err *e)
+{
+	struct wire_frame f;
+
+	if (wire_send(&s->w, WIRE_COMMIT, "", 0, e) < 0)
+		return err_ret(e); /* so short a frame is sent as a whole or not at all */
+	s->outcome = UNDECIDED;
+	if (wire_expect(&s->w, WIRE_RUNNING, &f, e) < 0) {
+		if (e->num == EREMOTEIO)
+			s->outcome = HERE; /* it says that nothing is left of it */
+		return err_ret(e);
+	}
+	s->outcome = THERE;
+	return 0;
+}
+
+/* Before CRIU lets go of it. */
+static void hold_network(struct source *s)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (network_hold((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &e) < 0)
+		log_warn("the network of %s is not held: %s", s->o->id, err_format(&e, text, sizeof text));
+}
+
+static int ask_restore(struct source *s, struct err *e)
+{
+	const struct migration_restore restore = { .images = "final", .tcp_established = true, .file_locks = true, .lazy = s->o->post_copy };
+	struct wire_frame f;
+
+	source_report(s, &(struct migrate_progress){ .phase = "restore", .downtime_ms = clock_ms() - s->frozen_at });
+	return wire_send_document(&s->w, WIRE_RESTORE, &migration_restore_type, &restore, e) < 0 ? err_ret(e) :
+												    wire_expect(&s->w, WIRE_RESTORED, &f, e);
+}
+
+/* All processes stand still, and so does their network. */
+static int hand_over(void *arg, struct err *e)
+{
+	struct source *s = arg;
+
+	if (files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0 || source_send_files(s, e) < 0 || ask_restore(s, e) < 0)
+		return err_ret(e);
+	if (commit(s, e) < 0 && s->outcome == UNDECIDED)
+		hold_network(s);
+	return s->outcome == THERE ? 0 : err_ret(e);
+}
+
+/* ---- post-copy ---- */
+
+/* Beside what is sent; the status tells.  0: there is nothing to hold. */
+static pid_t begin_hold(struct source *s, struct err *e)
+{
+	struct err why;
+	pid_t pid;
+
+	if (!network_is_own((pid_t)s->c.state.pid))
+		return 0;
+	pid = proc_fork(e);
+	if (pid != 0)
+		return pid;
+	_exit(network_hold((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &why) < 0);
+}
+
+/* The same, but for memory that CRIU will serve.  Then it lets the network go, and if it died it would let go of the processes: it
+ * has thawed the cgroup. */
+static int prepare_switch(void *arg, struct err *e)
+{
+	struct source *s = arg;
+	struct err why = { 0 };
+	pid_t holder = begin_hold(s, e);
+	bool sent;
+
+	if (holder < 0)
+		return (int)holder;
+	s->ready = true; /* also where only some of it is done, it is to be undone */
+	sent = files_send(&s->w, s->work_fd, "final", s->o->compress, e) >= 0 && source_send_files(s, e) >= 0 && cgroup_freeze(s->c.cg, true, e) >= 0;
+	if (holder > 0 && proc_finish("nft", holder, &why) < 0 && sent) {
+		sent = false;
+		err_set(e, ERR_KERNEL, 0, "the container's network cannot be held: nft(8) fails in its network namespace");
+	}
+	s->served = sent;
+	return sent ? 0 : err_ret(e);
+}
+
+static void report_fetch(struct source *s, int64_t began, uint64_t before)
+{
+	uint64_t bytes = relay_bytes(&s->relay);
+	int64_t ms = clock_ms() - began + 1;
+
+	source_report(s, &(struct migrate_progress){ .phase = "fetch", .bytes = bytes, .rate = (bytes - before) * 1000 / (uint64_t)ms });
+}
+
+/* Until all memory is there.  A lost connection ends the container there. */
+static int wait_fetched(struct source *s, struct err *e)
+{
+	struct pollfd in = { .fd = s->w.rd, .events = POLLIN };
+	int64_t began = clock_ms();
+	uint64_t before = relay_bytes(&s->relay);
+	struct wire_frame f;
+
+	while (poll(&in, 1, REPORT_MS) <= 0)
+		report_fetch(s, began, before);
+	if (wire_expect(&s->w, WIRE_FETCHED, &f, e) < 0) {
+		s->lost = e->num == EREMOTEIO;
+		s->outcome = s->lost ? HERE : UNDECIDED;
+		return err_ret(e);
+	}
+	report_fetch(s, began, before);
+	s->outcome = THERE;
+	return 0;
+}
+
+static int switch_over(struct source *s, struct err *e)
+{
+	if (relay_start(&s->w, s->pages[0], &s->relay, e) < 0 || ask_restore(s, e) < 0 || commit(s, e) < 0)
+		return err_ret(e);
+	s->downtime = clock_ms() - s->frozen_at;
+	s->switched = true;
+	s->outcome = UNDECIDED;
+	if (source_record(s, true, e) < 0)
+		log_warn("%s", e->text); /* it says undecided, as it did before */
+	return wait_fetched(s, e);
+}
+
+/* CRIU serves.  Whatever comes of it, it leaves the processes to the freezer: were it told to kill them it would also do so when it lost
+ * the other side. */
+static int serve(void *arg, struct err *e)
+{
+	struct source *s = arg;
+	int r = s->served && e->kind == ERR_NONE ? switch_over(s, e) : 0; /* a signal may have ended it meanwhile */
+
+	shutdown(s->pages[0], SHUT_RDWR);
+	return r;
+}
+
+int source_last_dump(struct source *s, struct err *e)
+{
+	char images[PATH_MAX], parent[32];
+	struct criu_options o;
+
+	snprintf(images, sizeof images, "%s/final", s->work);
+	snprintf(parent, sizeof parent, "../%u", s->round);
+	o = source_dump_options(s, images);
+	o.parent = s->round ? parent : NULL;
+	o.hold = s->o->post_copy ? prepare_switch : hand_over;
+	o.hold_arg = s;
+	if (s->o->post_copy) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s->pages) < 0)
+			return err_sys(e, "socketpair");
+		o.lazy_pages = o.leave_running = true;
+		o.pages = &s->pages[1];
+		o.serve = serve;
+	}
+	return container_checkpoint(&s->c, &o, e);
+}
