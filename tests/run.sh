@@ -372,7 +372,7 @@ suite_bench_vm() {
 	fi
 	# Memory for images and what is in them.
 	if tests/vm/run --mem 4G --timeout 5000 "mkdir -p /tmp/b/tests/lib && cp build/tests/lib/worker /tmp/b/tests/lib && cp build/vzrun-stripped /tmp/b/vzrun &&
-		mount -o remount,dev,suid /tmp && LIMIT=1.1 ROUNDS=${CHECKPOINT_ROUNDS:-5} sh tests/bench/checkpoint.sh /tmp/b /tmp/b/vzrun"; then
+		mount -o remount,dev,suid /tmp && LIMIT=1 ROUNDS=${CHECKPOINT_ROUNDS:-5} sh tests/bench/checkpoint.sh /tmp/b /tmp/b/vzrun"; then
 		note pass bench-vm checkpoint
 	else
 		fail_now bench-vm checkpoint "see above"
