@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -69,13 +71,21 @@ static int start_guard(struct checkpoint *k, struct err *e)
 	return k->guard < 0 ? err_sys(e, "fork") : 0;
 }
 
+/* Not where CRIU has been told another freezer than ours, the one of v1: it would thaw that alone. */
+static bool has_our_freezer(const char *dir)
+{
+	char path[PATH_MAX];
+
+	return dir && snprintf(path, sizeof path, "%s/cgroup.freeze", dir) < (int)sizeof path && access(path, W_OK) == 0;
+}
+
 /* Just before CRIU does: it would look only every 100 ms whether all of it stands still.  Where this fails CRIU does it all the same. */
 static void freeze(struct checkpoint *k)
 {
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
-	if (k->o->pre_dump || k->o->hold || k->c->status != OCI_RUNNING || !k->req.freeze_cgroup)
+	if (k->o->pre_dump || k->o->hold || k->c->status != OCI_RUNNING || !has_our_freezer(k->req.freeze_cgroup))
 		return;
 	if (start_guard(k, &e) < 0 || cgroup_freeze(k->c->cg, true, &e) < 0)
 		log_debug("freeze: %s", err_format(&e, text, sizeof text));
