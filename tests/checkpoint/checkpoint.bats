@@ -876,6 +876,8 @@ c.close()' 3>&- 4>&- &
 }
 
 @test "checkpoint: one that is killed leaves a container that runs" {
+	# By an action script beside our own notifications.
+	criu_is 4.0 || skip "CRIU before 4.0 calls no script here"
 	# CRIU is held when nothing runs any more.
 	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != network-lock ] || { touch %s; sleep 2; }\n' "$T/still" >"$T/hold"
 	chmod 755 "$T/hold"
