@@ -93,11 +93,13 @@ static void freeze(struct checkpoint *k)
 
 static void thaw(struct checkpoint *k)
 {
-	struct err ignored;
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
 
 	if (k->guard <= 0)
 		return;
-	cgroup_freeze(k->c->cg, false, &ignored);
+	if (cgroup_freeze(k->c->cg, false, &e) < 0 && cgroup_frozen(k->c->cg)) /* else it is gone */
+		log_warn("container %s stands still (\"vzrun resume\" lets it go on): %s", k->c->id, err_format(&e, text, sizeof text));
 	kill(k->guard, SIGKILL);
 	waitpid(k->guard, NULL, 0);
 	k->guard = 0;

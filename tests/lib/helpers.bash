@@ -7,6 +7,7 @@
 #   $ID            a container id of this test (more: ${ID}-2)
 #   run_vzrun ...  vzrun --root $ROOT ...: sets $status, $output (stdout), $stderr; never fails itself
 #   ok ...         the same, must succeed                       fails TEXT ...   must fail and say TEXT on stderr
+#   set_args ARG...  the payload in $CONFIG
 #   config_set F   jq filter on $CONFIG                         run_sh SCRIPT    `run` with `sh -c SCRIPT` as the payload
 #   state_is ID S  checks the status                            wait_state ID S  waits for it, up to 10 s
 #   wait_until C.. repeats a command until it succeeds, 10 s    needs_...        skips with a reason
