@@ -1077,6 +1077,11 @@ at_terminal() {
 	assert_match "$was" "/dev/pts/*"
 	fails "path=$was" checkpoint --image-path "$IMG" "$ID"
 	goes_on
+	if ! criu_is 4.0; then # it looks for the mount of the terminal inside
+		fails "path=$was" checkpoint --shell-job --image-path "$IMG" "$ID"
+		goes_on
+		return
+	fi
 	checkpoint --shell-job
 	at_terminal restore --detach --shell-job --bundle "$BUNDLE" --image-path "$IMG" "$ID"
 	wait_until state_is "$ID" running
