@@ -38,6 +38,7 @@ static const struct oci_field oci_image_fields[] = {
 	LIST(struct oci_image, files, "files", oci_image_file),
 	STRS(struct oci_image, stdio, "stdio"),
 	STRS(struct oci_image, stdio_keys, "stdioKeys"),
+	MAP(struct oci_image, nested, "nestedCgroups"),
 	MAP(struct oci_image, settings, "settings"),
 	CUSTOM(struct oci_image, extensions, "extensions", &oci_state_exts_member),
 	PTR(struct oci_image, resources, "resources", oci_resources),

@@ -49,6 +49,7 @@ struct oci_image {
 	struct oci_image_files files;
 	struct oci_strs stdio;      /* what the standard streams of process 1 were: "pipe:[123]" */
 	struct oci_strs stdio_keys; /* names by which CRIU knows those that it does not keep; "" for the others */
+	struct oci_map nested;      /* cgroup_nested() */
 	struct oci_map settings;    /* of extensions, in force */
 	struct oci_state_exts extensions; /* what they kept besides */
 	struct oci_resources *resources; /* in force, where they are not the document's any more */

@@ -115,6 +115,12 @@ bool cgroup_made(const struct cgroup *cg);                        /* some of its
 int cgroup_populated(const struct cgroup *cg);                    /* 1, 0 */
 int cgroup_remove(struct cgroup *cg, struct err *e);              /* waits for it to be empty (poll, bounded), then removes with all sub-cgroups what is marked made */
 
+/* Which controllers the container's cgroup and those that the payload made below it hand down (cgroup2): "system.slice": "memory
+ * pids", "." its own.  And to have them so again, in cgroups that are there: of those that are gone nothing is said.  All processes
+ * that stand in the container's own cgroup go to ours, since one that hands down controllers has none. */
+int cgroup_nested(const struct cgroup *cg, struct oci_map *ret, struct arena *a, struct err *e);
+int cgroup_nest(struct cgroup *cg, const struct oci_map *nested, struct err *e);
+
 /* Kills by the OOM killer so far (memory.events oom_kill, memory.oom_control oom_kill); -1 unknown. */
 int64_t cgroup_oom_kills(const struct cgroup *cg);
 /* A descriptor that becomes readable (v1 eventfd, v2 inotify on memory.events) at an OOM event; drained by the caller. */

@@ -10,6 +10,7 @@ libvzrun_a_SOURCES += runtime/cgroup/manager.c
 libvzrun_a_SOURCES += runtime/cgroup/properties.c
 libvzrun_a_SOURCES += runtime/cgroup/unit.c runtime/cgroup/unit.h
 libvzrun_a_SOURCES += runtime/cgroup/merge.c
+libvzrun_a_SOURCES += runtime/cgroup/nested.c
 libvzrun_a_SOURCES += runtime/cgroup/plan.c runtime/cgroup/plan.h
 libvzrun_a_SOURCES += runtime/cgroup/probe.c
 libvzrun_a_SOURCES += runtime/cgroup/sample.c runtime/cgroup/sample.h

@@ -17,6 +17,7 @@ libvzrun_a_SOURCES += runtime/flow/hooks.c runtime/flow/hooks.h
 libvzrun_a_SOURCES += runtime/flow/netstats.c runtime/flow/netstats.h
 libvzrun_a_SOURCES += runtime/flow/network.c runtime/flow/network.h
 libvzrun_a_SOURCES += runtime/flow/notify_socket.c runtime/flow/notify_socket.h
+libvzrun_a_SOURCES += runtime/flow/pressure.c runtime/flow/pressure.h
 libvzrun_a_SOURCES += runtime/flow/protobuf.c runtime/flow/protobuf.h
 libvzrun_a_SOURCES += runtime/flow/restore_place.c runtime/flow/restore.h
 libvzrun_a_SOURCES += runtime/flow/sample.c runtime/flow/sample.h

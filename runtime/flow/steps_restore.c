@@ -20,6 +20,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/flow/container.h"
 #include "runtime/flow/network.h"
+#include "runtime/flow/pressure.h"
 #include "runtime/flow/restore.h"
 #include "runtime/flow/steps.h"
 #include "runtime/linux/mountinfo.h"
@@ -529,19 +530,38 @@ static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
 	return 0;
 }
 
+/* Process 1 has entered its cgroup, and no other process is there yet: its parents can hand down controllers now, and have to before
+ * files are opened, since CRIU writes into cgroups when all is done. */
+static int on_entered(struct flow *f, struct err *e)
+{
+	if (!f->cg || f->o->criu->cgroups == CRIU_CGROUPS_IGNORE)
+		return 0;
+	return cgroup_nest(f->cg, &f->restore->image.nested, e);
+}
+
+/* All is there, and nothing runs yet. */
+static int on_restored(struct flow *f, struct err *e)
+{
+	const struct criu_options *o = f->o->criu;
+
+	if (f->cg)
+		pressure_rearm(f->cg);
+	return o->hold ? o->hold(o->hold_arg, e) : 0;
+}
+
 static int on_event(void *arg, struct criu_event *ev, struct err *e)
 {
 	struct flow *f = arg;
 
 	if (strcmp(ev->script, "setup-namespaces") == 0)
 		return on_namespaces(f, ev->pid, e);
+	if (strcmp(ev->script, "post-setup-namespaces") == 0)
+		return on_entered(f, e);
 	if (strcmp(ev->script, "network-unlock") == 0)
 		return release_network(f, e);
 	if (strcmp(ev->script, "orphan-pts-master") == 0)
 		return take_terminal(f, ev, e);
-	if (strcmp(ev->script, "post-restore") == 0 && f->o->criu->hold)
-		return f->o->criu->hold(f->o->criu->hold_arg, e);
-	return 0;
+	return strcmp(ev->script, "post-restore") == 0 ? on_restored(f, e) : 0;
 }
 
 static void warn_lost(const struct flow *f, const struct criu *c)

@@ -508,6 +508,55 @@ new_network() {
 	done
 }
 
+# systemd_root: a root with the host's /usr, in which systemd has one service to look after, that counts.
+systemd_root() {
+	local r=$BUNDLE/rootfs units=$BUNDLE/rootfs/etc/systemd/system d
+
+	rm -rf "$r"
+	mkdir -p "$r"/{usr,proc,sys,dev,run,tmp,root,var/log,"${units#"$r"/}"}
+	for d in bin sbin lib lib64; do
+		ln -s "usr/$d" "$r/$d"
+	done
+	echo 'root:x:0:0:root:/root:/bin/sh' >"$r/etc/passwd"
+	echo 'root:x:0:' >"$r/etc/group"
+	echo 0123456789abcdef0123456789abcdef >"$r/etc/machine-id"
+	printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/sh -c %s\n' "'${counting//$/\$\$}'" >"$units/counting.service"
+	printf '[Unit]\nDefaultDependencies=no\nRequires=counting.service\n' >"$units/default.target"
+	config_set '.process.args = ["/usr/lib/systemd/systemd"] | .process.env += ["container=oci"]
+		| .mounts |= map(select(.destination != "/sys/fs/cgroup"))
+		| .mounts += [{destination: "/usr", type: "bind", source: "/usr", options: ["rbind", "ro"]},
+			{destination: "/run", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev"]},
+			{destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["rw", "nosuid", "noexec", "nodev"]}]
+		| .linux.namespaces |= map(select(.type != "cgroup")) + [{type: "cgroup"}]'
+}
+
+# ticks PID: of CPU.
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+
+@test "checkpoint: systemd as process 1, with its cgroups, and what it watches in them" {
+	needs_command systemctl
+	[[ -x /usr/lib/systemd/systemd ]] || skip "no command systemd"
+	[[ -e /sys/fs/cgroup/cgroup.controllers ]] || skip "needs cgroup v2"
+	local pid was
+	systemd_root
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_until counted_to 3
+	ok exec "$ID" grep -q memory /sys/fs/cgroup/cgroup.subtree_control
+	checkpoint --file-locks --link-remap --ext-unix-sk
+	restore --file-locks --ext-unix-sk
+	goes_on
+	ok exec "$ID" grep -q memory /sys/fs/cgroup/cgroup.subtree_control
+	ok exec "$ID" test -e /sys/fs/cgroup/system.slice/counting.service/memory.events
+	ok exec "$ID" grep -q . /sys/fs/cgroup/init.scope/cgroup.procs
+	ok exec "$ID" systemctl restart counting
+	ok exec "$ID" systemctl is-active counting
+	# It waits for pressure, which it would else be told of without end.
+	pid=$(pid_of "$ID")
+	was=$(ticks "$pid")
+	sleep 2
+	(($(ticks "$pid") - was < 100))
+}
+
 @test "restore: the cgroup has the container's limits, and its processes are in it" {
 	needs_controller pids
 	config_set '.linux.resources.pids = {limit: 50}'
