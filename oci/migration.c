@@ -77,6 +77,7 @@ static const struct oci_field migration_record_fields[] = {
 	STR(struct migration_record, work, "work"),
 	STR(struct migration_record, bundle, "bundle"),
 	STR(struct migration_record, created, "created"),
+	BOOL(struct migration_record, ran, "ran"),
 	ROW_END
 };
 TABLE(migration_record);

@@ -65,6 +65,7 @@ struct migration_record {
 	const char *work;    /* and what it made: images, */
 	const char *bundle;  /* files */
 	const char *created; /* of the container that runs and fetches: no other of its id is meant */
+	bool ran;            /* whatever became of it since: it has been here, and its files are not the migration's any more */
 };
 
 extern const struct oci_type migration_hello_type, migration_offer_type, migration_answer_type, migration_restore_type,

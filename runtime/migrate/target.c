@@ -145,9 +145,22 @@ static int commit(struct target *t, struct err *e)
 	if (r.fate != (t->running ? MIGRATION_FETCHING : MIGRATION_PENDING))
 		return called_off(e);
 	r.fate = t->lazy && !t->running ? MIGRATION_FETCHING : MIGRATION_COMMITTED;
+	r.ran = t->running;
 	if (r.fate == MIGRATION_FETCHING && created_at(t, &r.created, e) < 0)
 		return err_ret(e);
 	return write_record(fd, &r, e);
+}
+
+/* It runs.  Whether it still does when somebody asks says nothing. */
+static int note_run(struct target *t, struct err *e)
+{
+	cleanup_fd int fd = open_record(t->root, t->offer.token, 0, e);
+	struct migration_record r;
+
+	if (fd < 0 || read_record(fd, &r, &t->arena, e) < 0)
+		return err_ret(e);
+	r.ran = r.fate == MIGRATION_COMMITTED;
+	return r.ran ? write_record(fd, &r, e) : 0;
 }
 
 static void forget(const char *root, const char *token)
@@ -160,22 +173,23 @@ static void forget(const char *root, const char *token)
 
 /* ---- the answer to "what became of it?" ---- */
 
-/* Whoever restores it holds its lock: when we have that, it runs or it never will.  A vzrun that was killed behind its word to
- * CRIU has left a container that runs and a record that does not say so. */
-static bool runs(const char *root, const char *id)
+/* 1: it runs, or did; 0: it never will; below: it cannot be known now.  Whoever restores it holds its lock: when we have that, nothing
+ * changes any more.  A vzrun that was killed behind its word to CRIU has left a container that runs and nothing that says so. */
+static int has_run(const char *root, const struct migration_record *r, struct err *e)
 {
 	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
-	struct err e;
 
-	if (container_open(root, id, STORE_WAIT, &c, &e) < 0 || c.pidfd < 0)
-		return false;
-	if (c.state.status == OCI_RUNNING)
-		return true;
+	if (r->ran)
+		return 1;
+	if (container_open(root, r->id ? r->id : "", STORE_WAIT, &c, e) < 0)
+		return e->kind == ERR_STATE && e->num == ENOENT ? 0 : err_ret(e);
+	if (c.state.status != OCI_CREATING)
+		return 1;
 	/* CRIU's own process, or one that it is about to take back, is gone in a moment. */
-	if (poll(&(struct pollfd){ .fd = c.pidfd, .events = POLLIN }, 1, 3000) > 0)
-		return false;
+	if (c.pidfd < 0 || poll(&(struct pollfd){ .fd = c.pidfd, .events = POLLIN }, 1, 3000) > 0)
+		return 0;
 	c.state.status = OCI_RUNNING;
-	return store_save(&c.dir, &c.state, &e) >= 0;
+	return store_save(&c.dir, &c.state, e) < 0 ? err_ret(e) : 1;
 }
 
 /* A restore that did not come to its end, and no container of that id that somebody has made otherwise. */
@@ -232,13 +246,18 @@ static int find_fate(const char *root, const struct migration_question *q, int64
 {
 	cleanup_fd int fd = open_record(root, q->token, 0, e);
 	struct migration_record r;
+	int ran = 0;
 
 	*ret = MIGRATION_UNKNOWN;
 	if (fd < 0)
 		return e->num == ENOENT ? 0 : err_ret(e);
 	if (read_record(fd, &r, a, e) < 0)
 		return err_ret(e);
-	if (r.fate == MIGRATION_COMMITTED && runs(root, q->id)) {
+	if (r.fate == MIGRATION_COMMITTED)
+		ran = has_run(root, &r, e);
+	if (ran < 0)
+		return err_ret(e);
+	if (ran) {
 		if (!is_alive(&r))
 			undo_work(root, &r);
 		*ret = MIGRATION_COMMITTED;
@@ -466,6 +485,8 @@ static int take_restore(struct target *t, const struct wire_frame *f, struct err
 	if (make_bundle(t, e) < 0 || write_document(t, e) < 0 || restore(t, &what, e) < 0)
 		return err_ret(e);
 	t->running = true;
+	if (note_run(t, &ignored) < 0)
+		log_debug("record: %s", ignored.text); /* who asks finds the container */
 	if (t->lazy) {
 		wire_send(&t->w, WIRE_RUNNING, "", 0, &ignored); /* who does not hear it does not hear what follows */
 		if (finish_fetch(t, e) < 0)
@@ -619,7 +640,7 @@ int migrate_reconcile(const char *root, struct err *e)
 			log_warn("%s", err_format(&why, text, sizeof text));
 			continue;
 		}
-		if (r.fate != MIGRATION_COMMITTED || !runs(root, r.id))
+		if (r.fate != MIGRATION_COMMITTED || has_run(root, &r, &why) == 0)
 			forget(root, entry->d_name); /* else somebody may still ask */
 	}
 	return 0;

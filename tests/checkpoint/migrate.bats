@@ -108,6 +108,45 @@ load ../lib/migrate
 	(($(jq -s 'last.downtimeMs' <<<"$output") > 0))
 }
 
+@test "migrate: --resolve knows of one that ran there, whatever became of it since" {
+	local end
+	for end in kill delete damage; do
+		rm -rf "$BUNDLE"
+		new_bundle "$BUNDLE"
+		mkdir -p "$BUNDLE/rootfs/tmp"
+		config_set '.root.readonly = false'
+		start_worker memory 4 0 /tmp/count
+		through lose back 33
+		VZ_TIMEOUT=30 move
+		assert_eq "$status" 3
+		unhindered
+		goes_on "$T/moved"
+		case $end in
+		kill)
+			there kill "$ID-2" KILL
+			wait_until there_is stopped
+			;;
+		delete) there delete --force "$ID-2" ;;
+		damage)
+			# What cannot be read may run: nobody is told that it does not.
+			sed -i 's/"ran":true/"ran":false/' "$THERE"/.migrations/*
+			cp "$THERE/$ID-2/state.json" "$T/kept"
+			echo '{' >"$THERE/$ID-2/state.json"
+			fails state.json migrate --resolve "$ID"
+			assert_eq "$("$VZRUN" --root "$ROOT" state "$ID" | jq .migration.undecided)" true
+			goes_on "$T/moved"
+			cp "$T/kept" "$THERE/$ID-2/state.json"
+			;;
+		esac
+		there reconcile
+		ok migrate --resolve "$ID"
+		[[ ! -e $ROOT/$ID && -s $T/moved/rootfs/tmp/count ]]
+		there delete --force "$ID-2" 2>/dev/null || :
+		rm -rf "$T/moved"
+		is_clean_there
+	done
+}
+
 # The worst of tests/checkpoint/faults.bats.
 @test "migrate: the word to go on is lost, and so is the answer to it" {
 	at_frame lose there 32
