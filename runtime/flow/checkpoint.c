@@ -33,7 +33,8 @@ struct checkpoint {
 	struct criu criu;
 	struct criu_request req;
 	struct oci_image image;
-	pid_t guard; /* of what we have frozen, or 0 */
+	pid_t guard; /* of what stands still, or 0 */
+	bool frozen; /* by us */
 };
 
 /* ---- standing still ---- */
@@ -53,9 +54,14 @@ static void __attribute__((noreturn)) guard(struct checkpoint *k, int us)
 
 	setsid();
 	fd_close(&k->criu.sock); /* CRIU must hear that we are gone */
+	for (int i = 0; k->o->pages && i < 2; i++)
+		close(k->o->pages[i]);
 	wait_end(us);
 	wait_end(k->criu.pidfd);
-	cgroup_freeze(k->c->cg, false, &ignored);
+	if (k->o->abandoned)
+		k->o->abandoned(k->o->hold_arg);
+	else
+		cgroup_freeze(k->c->cg, false, &ignored);
 	_exit(0);
 }
 
@@ -85,21 +91,20 @@ static void freeze(struct checkpoint *k)
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
-	if (k->o->pre_dump || k->o->hold || k->c->status != OCI_RUNNING || !has_our_freezer(k->req.freeze_cgroup))
+	if (k->o->pre_dump || k->guard || k->c->status != OCI_RUNNING || !has_our_freezer(k->req.freeze_cgroup))
 		return;
-	if (start_guard(k, &e) < 0 || cgroup_freeze(k->c->cg, true, &e) < 0)
+	k->frozen = start_guard(k, &e) == 0;
+	if (!k->frozen || cgroup_freeze(k->c->cg, true, &e) < 0)
 		log_debug("freeze: %s", err_format(&e, text, sizeof text));
 }
 
 static void thaw(struct checkpoint *k)
 {
-	char text[ERR_TEXT_MAX + 128];
-	struct err e;
-
+	if (k->frozen)
+		container_thaw(k->c);
+	k->frozen = false;
 	if (k->guard <= 0)
 		return;
-	if (cgroup_freeze(k->c->cg, false, &e) < 0 && cgroup_frozen(k->c->cg)) /* else it is gone */
-		log_warn("container %s stands still (\"vzrun resume\" lets it go on): %s", k->c->id, err_format(&e, text, sizeof text));
 	kill(k->guard, SIGKILL);
 	waitpid(k->guard, NULL, 0);
 	k->guard = 0;
@@ -351,9 +356,11 @@ static int run(struct checkpoint *k, struct err *e)
 		return err_ret(e);
 	child.images_fd = k->dirs.images_fd;
 	child.work_fd = k->dirs.work_fd;
-	child.fds = o->pages;
+	child.fds = o->pages ? &o->pages[1] : NULL;
 	child.n_fds = o->pages ? 1 : 0;
 	if (criu_clone(&k->criu, &child, e) < 0 || ask_criu(k, e) < 0)
+		return err_ret(e);
+	if (o->begin && (start_guard(k, e) < 0 || o->begin(o->hold_arg, e) < 0))
 		return err_ret(e);
 	if (describe(k, e) < 0 || make_request(k, e) < 0 || expand_parents(k, e) < 0 || dump(k, e) < 0)
 		return err_ret(e);

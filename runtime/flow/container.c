@@ -289,6 +289,15 @@ static int destroy(struct container *c, struct err *e)
 	return store_remove(&c->dir, c->id, e);
 }
 
+void container_thaw(const struct container *c)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (cgroup_freeze(c->cg, false, &e) < 0 && cgroup_frozen(c->cg)) /* else it is gone */
+		log_warn("container %s stands still (\"vzrun resume\" lets it go on): %s", c->id, err_format(&e, text, sizeof text));
+}
+
 int container_destroy(struct container *c, struct err *e)
 {
 	int r = force_dead(c, e);

@@ -72,6 +72,9 @@ int container_again(const char *root, const char *id, int wait_status, const str
 int container_in_force(struct container *c, struct oci_map *ret_settings, struct oci_resources **ret_limits, struct err *e);
 int container_use_limits(struct oci_spec *spec, const struct oci_resources *limits, struct arena *a, struct err *e);
 
+/* Behind a freeze of ours.  Where it cannot be thawed that is said, with the remedy. */
+void container_thaw(const struct container *c);
+
 /* Kills what is left of it and undoes everything, as delete does; the lock is ours already. */
 int container_destroy(struct container *c, struct err *e);
 

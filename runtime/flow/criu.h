@@ -26,14 +26,18 @@ struct criu_options {
 	const char *lsm_profile, *lsm_mount_context; /* restore */
 	struct oci_strs mount_map;                   /* restore: "DESTINATION=SOURCE" */
 	int signals;                                 /* of foreground_begin(), or -1 */
+	/* Dump: before CRIU is told anything.  Who is killed behind that, and before container_checkpoint() has returned, is followed by a
+	 * process that calls `abandoned` when CRIU has ended, with what was in memory before `begin`. */
+	int (*begin)(void *arg, struct err *e);
+	void (*abandoned)(void *arg);
 	/* Called when all is written (dump) or made (restore) and no process runs, nor hears its network.  A failure lets a container
 	 * that was dumped go on, and undoes one that was restored. */
 	int (*hold)(void *arg, struct err *e);
-	/* Dump with lazy_pages: behind that, also where it failed, while CRIU serves what it left out over the stream `pages`, its own end
-	 * of which is given.  The other one is the callee's to shut down, by which CRIU ends. */
+	/* Dump with lazy_pages: behind that, also where it failed, while CRIU serves what it left out over the stream `pages`.  The callee
+	 * shuts down its end, by which CRIU ends. */
 	int (*serve)(void *arg, struct err *e);
 	void *hold_arg;
-	const int *pages;                            /* NULL: it listens at page_server */
+	const int *pages;                            /* its two ends, the callee's and CRIU's; NULL: it listens at page_server */
 	const int *gone;                             /* of struct criu_listener */
 	bool tried;                                  /* the caller knows that this CRIU can do all of it on this kernel */
 };

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -201,7 +202,7 @@ static int go_on(struct source *s, struct err *e)
 
 	if (s->ready && network_release((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &ignored) < 0)
 		log_debug("network: %s", ignored.text); /* it was not held */
-	cgroup_freeze(s->c.cg, false, &ignored);
+	container_thaw(&s->c);
 	if (!s->lost)
 		return err_ret(e);
 	/* It keeps for a question what became of it. */
@@ -217,10 +218,7 @@ static int move(struct source *s, struct err *e)
 	int r;
 
 	source_report(s, &(struct migrate_progress){ .phase = "freeze", .round = s->round });
-	if (source_record(s, true, e) < 0) /* from here on nobody but us knows whether it may go on */
-		return err_ret(e);
-	s->frozen_at = clock_ms();
-	r = cgroup_freeze(s->c.cg, true, e) < 0 ? err_ret(e) : source_last_dump(s, e);
+	r = source_last_dump(s, e);
 	if (r < 0 && s->outcome == UNDECIDED)
 		return undecided(s, e);
 	if (r < 0 && s->outcome == HERE)
@@ -260,6 +258,8 @@ void source_done(struct source *s)
 		fs_remove_path(s->work, &ignored);
 	fd_close(&s->pages[0]);
 	fd_close(&s->pages[1]);
+	if (s->given)
+		munmap((void *)s->given, sizeof *s->given);
 	str_done(&s->document);
 	container_done(&s->c);
 	arena_done(&s->arena);

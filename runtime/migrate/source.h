@@ -26,6 +26,7 @@ struct source {
 	struct criu_features criu;
 	unsigned round;          /* the last one that was sent */
 	enum outcome outcome;
+	volatile bool *given;    /* the word to go on there, or it is on its way: for who outlives us */
 	int64_t frozen_at;
 	/* Post-copy. */
 	int pages[2];            /* ours, and CRIU's, of the stream over which it serves memory */

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/log.h"
 #include "runtime/base/proc.h"
 #include "runtime/flow/network.h"
@@ -15,13 +17,47 @@
 
 #define REPORT_MS 1000 /* while memory is fetched */
 
+/* ---- standing still ---- */
+
+/* From here on nobody but us knows whether it may go on. */
+static int begin(void *arg, struct err *e)
+{
+	struct source *s = arg;
+
+	if (source_record(s, true, e) < 0)
+		return err_ret(e);
+	s->frozen_at = clock_ms();
+	return cgroup_freeze(s->c.cg, true, e) < 0 ? err_ret(e) : 0;
+}
+
+/* We were killed.  As long as the word was not given it goes on here, as if nothing had been. */
+static void abandoned(void *arg)
+{
+	struct source *s = arg;
+	struct err ignored;
+
+	if (*s->given)
+		return;
+	network_release((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &ignored); /* where it was held */
+	if (cgroup_freeze(s->c.cg, false, &ignored) < 0)
+		return; /* --resolve does it */
+	s->c.state.migration = NULL;
+	store_save(&s->c.dir, &s->c.state, &ignored);
+	fs_remove_path(s->work, &ignored);
+}
+
+/* ---- the word ---- */
+
 /* From the word to go on there is no way back without knowing what became of it. */
 static int commit(struct source *s, struct err *e)
 {
 	struct wire_frame f;
 
-	if (wire_send(&s->w, WIRE_COMMIT, "", 0, e) < 0)
-		return err_ret(e); /* so short a frame is sent as a whole or not at all */
+	*s->given = true;
+	if (wire_send(&s->w, WIRE_COMMIT, "", 0, e) < 0) {
+		*s->given = false; /* so short a frame is sent as a whole or not at all */
+		return err_ret(e);
+	}
 	s->outcome = UNDECIDED;
 	if (wire_expect(&s->w, WIRE_RUNNING, &f, e) < 0) {
 		if (e->num == EREMOTEIO)
@@ -163,11 +199,18 @@ int source_last_dump(struct source *s, struct err *e)
 	o.parent = s->round ? parent : NULL;
 	o.hold = s->o->post_copy ? prepare_switch : hand_over;
 	o.hold_arg = s;
+	o.begin = begin;
+	o.abandoned = abandoned;
+	s->given = mmap(NULL, sizeof *s->given, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (s->given == MAP_FAILED) {
+		s->given = NULL;
+		return err_sys(e, "mmap");
+	}
 	if (s->o->post_copy) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s->pages) < 0)
 			return err_sys(e, "socketpair");
 		o.lazy_pages = o.leave_running = true;
-		o.pages = &s->pages[1];
+		o.pages = s->pages;
 		o.serve = serve;
 	}
 	return container_checkpoint(&s->c, &o, e);

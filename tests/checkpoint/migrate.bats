@@ -147,6 +147,27 @@ load ../lib/migrate
 	done
 }
 
+@test "migrate: who is killed before the word to go on leaves a container that goes on here" {
+	local at direction type how
+	not_recorded() { [[ $("$VZRUN" --root "$ROOT" state "$ID" | jq .migration) == null ]]; }
+	for at in 'there 30' 'back 31' 'there 30 --post-copy'; do
+		read -r direction type how <<<"$at"
+		rm -rf "$BUNDLE"
+		new_bundle "$BUNDLE"
+		mkdir -p "$BUNDLE/rootfs/tmp"
+		config_set '.root.readonly = false'
+		start_worker memory 4 0 /tmp/count
+		through kill-here "$direction" "$type"
+		VZ_TIMEOUT=30 move ${how:+"$how"}
+		unhindered
+		wait_until not_recorded
+		goes_on "$BUNDLE"
+		wait_until settled
+		assert_eq "$(find "$T/tmp" -mindepth 1)" ""
+		ok delete --force "$ID"
+	done
+}
+
 # The worst of tests/checkpoint/faults.bats.
 @test "migrate: the word to go on is lost, and so is the answer to it" {
 	at_frame lose there 32
