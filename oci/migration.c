@@ -46,6 +46,7 @@ TABLE(migration_offer);
 
 static const struct oci_field migration_answer_fields[] = {
 	STRS(struct migration_answer, problems, "problems"),
+	STRS(struct migration_answer, doubts, "doubts"),
 	ROW_END
 };
 TABLE(migration_answer);

@@ -39,6 +39,7 @@ struct migration_offer {     /* the source: what would come */
 
 struct migration_answer {    /* the target: what stands in the way; nothing: it waits for the rest */
 	struct oci_strs problems;
+	struct oci_strs doubts; /* what does not, but may be the reason if it fails */
 };
 
 struct migration_restore {   /* the source: all is there, restore and wait for the word */

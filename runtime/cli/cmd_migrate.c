@@ -16,6 +16,7 @@
 #include "runtime/migrate/migrate.h"
 
 #define ROUNDS 8           /* p.haul's */
+#define SSH "ssh -o BatchMode=yes" /* its process group is in the background: a question would stop it */
 #define EXIT_UNDECIDED 3
 #define EXIT_LOST 4        /* post-copy: it runs here as it was before */
 
@@ -84,7 +85,7 @@ static int options_of(struct cli *c, struct migrate_options *o, struct err *e)
 	if (o->host && *o->host == '-')
 		return err_set(e, ERR_USAGE, 0, "\"%s\" is no host", o->host);
 	if (c->ssh || !c->resolve) {
-		if (split_command(c, c->ssh ? c->ssh : "ssh", &o->command, e) < 0)
+		if (split_command(c, c->ssh ? c->ssh : SSH, &o->command, e) < 0)
 			return err_ret(e);
 	}
 	return parse_numbers(c, o, e) < 0 ? err_ret(e) : check_paths(o, e);

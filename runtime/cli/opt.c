@@ -78,7 +78,7 @@ static const struct option_row rows[] = {
 	STRING("bandwidth", 0, CMD_MIGRATE, bandwidth, "BYTES", "send no more in a second"),
 	FLAG("compress", 0, CMD_CHECKPOINT | CMD_MIGRATE, compress, "write, or send, memory compressed by zstd"),
 	STRING("rootfs", 0, CMD_MIGRATE, rootfs, "copy|shared", "copy the bundle by rsync, or find it there (default: copy)"),
-	STRING("ssh", 0, CMD_MIGRATE, ssh, "COMMAND", "what runs a program on the host (default: ssh)"),
+	STRING("ssh", 0, CMD_MIGRATE, ssh, "COMMAND", "what runs a program on the host (default: ssh -o BatchMode=yes)"),
 	STRING("remote-root", 0, CMD_MIGRATE, remote_root, "PATH", "--root there"),
 	STRING("remote-bundle", 0, CMD_MIGRATE, remote_bundle, "PATH", "the bundle there (default: as here)"),
 	STRING("new-id", 0, CMD_MIGRATE, new_id, "ID", "another id there"),

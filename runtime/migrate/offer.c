@@ -21,29 +21,45 @@
 
 #define CPUINFO_MAX ((size_t)16 << 20)
 
+static void add(struct problems *p, struct problem_list *to, const char *text)
+{
+	struct oci_strs *l = &to->strs;
+
+	if (!l->v)
+		l->v = arena_alloc_n(p->arena, PROBLEMS_MAX, sizeof *l->v);
+	if (l->v && l->n == PROBLEMS_MAX) {
+		to->more += to->more ? 1 : 2; /* with the one whose place it takes */
+		l->v[l->n - 1] = arena_printf(p->arena, "and %zu more", to->more);
+	} else if (l->v) {
+		l->v[l->n++] = arena_strdup(p->arena, text);
+	}
+	p->failed |= !l->v || !l->v[l->n - 1];
+}
+
+static void add_v(struct problems *p, struct problem_list *to, const char *fmt, va_list ap)
+{
+	char text[1024];
+
+	vsnprintf(text, sizeof text, fmt, ap);
+	add(p, to, text);
+}
+
 void problem(struct problems *p, const char *fmt, ...)
 {
-	cleanup_str struct str text = { 0 };
-	char buf[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(buf, sizeof buf, fmt, ap);
+	add_v(p, &p->list, fmt, ap);
 	va_end(ap);
-	if (p->list.n + 2 > p->cap) {
-		const char **more = arena_alloc_n(p->arena, p->cap * 2 + 16, sizeof *more);
+}
 
-		if (!more) {
-			p->failed = true;
-			return;
-		}
-		if (p->list.n)
-			memcpy(more, p->list.v, p->list.n * sizeof *more);
-		p->cap = p->cap * 2 + 16;
-		p->list.v = more;
-	}
-	p->list.v[p->list.n] = arena_strdup(p->arena, buf);
-	p->failed |= !p->list.v[p->list.n++];
+void doubt(struct problems *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_v(p, &p->doubts, fmt, ap);
+	va_end(ap);
 }
 
 /* ---- what it needs ---- */
@@ -198,6 +214,15 @@ static void check_criu(const struct migration_offer *o, struct problems *p)
 			criu_version_text(version, ours, sizeof ours), criu_version_text((int)o->criu, theirs, sizeof theirs));
 }
 
+/* "6.1.0-13-amd64" and "6.12.48": by the first two numbers. */
+static bool is_older(const char *release, const char *than)
+{
+	unsigned a[2], b[2];
+
+	return sscanf(release, "%u.%u", &a[0], &a[1]) == 2 && sscanf(than, "%u.%u", &b[0], &b[1]) == 2 &&
+	       (a[0] < b[0] || (a[0] == b[0] && a[1] < b[1]));
+}
+
 static void check_machine(const struct migration_offer *o, struct problems *p, struct arena *a)
 {
 	cleanup_str struct str missing = { 0 };
@@ -206,6 +231,8 @@ static void check_machine(const struct migration_offer *o, struct problems *p, s
 
 	if (uname(&u) == 0 && strcmp(u.machine, o->machine) != 0)
 		problem(p, "the container runs on a %s, this is a %s", o->machine, u.machine);
+	else if (o->kernel && is_older(u.release, o->kernel))
+		doubt(p, "Linux is %s here and %s at the source: programs may have found there what this one lacks", u.release, o->kernel);
 	for (const char *word = o->cpu ? o->cpu : ""; *word && have;) {
 		size_t len = strcspn(word, " ");
 		char flag[66];
@@ -223,7 +250,7 @@ static void check_machine(const struct migration_offer *o, struct problems *p, s
 		problem(p, "the container's cgroups are systemd's, which does not run here");
 }
 
-static void check_space(const char *what, const char *dir, uint64_t need, struct problems *p)
+void offer_check_space(const char *what, const char *dir, uint64_t need, struct problems *p)
 {
 	struct statvfs fs;
 
@@ -257,7 +284,7 @@ static void check_bundle(const struct migration_offer *o, struct problems *p, st
 		*slash = '\0';
 		slash = strrchr(parent, '/');
 	} while (slash && *parent && access(parent, F_OK) < 0);
-	check_space("the root file system", *parent ? parent : "/", o->files, p);
+	offer_check_space("the root file system", *parent ? parent : "/", o->files, p);
 }
 
 static void check_document(const struct migration_offer *o, struct problems *p, struct arena *a)
@@ -288,7 +315,7 @@ void offer_check(const struct migration_offer *o, const char *root, const char *
 	check_criu(o, p);
 	check_machine(o, p, a);
 	check_bundle(o, p, a);
-	check_space("the memory", work, o->memory, p);
+	offer_check_space("the memory", work, o->memory, p);
 	if (o->compress && !proc_in_path("zstd"))
 		problem(p, "there is no zstd, for --compress");
 	for (size_t i = 0; i < o->sources.n; i++)

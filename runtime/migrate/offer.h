@@ -7,14 +7,20 @@
 #include "runtime/flow/container.h"
 #include "runtime/flow/criu_rpc.h"
 
+#define PROBLEMS_MAX 100 /* of each kind; the last one then says how many more */
+
 struct problems {
-	struct oci_strs list;
-	size_t cap;
+	struct problem_list {
+		struct oci_strs strs;
+		size_t more;
+	} list, doubts;
 	struct arena *arena;
 	bool failed;
 };
 
+/* It cannot move; it may, but what is said may be the reason when something fails. */
 void problem(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void doubt(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Everything of the offer but token, id, bundle, marker and CRIU's version.  `spec`: the document as it will be there. */
 int offer_fill(struct container *c, const struct oci_spec *spec, struct migration_offer *ret, struct arena *a, struct err *e);
@@ -24,6 +30,9 @@ void offer_check(const struct migration_offer *o, const char *root, const char *
 
 /* The version of this host's CRIU and what it can do, 0 when there is none or it cannot run: then *e says why. */
 int criu_here(struct criu_features *ret, struct err *e);
+
+/* Whether so many bytes are free there. */
+void offer_check_space(const char *what, const char *dir, uint64_t need, struct problems *p);
 
 /* Whether memory can be handed over later, to the one or the other side. */
 void offer_check_lazy(const struct criu_features *has, struct problems *p);

@@ -152,11 +152,16 @@ static int take_over(struct source *s, struct err *e)
 
 /* ---- rounds ---- */
 
-static int make_work(struct source *s, struct err *e)
+const char *source_tmp(void)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	snprintf(s->work, sizeof s->work, "%s/vzrun-migrate.XXXXXX", tmp && *tmp == '/' ? tmp : "/var/tmp");
+	return tmp && *tmp == '/' ? tmp : "/var/tmp";
+}
+
+static int make_work(struct source *s, struct err *e)
+{
+	snprintf(s->work, sizeof s->work, "%s/vzrun-migrate.XXXXXX", source_tmp());
 	if (!mkdtemp(s->work)) {
 		err_sys(e, "%s", s->work);
 		*s->work = '\0';

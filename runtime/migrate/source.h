@@ -44,6 +44,8 @@ void source_report(const struct source *s, const struct migrate_progress *p);
 /* One that is killed leaves a record of what is to be done with the container; source_done() takes it away when it is HERE. */
 int source_record(struct source *s, bool undecided, struct err *e);
 
+const char *source_tmp(void); /* where images lie until they are sent */
+
 int source_connect(struct source *s, struct err *e);
 int source_greet(struct source *s, struct err *e);
 

@@ -10,10 +10,13 @@
 
 #include "oci/emit.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/path.h"
 #include "runtime/base/proc.h"
 #include "runtime/cgroup/sample.h"
+#include "runtime/flow/externals.h"
 #include "runtime/flow/network.h"
+#include "runtime/linux/mountinfo.h"
 #include "runtime/migrate/offer.h"
 
 /* ---- what would move ---- */
@@ -101,6 +104,49 @@ static void check_extensions(struct source *s, const struct oci_spec *spec, stru
 		problem(p, "%s", err_format(&e, text, sizeof text));
 }
 
+static bool is_documented(const struct oci_spec *spec, const char *point)
+{
+	for (size_t i = 0; i < spec->mounts.n; i++)
+		if (path_below(spec->mounts.v[i].destination, point))
+			return true;
+	return false;
+}
+
+/* What hooks and engines mounted comes from where it is here, and so has to be there: the source of each is offered with the document's. */
+static void check_mounts(struct source *s, const struct oci_spec *spec, struct problems *p)
+{
+	struct oci_strs *offered = &s->offer.sources;
+	struct oci_image_mounts mounts;
+	char text[ERR_TEXT_MAX + 128];
+	const char **v;
+	struct err e;
+
+	if (externals_mounts((pid_t)s->c.state.pid, spec, &mounts, &s->arena, &e) < 0) {
+		problem(p, "%s", err_format(&e, text, sizeof text));
+		return;
+	}
+	v = arena_alloc_n(&s->arena, offered->n + mounts.n + 1, sizeof *v);
+	p->failed |= !v;
+	if (!v)
+		return;
+	if (offered->n)
+		memcpy(v, offered->v, offered->n * sizeof *v);
+	offered->v = v;
+	for (size_t i = 0; i < mounts.n; i++) {
+		const struct oci_image_mount *m = &mounts.v[i];
+		const char *there = moved(s, m->source);
+
+		if (!m->external || m->device || str_starts(m->fs, "cgroup") || is_documented(spec, m->point))
+			continue;
+		if (!*m->source)
+			problem(p, "%s was mounted on %s from outside, and nothing says what to take there", m->fs, m->point);
+		else if (there == m->source)
+			v[offered->n++] = m->source;
+		else if (!there || strcmp(there, m->source) != 0)
+			problem(p, "%s was mounted on %s from the bundle, which lies elsewhere there", m->source, m->point);
+	}
+}
+
 static void check_here(struct source *s, struct problems *p)
 {
 	char text[ERR_TEXT_MAX + 128];
@@ -129,6 +175,8 @@ static void check_here(struct source *s, struct problems *p)
 	/* After a lost connection it goes on here with the memory of before: over files that are newer. */
 	if (s->o->post_copy && s->o->rootfs == MIGRATION_SHARED)
 		problem(p, "--rootfs shared cannot go with --post-copy: what it wrote there would stay when it has to go on here from before");
+	offer_check_space("the memory", source_tmp(), s->offer.memory, p);
+	check_mounts(s, &spec, p);
 	check_extensions(s, &spec, p);
 }
 
@@ -144,15 +192,20 @@ static int make_marker(struct source *s, char *path, size_t size, struct err *e)
 	return fd < 0 ? err_sys(e, "%s", path) : 0;
 }
 
-static int all_problems(const struct problems *p, const char *host, struct err *e)
+/* In one error where it has room for them. */
+static int all_problems(const struct oci_strs *list, const char *host, struct err *e)
 {
 	cleanup_str struct str text = { 0 };
 
-	if (p->failed)
+	for (size_t i = 0; i < list->n; i++)
+		str_addf(&text, "\n  %s", list->v[i]);
+	if (str_failed(&text))
 		return err_oom(e);
-	for (size_t i = 0; i < p->list.n; i++)
-		str_addf(&text, "\n  %s", p->list.v[i]);
-	return p->list.n ? err_set(e, ERR_STATE, 0, "it cannot move to %s:%s", host, str_cstr(&text)) : 0;
+	if (text.len < ERR_TEXT_MAX / 2)
+		return list->n ? err_set(e, ERR_STATE, 0, "it cannot move to %s:%s", host, str_cstr(&text)) : 0;
+	for (size_t i = 0; i < list->n; i++)
+		log_warn("%s", list->v[i]);
+	return err_set(e, ERR_STATE, 0, "it cannot move to %s, for what is said above", host);
 }
 
 int source_check(struct source *s, struct err *e)
@@ -174,5 +227,7 @@ int source_check(struct source *s, struct err *e)
 		return r;
 	for (size_t i = 0; i < answer.problems.n; i++)
 		problem(&p, "%s: %s", s->o->host, answer.problems.v[i]);
-	return all_problems(&p, s->o->host, e);
+	for (size_t i = 0; i < answer.doubts.n; i++)
+		log_warn("%s: %s", s->o->host, answer.doubts.v[i]);
+	return p.failed ? err_oom(e) : all_problems(&p.list.strs, s->o->host, e);
 }

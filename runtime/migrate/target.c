@@ -323,10 +323,10 @@ static int take_offer(struct target *t, const struct wire_frame *f, struct err *
 	offer_check(&t->offer, t->root, t->work, &p, &t->arena);
 	if (p.failed)
 		return err_oom(e);
-	answer.problems = p.list;
+	answer = (struct migration_answer){ .problems = p.list.strs, .doubts = p.doubts.strs };
 	if (wire_send_document(&t->w, WIRE_ANSWER, &migration_answer_type, &answer, e) < 0)
 		return err_ret(e);
-	return p.list.n ? 0 : 1;
+	return p.list.strs.n ? 0 : 1;
 }
 
 /* The document is ours to write: rsync may bring another, which was the other host's. */

@@ -69,6 +69,19 @@ load ../lib/migrate
 	goes_on "$BUNDLE"
 }
 
+@test "migrate: what a hook mounted has to be there" {
+	mkdir -p "$T/outside/hooked" "$BUNDLE/rootfs/opt"
+	printf '#!/bin/sh\nnsenter -t $(jq .pid) -m mount --bind %s %s\n' "$T/outside/hooked" "$BUNDLE/rootfs/opt" >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --arg h "$T/hook" '.hooks.createRuntime = [{path: $h}]'
+	start_worker memory 4 0 /tmp/count
+	ok migrate --dry-run --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" "$ID" host
+	# A host that has other things there.
+	sed -i "s|^exec|exec unshare -m sh -c 'mount -t tmpfs none $T/outside \&\& exec \"\$@\"' sh|" "$T/ssh"
+	refused "host: $T/outside/hooked, which is mounted in the container, is not here" --dry-run
+	goes_on "$BUNDLE"
+}
+
 @test "migrate: a container with a terminal, a missing one, a stopped one and bad options are refused" {
 	fails 'container does not exist' migrate --ssh "$T/ssh" "$ID" host
 	fails 'requires a host' migrate "$ID"
