@@ -130,7 +130,7 @@ load ../lib/migrate
 		config_set '.root.readonly = false'
 		start_worker memory 4 0 /tmp/count
 		through lose back 33
-		VZ_TIMEOUT=30 move
+		VZ_TIMEOUT=60 move
 		assert_eq "$status" 3
 		unhindered
 		goes_on "$T/moved"
@@ -171,7 +171,7 @@ load ../lib/migrate
 		config_set '.root.readonly = false'
 		start_worker memory 4 0 /tmp/count
 		through kill-here "$direction" "$type"
-		VZ_TIMEOUT=30 move ${how:+"$how"}
+		VZ_TIMEOUT=60 move ${how:+"$how"}
 		unhindered
 		wait_until not_recorded
 		goes_on "$BUNDLE"
