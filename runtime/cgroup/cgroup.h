@@ -132,7 +132,10 @@ int cgroup_delegate(const struct cgroup *cg, uid_t uid, struct err *e);
 
 /* Merge and write changed limits: nothing is changed when one value is refused (values written before are put back).
  * `was` may be NULL. */
-int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const struct oci_resources *now, struct err *e);
+int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const struct oci_resources *now, struct arena *a,
+		  struct err *e);
+/* Puts back what the last cgroup_update() wrote, whose arena is still there; failures are warnings. */
+void cgroup_update_undo(struct cgroup *cg);
 
 /* Whether limits of this controller are written in v2's words. */
 bool cgroup_on_v2(const struct cgroup *cg, const char *controller);

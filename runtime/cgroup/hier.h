@@ -46,6 +46,7 @@ struct cgroup {
 	struct cg_dir *dirs;
 	size_t n;
 	struct cg_unit *unit;       /* systemd.h; NULL: cgroupfs */
+	struct cg_plan before;      /* what puts back what the last update wrote, in the order of writing */
 	struct arena *arena;        /* of whoever made the handle: not for what happens after that has returned */
 };
 

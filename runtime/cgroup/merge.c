@@ -132,6 +132,49 @@ static int merge_network(struct oci_network *to, const struct oci_network *from,
 	return failed;
 }
 
+#define SAID(object, field) (r->object && r->object->field.set && r->object->field.v != 0)
+
+bool cg_says(const struct oci_resources *r, const char *file)
+{
+	const struct {
+		const char *file;
+		bool said;
+	} files[] = {
+		{ "memory.max", SAID(memory, limit) },
+		{ "memory.swap.max", SAID(memory, swap) },
+		{ "memory.low", SAID(memory, reservation) },
+		{ "cpu.weight", SAID(cpu, shares) },
+		{ "cpu.max", SAID(cpu, quota) || SAID(cpu, period) },
+		{ "cpu.max.burst", r->cpu && r->cpu->burst.set },
+		{ "cpu.idle", r->cpu && r->cpu->idle.set },
+		{ "cpuset.cpus", r->cpu && r->cpu->cpus && *r->cpu->cpus },
+		{ "cpuset.mems", r->cpu && r->cpu->mems && *r->cpu->mems },
+		{ "pids.max", r->pids && r->pids->limit.set },
+		{ "io.weight", SAID(block_io, weight) },
+		{ "io.bfq.weight", SAID(block_io, weight) },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (strcmp(files[i].file, file) == 0)
+			return files[i].said;
+	return false;
+}
+
+/* `unified` is written last: what it had for the file of a field that is said anew would undo that. */
+static int merge_unified(struct oci_map *to, const struct oci_resources *from, struct arena *a)
+{
+	struct oci_pair *v = arena_alloc_n(a, to->n + 1, sizeof *v);
+	int failed = !v;
+	size_t n = 0;
+
+	for (size_t i = 0; v && i < to->n; i++)
+		if (!cg_says(from, to->v[i].key))
+			v[n++] = to->v[i];
+	*to = (struct oci_map){ v, n };
+	LIST(*to, from->unified, same_key);
+	return failed;
+}
+
 /* A copy of our own of a sub-object, or an empty one, to lay something over; NULL: out of memory. */
 static void *own_copy(const void *was, size_t size, struct arena *a)
 {
@@ -176,7 +219,7 @@ int cg_merge(const struct oci_resources *was, const struct oci_resources *now, s
 		failed |= merge_network(r.network, now->network, a);
 	LIST(r.hugepage_limits, now->hugepage_limits, same_page);
 	LIST(r.rdma, now->rdma, same_rdma);
-	LIST(r.unified, now->unified, same_key);
+	failed |= merge_unified(&r.unified, now, a);
 	if (failed)
 		return err_oom(e);
 	*ret = r;

@@ -48,6 +48,9 @@ int cg_plan(const struct cg_host *host, const struct oci_resources *r, const str
 int cg_merge(const struct oci_resources *was, const struct oci_resources *now, struct oci_resources *ret,
 	     struct arena *a, struct err *e);
 
+/* Whether a field other than `unified` means this file of v2. */
+bool cg_says(const struct oci_resources *r, const char *file);
+
 /* The conversions of v1 numbers (oci-contract 4.4). */
 uint64_t cg_weight_from_shares(uint64_t shares);
 uint64_t cg_io_weight_from_blkio(uint64_t weight);

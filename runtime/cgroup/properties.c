@@ -113,13 +113,15 @@ static int add_weight(const struct cg_write *w, struct unit_properties *list, st
 			w->pointer, a, e);
 }
 
-/* "0-3,8" as a mask, the lowest bits first; NULL: not of that form, which the kernel will say. */
+/* "0-3,8" as a mask, the lowest bits first; a line with nothing in it is none; NULL: not of that form, which the kernel will say. */
 static const char *set_text(const char *value, struct arena *a)
 {
 	uint8_t mask[1024] = { 0 };
 	cleanup_str struct str text = { 0 };
 	size_t bytes = 0;
 
+	if (strcmp(value, "\n") == 0)
+		return "@ay []";
 	for (const char *p = value; *p;) {
 		char *end;
 		unsigned long first = strtoul(p, &end, 10), last = first;

@@ -237,45 +237,68 @@ static const char *value_before(const struct cgroup *cg, const struct cg_write *
 			return line + 8;
 	}
 	/* An empty set is written back as a line, since an empty write(2) never reaches the kernel. */
-	return *str_cstr(&text) ? arena_strdup(a, str_cstr(&text)) : "\n";
+	while (text.len && text.s[text.len - 1] == '\n')
+		text.s[--text.len] = '\0';
+	return text.len ? arena_strdup(a, text.s) : "\n";
 }
 
-static void put_back(struct cgroup *cg, const struct cg_plan *plan, const char *const *before, size_t n)
+/* cg->before, backwards; a row whose value is not known is left alone. */
+static void put_back(struct cgroup *cg)
 {
-	while (n-- > 0) {
-		struct cg_write w = plan->v[n];
+	for (size_t n = cg->before.n; n-- > 0;) {
 		struct err err;
 
-		if (!before[n])
-			continue;
-		w.value = before[n];
-		w.fallback = NULL;
-		if (cg_write_row(cg, &w, &err) < 0)
-			log_warn("update: %s could not be put back to '%s'", w.file, w.value);
+		if (cg->before.v[n].value && cg_write_row(cg, &cg->before.v[n], &err) < 0)
+			log_warn("update: %s could not be put back to '%s'", cg->before.v[n].file, cg->before.v[n].value);
 	}
 }
 
 static int write_or_undo(struct cgroup *cg, struct cg_plan *plan, struct arena *a, struct err *e)
 {
-	const char **before = arena_alloc_n(a, plan->n + 1, sizeof *before);
+	struct cg_write *before = arena_alloc_n(a, plan->n + 1, sizeof *before);
 	int r = 0;
 
 	if (!before)
 		return err_oom(e);
+	cg->before = (struct cg_plan){ before, 0 };
 	for (size_t i = 0; i < plan->n; i++) {
-		before[i] = value_before(cg, &plan->v[i], a);
+		before[i] = plan->v[i];
+		before[i].value = value_before(cg, &plan->v[i], a);
+		before[i].fallback = NULL;
 		r = cg_write_row(cg, &plan->v[i], e);
-		if (r < 0) {
-			/* The row itself too: a kernel may have taken a part of the value. */
-			put_back(cg, plan, before, i);
-			return r;
-		}
+		if (r < 0)
+			break;
+		cg->before.n++;
 	}
 	/* After the files: what the kernel refuses never reaches systemd. */
-	r = cg->unit ? systemd_update(cg, plan, a, e) : 0;
+	if (r >= 0 && cg->unit)
+		r = systemd_update(cg, plan, a, e);
 	if (r < 0)
-		put_back(cg, plan, before, plan->n);
+		put_back(cg);
 	return r;
+}
+
+static void drop_unknown(struct cg_plan *plan)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->v[i].value)
+			plan->v[n++] = plan->v[i];
+	plan->n = n;
+}
+
+void cgroup_update_undo(struct cgroup *cg)
+{
+	cleanup_arena struct arena a = { 0 };
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	put_back(cg);
+	drop_unknown(&cg->before);
+	if (cg->unit && systemd_update(cg, &cg->before, &a, &e) < 0)
+		log_warn("update: systemd was not told what is put back: %s", err_format(&e, text, sizeof text));
+	cg->before.n = 0;
 }
 
 /* ---- update ---- */
@@ -292,44 +315,51 @@ static bool touched(const struct oci_resources *now, const char *pointer)
 	       (now->unified.n > 0 && str_starts(p, "unified/"));
 }
 
-static void keep_touched(struct cg_plan *plan, const struct oci_resources *now)
+/* A file that a field means as well may have been written a moment before: `unified` comes last, and holds. */
+static bool overrides(const struct oci_resources *merged, const struct cg_write *w)
+{
+	return str_starts(w->pointer, "/linux/resources/unified/") && cg_says(merged, w->file);
+}
+
+static void keep_touched(struct cg_plan *plan, const struct oci_resources *merged, const struct oci_resources *now)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < plan->n; i++)
-		if (touched(now, plan->v[i].pointer))
+		if (touched(now, plan->v[i].pointer) || overrides(merged, &plan->v[i]))
 			plan->v[n++] = plan->v[i];
 	plan->n = n;
 }
 
-int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const struct oci_resources *now, struct err *e)
+int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const struct oci_resources *now, struct arena *a,
+		  struct err *e)
 {
-	cleanup_arena struct arena a = { 0 };
 	struct cg_host host = cg_as_host(cg);
 	struct oci_resources merged;
 	struct cg_current current;
 	struct cg_plan plan;
 	int r;
 
+	cg->before.n = 0;
 	if (!now)
 		return 0;
-	r = cg_merge(was, now, &merged, &a, e);
+	r = cg_merge(was, now, &merged, a, e);
 	if (r < 0)
 		return r;
 	merged.devices = (struct oci_device_rules){ 0 };
 	current = read_current(cg, &merged);
-	r = cg_plan(&host, &merged, &current, &plan, &a, e);
+	r = cg_plan(&host, &merged, &current, &plan, a, e);
 	if (r < 0)
 		return r;
-	keep_touched(&plan, now);
+	keep_touched(&plan, &merged, now);
 	if (cg->unit) {
 		struct unit_properties declared = { 0 };
 
-		r = unit_from_plan(&plan, cg->mode == CG_V2, &declared, &a, e); /* rounds */
+		r = unit_from_plan(&plan, cg->mode == CG_V2, &declared, a, e); /* rounds */
 		if (r < 0)
 			return r;
 	}
-	return write_or_undo(cg, &plan, &a, e);
+	return write_or_undo(cg, &plan, a, e);
 }
 
 /* ---- devices of a living container ---- */

@@ -52,7 +52,7 @@ static int change_resources(struct container *c, const struct oci_resources *was
 	if (r == 0)
 		r = check_resources(merged, "", e);
 	if (r == 0)
-		r = cgroup_update(c->cg, was, changes, e);
+		r = cgroup_update(c->cg, was, changes, &c->arena, e);
 	if (r == 0)
 		c->state.resources = merged;
 	return r;
@@ -77,7 +77,12 @@ int container_update(struct container *c, const struct oci_resources *changes, c
 		r = update_rdt(c, rdt, e);
 	if (r == 0)
 		r = change_resources(c, was, changes, e);
-	return r < 0 ? r : store_save(&c->dir, &c->state, e);
+	if (r < 0)
+		return r;
+	r = store_save(&c->dir, &c->state, e);
+	if (r < 0)
+		cgroup_update_undo(c->cg);
+	return r;
 }
 
 /* ---- set ---- */
@@ -270,10 +275,17 @@ int container_set(struct container *c, const struct ext_wishes *wishes, struct e
 		r = check_wishes(&ch, e);
 	if (r == 0)
 		r = apply_change(&ch, e);
+	if (r < 0)
+		return r;
 	/* Recorded before anything is done that is no setting: when that fails the record still says what the kernel has. */
-	if (r == 0)
-		r = record(&ch, &map, e);
-	return r < 0 ? r : act(&ch, e);
+	r = record(&ch, &map, e);
+	if (r < 0) {
+		if (any_native(&ch))
+			cgroup_update_undo(c->cg);
+		take_back(&ch, ch.now.n);
+		return r;
+	}
+	return act(&ch, e);
 }
 
 int container_settings(struct container *c, struct oci_map *ret, struct err *e)

@@ -289,6 +289,29 @@ limits_of() { for f in pids.max cpu.shares cpu.weight cpu.cfs_quota_us cpu.max m
 	[[ $(limits_of) != "$before" ]]
 }
 
+@test "a record that cannot be written: the kernel has what it had, after set and after update" {
+	needs_controller cpu
+	needs_controller memory
+	needs_controller pids
+	local before
+
+	annotations physpages 64M numproc 100
+	config_set '.hostname = "first"'
+	start_sleep
+	before=$(limits_of)
+	in_mount_ns "$(read_only "$ROOT/$ID")"
+	fails "create state.json" set "$ID" --numproc 200 --physpages 128M --cpulimit 60 --cpuunits 2000 --cpumask 0 --hostname second
+	assert_eq "$(limits_of)" "$before"
+	ok exec "$ID" hostname
+	assert_eq "$output" first
+	fails "create state.json" update "$ID" --pids-limit 200 --memory 134217728 --cpu-quota 60000 --cpu-share 2048 --cpuset-cpus 0
+	assert_eq "$(limits_of)" "$before"
+	VZRUN=$VZRUN_REAL
+	setting_is cpulimit "null -"
+	ok set "$ID" --numproc 200
+	kernel pids.max 200 pids.max 200
+}
+
 @test "values of the wrong form name the place and what is wanted" {
 	local key
 

@@ -19,6 +19,7 @@
 #                  its root owns the root filesystem
 #   in_mount_ns S  vzrun runs from here on in a mount namespace of its own each time, after the script S in it
 #                  (VZ_UNSHARE=-n: in a network namespace as well)
+#   read_only P    prints a line of such a script that makes P read-only
 #   cgroupfs_paths       the test is about paths of groups as the cgroupfs driver reads them: with that driver everywhere
 #   run_args ARG...  `run` with ARGs as the payload      run_probe ARG...  the same with tests/lib/probe.c
 #   assert_fds S   payload_fds S: the payload may have the descriptors S ("0 1 2") and no other
@@ -346,6 +347,9 @@ in_mount_ns() {
 	chmod 755 "$T/in-mount-ns"
 	VZRUN=$T/in-mount-ns
 }
+
+# read_only PATH: a line for in_mount_ns: what writes that file, or in that directory, is refused by the kernel.
+read_only() { echo "mount --bind '$1' '$1'; mount -o remount,bind,ro '$1'"; }
 
 # payload_fds [ARGS of run...]: the descriptors that the payload has, by the kernel's word.  The shell lists its own
 # directory without a further process, so the only descriptor of its own is that of the glob, which is closed when

@@ -222,7 +222,7 @@ TEST(v2_limits_and_update)
 	/* cpu.idle is missing: memory.max was written and is put back */
 	struct oci_resources bad = { .memory = &(struct oci_memory){ .limit = { 1200, true } },
 				     .cpu = &(struct oci_cpu){ .idle = { 1, true } } };
-	CHECK(cgroup_update(cg, &r, &bad, &err) < 0);
+	CHECK(cgroup_update(cg, &r, &bad, &a, &err) < 0);
 	CHECK_STR(err.text, "/linux/resources/cpu/idle: there is no cpu.idle in this cgroup");
 	CHECK_STR(get("/sys/fs/cgroup/c1/memory.max"), "1000");
 	CHECK_STR(get("/sys/fs/cgroup/c1/memory.swap.max"), "500");
@@ -230,10 +230,43 @@ TEST(v2_limits_and_update)
 	struct oci_resources good = { .memory = &(struct oci_memory){ .limit = { 1200, true } },
 				      .cpu = &(struct oci_cpu){ .period = { 50000, true } } };
 	put("/sys/fs/cgroup/c1/memory.swap.max", "");
-	CHECK_INT(cgroup_update(cg, &r, &good, &err), 0);
+	CHECK_INT(cgroup_update(cg, &r, &good, &a, &err), 0);
 	CHECK_STR(get("/sys/fs/cgroup/c1/memory.max"), "1200");
 	CHECK_STR(get("/sys/fs/cgroup/c1/memory.swap.max"), "300");
 	CHECK(strncmp(get("/sys/fs/cgroup/c1/cpu.max"), "20000 50000", 11) == 0);
+
+	/* Whoever could not record it puts it back. */
+	cgroup_update_undo(cg);
+	CHECK_STR(get("/sys/fs/cgroup/c1/memory.max"), "1000");
+	CHECK(strncmp(get("/sys/fs/cgroup/c1/cpu.max"), "20000 100000", 12) == 0);
+	end();
+}
+
+TEST(v2_unified_holds_after_an_update_of_its_group)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct oci_cpu c = { .shares = { 1024, true } };
+	struct oci_pair weight = { "cpu.weight", "300" }, high = { "memory.high", "7000" };
+	struct oci_pair both[] = { weight, high };
+	struct oci_resources r = { .cpu = &c, .unified = { both, 2 } };
+
+	begin();
+	cleanup_cgroup struct cgroup *cg = v2_container(&r, &a);
+	put("/sys/fs/cgroup/c1/memory.high", "max");
+	CHECK_INT(set(cg, &r, &a), 0);
+
+	struct oci_resources quota = { .cpu = &(struct oci_cpu){ .quota = { 20000, true } } };
+	put("/sys/fs/cgroup/c1/memory.high", "8000");
+	put("/sys/fs/cgroup/c1/cpu.weight", "");
+	CHECK_INT(cgroup_update(cg, &r, &quota, &a, &err), 0);
+	CHECK_STR(get("/sys/fs/cgroup/c1/cpu.max"), "20000 100000");
+	CHECK_STR(get("/sys/fs/cgroup/c1/cpu.weight"), "300");
+	CHECK_STR(get("/sys/fs/cgroup/c1/memory.high"), "8000"); /* not a file of that group */
+
+	struct oci_resources shares = { .cpu = &(struct oci_cpu){ .shares = { 2, true } } };
+	put("/sys/fs/cgroup/c1/cpu.weight", "");
+	CHECK_INT(cgroup_update(cg, &r, &shares, &a, &err), 0);
+	CHECK_STR(get("/sys/fs/cgroup/c1/cpu.weight"), "1");
 	end();
 }
 

@@ -152,3 +152,23 @@ TEST(merge)
 	CHECK_INT(cg_merge(NULL, &now, &r, &a, &err), 0);
 	CHECK_INT(r.memory->limit.v, -1);
 }
+
+TEST(a_field_said_anew_ends_what_unified_had_for_its_file)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct oci_pair u[] = { { "cpu.weight", "300" }, { "memory.low", "4096" }, { "io.weight", "50" }, { "cpu.max", "1000 5000" } };
+	struct oci_cpu shares = { .shares = SET(1024) }, quota = { .quota = SET(70000) };
+	struct oci_block_io weight = { .weight = SET(500) };
+	struct oci_resources was = { .unified = { u, 4 } }, now = { .cpu = &shares, .block_io = &weight }, r;
+	struct err err = { 0 };
+
+	CHECK_INT(cg_merge(&was, &now, &r, &a, &err), 0);
+	CHECK_INT(r.unified.n, 2);
+	CHECK_STR(r.unified.v[0].key, "memory.low");
+	CHECK_STR(r.unified.v[1].key, "cpu.max");
+	CHECK_INT(was.unified.n, 4);
+	/* Both at once: the document's order. */
+	now = (struct oci_resources){ .cpu = &quota, .unified = { u + 3, 1 } };
+	CHECK_INT(cg_merge(&was, &now, &r, &a, &err), 0);
+	CHECK_INT(r.unified.n, 4);
+}

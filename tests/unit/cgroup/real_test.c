@@ -238,7 +238,7 @@ TEST(limits_can_be_read_back)
 	struct oci_memory m2 = { .limit = { 128 << 20, true } };
 	struct oci_cpu bad = { .quota = { 60000, true }, .cpus = "5000" };
 	struct oci_resources u = { .memory = &m2, .cpu = &bad };
-	CHECK(cgroup_update(cg, &r, &u, &err) < 0);
+	CHECK(cgroup_update(cg, &r, &u, &a, &err) < 0);
 	CHECK(strncmp(err.text, "/linux/resources/cpu/cpus: ", 27) == 0);
 	CHECK_STR(read_file(cg, "memory", "memory.limit_in_bytes"), "67108864");
 	CHECK_STR(read_file(cg, "cpu", "cpu.cfs_quota_us"), "50000");
@@ -246,7 +246,7 @@ TEST(limits_can_be_read_back)
 
 	bad.cpus = "0-1";
 	bad.period = (struct opt_u64){ 100000, true };
-	OK(cgroup_update(cg, &r, &u, &err));
+	OK(cgroup_update(cg, &r, &u, &a, &err));
 	CHECK_STR(read_file(cg, "memory", "memory.limit_in_bytes"), "134217728");
 	CHECK_STR(read_file(cg, "cpu", "cpu.cfs_quota_us"), "60000");
 	CHECK_STR(read_file(cg, "cpu", "cpu.cfs_period_us"), "100000");
@@ -260,7 +260,7 @@ TEST(limits_can_be_read_back)
 					.swap = { steps[i][1] << 20, steps[i][1] != 0 } };
 		struct oci_resources step = { .memory = &s };
 
-		OK(cgroup_update(cg, &r, &step, &err));
+		OK(cgroup_update(cg, &r, &step, &a, &err));
 	}
 	CHECK(strlen(read_file(cg, "memory", "memory.memsw.limit_in_bytes")) > 15);
 	CHECK(strlen(read_file(cg, "memory", "memory.limit_in_bytes")) > 15);
@@ -273,7 +273,7 @@ TEST(limits_can_be_read_back)
 		t.major = major(st.st_dev);
 		t.minor = minor(st.st_dev) & ~0xfU;
 		struct oci_resources v = { .block_io = &b, .cpu = &(struct oci_cpu){ .cpus = "5000" } };
-		CHECK(cgroup_update(cg, &r, &v, &err) < 0);
+		CHECK(cgroup_update(cg, &r, &v, &a, &err) < 0);
 		CHECK(strstr(err.text, "cpu/cpus") || strstr(err.text, "blockIO")); /* no such disk: also fine */
 		CHECK_STR(read_file(cg, "blkio", "blkio.throttle.read_bps_device"), "");
 	}
