@@ -6,7 +6,10 @@
  *              default in both.  On v2 the weight goes to `unified`: the conversion of shares that engines expect is not linear.
  *   cpulimit   percent of one CPU: quota = percent * period / 100, at least 1000 us, which is the kernel's smallest
  *   cpus       a limit of as many CPUs; with cpulimit the smaller one holds
- *   MHz        percent = 100 * MHz / MHz of one CPU */
+ *   MHz        percent = 100 * MHz / MHz of one CPU
+ *   cpuburst   at most the quota, also where the burst is the document's and a limit lowers the quota
+ *   masks      `all`, `auto` and the CPUs of a nodemask become lists when they are asked for, which are kept in the record: whatever
+ *              else is set leaves the container where it is, and what `update` has changed is seen */
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +18,16 @@
 #include "extensions/machine.h"
 #include "extensions/registry.h"
 #include "extensions/values.h"
+#include "oci/rows.h"
 
 #define UNITS_MIN 8
 #define UNITS_MAX 500000
 #define PERIOD_US 100000
 #define QUOTA_MIN_US 1000
+#define SHARES_MIN 2
+#define SHARES_MAX 262144
+#define WEIGHT_MIN 1
+#define WEIGHT_MAX 10000
 #define PERCENT 1000 /* limits are kept in thousandths of a percent */
 
 enum mask_kind { MASK_NONE, MASK_LIST, MASK_ALL, MASK_AUTO };
@@ -38,8 +46,18 @@ struct cpu {
 	struct opt_u64 units, cpus, burst;
 	struct limit limit;
 	struct mask mask, nodes;
-	const char *mask_list, *node_list; /* by validate: what the masks are on this machine; NULL: nothing to change */
 };
+
+struct cpu_saved {
+	const char *cpus, *mems; /* what the masks are on this machine; NULL: no mask */
+};
+
+static const struct oci_field cpu_saved_fields[] = {
+	STR(struct cpu_saved, cpus, "cpus"),
+	STR(struct cpu_saved, mems, "mems"),
+	ROW_END
+};
+static TABLE(cpu_saved);
 
 /* ---- values ---- */
 
@@ -164,16 +182,17 @@ static const struct ext_row rows[] = {
 	  .doc = "1000 is the usual share; who has 3000 gets three times as much." },
 	{ .name = "cpulimit", .offset = EXT_MEMBER(struct cpu, limit), .value = &value_limit,
 	  .native = "cpu/quota cpu/period", .help = "Highest use, in percent of one CPU or in MHz",
-	  .doc = "0 is unlimited; more than the machine has is cut down to that, with a warning." },
+	  .doc = "0 is unlimited; more than the machine has, and less than the kernel takes (1 %), become that, with a warning." },
 	{ .name = "cpus", .offset = EXT_MEMBER(struct cpu, cpus), .value = &value_number, .native = "cpu/quota cpu/period",
-	  .help = "Highest use, in CPUs", .doc = "0 is unlimited. With cpulimit the smaller one holds." },
+	  .help = "Highest use, in CPUs",
+	  .doc = "0 is unlimited; more than the machine has is cut down to that, with a warning. With cpulimit the smaller one holds." },
 	{ .name = "cpuburst", .offset = EXT_MEMBER(struct cpu, burst), .value = &value_us, .native = "cpu/burst",
-	  .help = "Unused time that may be saved up for a burst, in microseconds", .doc = "At most the limit's quota." },
+	  .help = "Unused time that may be saved up for a burst, in microseconds", .doc = "More than the quota is cut down to that, with a warning." },
 	{ .name = "cpumask", .offset = EXT_MEMBER(struct cpu, mask), .value = &value_mask, .native = "cpu/cpus",
 	  .help = "CPUs of the host to run on",
 	  .doc = "auto: as many of the least loaded ones as cpus or cpulimit need, of one node where they fit in it; with nodemask "
-		 "all CPUs of those nodes." },
-	{ .name = "nodemask", .offset = EXT_MEMBER(struct cpu, nodes), .value = &value_nodes, .native = "cpu/mems",
+		 "all CPUs of those nodes. all and auto are decided when they are set, auto also with cpus and cpulimit." },
+	{ .name = "nodemask", .offset = EXT_MEMBER(struct cpu, nodes), .value = &value_nodes, .native = "cpu/mems cpu/cpus",
 	  .help = "Memory nodes of the host", .doc = "Without cpumask also the CPUs of these nodes." },
 	EXT_ROWS_END,
 };
@@ -215,8 +234,9 @@ static int cpus_of_nodes(const struct cpus *nodes, struct cpus *ret, struct err 
 	return 0;
 }
 
-static int resolve_nodes(const struct ext_env *env, struct cpu *c, struct cpus *ret, struct err *e)
+static int resolve_nodes(const struct ext_env *env, const struct cpu *c, struct cpus *ret, struct err *e)
 {
+	struct cpu_saved *saved = env->saved;
 	struct cpus all;
 
 	if (machine_allowed_nodes(env->cg, &all, e) < 0)
@@ -225,15 +245,21 @@ static int resolve_nodes(const struct ext_env *env, struct cpu *c, struct cpus *
 	if (c->nodes.kind == MASK_LIST && (cpus_parse(c->nodes.list, ret, e) < 0 ||
 					   check_within(env, "nodemask", ret, &all, "nodes", e) < 0))
 		return err_ret(e);
-	c->node_list = c->nodes.kind == MASK_NONE ? NULL : to_list(ret, env->arena);
-	return c->nodes.kind != MASK_NONE && !c->node_list ? err_oom(e) : 0;
+	saved->mems = c->nodes.kind == MASK_NONE ? NULL : to_list(ret, env->arena);
+	return c->nodes.kind != MASK_NONE && !saved->mems ? err_oom(e) : 0;
+}
+
+/* More CPUs than there are: all. */
+static int64_t cpus_of(const struct cpu *c)
+{
+	return c->cpus.v < machine_cpus() ? (int64_t)c->cpus.v : (int64_t)machine_cpus();
 }
 
 /* How many CPUs the limits want; 0: they do not say. */
 static size_t wanted_cpus(const struct cpu *c)
 {
 	int64_t by_limit = c->limit.set && !c->limit.mhz ? (c->limit.v + 100 * PERCENT - 1) / (100 * PERCENT) : 0;
-	int64_t n = c->cpus.set ? (int64_t)c->cpus.v : 0;
+	int64_t n = c->cpus.set ? cpus_of(c) : 0;
 
 	if (by_limit && (!n || by_limit < n))
 		n = by_limit;
@@ -306,19 +332,21 @@ static int pick(const struct cpu *c, const struct cpus *nodes, const struct cpus
 	return r;
 }
 
-/* `auto` is decided once: a later change of something else does not move the container. */
-static bool stays(const struct ext_env *env)
+/* Masks are decided when they are asked for, `auto` also when the number of CPUs is. */
+static bool stays(const struct ext_env *env, const struct cpu *c)
 {
-	return env->option && !ext_wished(env, "cpumask") && !ext_wished(env, "nodemask") && !ext_wished(env, "cpus") &&
-	       !ext_wished(env, "cpulimit");
+	return !ext_is_new(env, "cpumask") && !ext_is_new(env, "nodemask") &&
+	       (c->mask.kind != MASK_AUTO || (!ext_is_new(env, "cpus") && !ext_is_new(env, "cpulimit")));
 }
 
-static int resolve_mask(const struct ext_env *env, struct cpu *c, const struct cpus *nodes, struct err *e)
+static int resolve_mask(const struct ext_env *env, const struct cpu *c, const struct cpus *nodes, struct err *e)
 {
 	bool of_nodes = c->nodes.kind == MASK_LIST && (c->mask.kind == MASK_NONE || c->mask.kind == MASK_AUTO);
+	struct cpu_saved *saved = env->saved;
 	struct cpus all, set;
 	int r = machine_allowed_cpus(env->cg, &all, e);
 
+	saved->cpus = NULL;
 	if (r < 0 || (c->mask.kind == MASK_NONE && !of_nodes))
 		return r;
 	set = all;
@@ -328,24 +356,58 @@ static int resolve_mask(const struct ext_env *env, struct cpu *c, const struct c
 	} else if (c->mask.kind == MASK_LIST) {
 		r = cpus_parse(c->mask.list, &set, e);
 	} else if (c->mask.kind == MASK_AUTO) {
-		if (stays(env))
-			return 0;
 		r = pick(c, nodes, &all, &set, e);
 	}
 	if (r == 0)
 		r = check_within(env, of_nodes ? "nodemask" : "cpumask", &set, &all, "CPUs", e);
 	if (r < 0)
 		return r;
-	c->mask_list = to_list(&set, env->arena);
-	return c->mask_list ? 0 : err_oom(e);
+	saved->cpus = to_list(&set, env->arena);
+	return saved->cpus ? 0 : err_oom(e);
+}
+
+static bool has_mask(const struct cpu *c)
+{
+	return c->mask.kind != MASK_NONE || c->nodes.kind != MASK_NONE;
+}
+
+static int resolve(const struct ext_env *env, const struct cpu *c, struct err *e)
+{
+	struct cpus nodes;
+
+	if (!has_mask(c)) {
+		*(struct cpu_saved *)env->saved = (struct cpu_saved){ 0 };
+		return 0;
+	}
+	if (stays(env, c))
+		return 0;
+	return resolve_nodes(env, c, &nodes, e) < 0 ? err_ret(e) : resolve_mask(env, c, &nodes, e);
+}
+
+/* The field as it is, where it has the same set in other words: "0,1" is "0-1". */
+static const char *as_written(const char *has, const char *ours)
+{
+	struct cpus x, y;
+	struct err ignored;
+
+	if (!has || !ours || cpus_parse(has, &x, &ignored) < 0 || cpus_parse(ours, &y, &ignored) < 0)
+		return ours;
+	return cpus_within(&x, &y) && cpus_within(&y, &x) ? has : ours;
 }
 
 /* ---- limits ---- */
 
-/* MHz and percent over the machine: all of it, and the value stays as it was given. */
+static const struct oci_cpu *present(const struct ext_env *env)
+{
+	static const struct oci_cpu nothing;
+
+	return env->resources && env->resources->cpu ? env->resources->cpu : &nothing;
+}
+
+/* Over the machine: all of it, and the value stays as it was given. */
 static int effective_limit(const struct ext_env *env, const struct cpu *c, bool warn, int64_t *ret, struct err *e)
 {
-	int64_t total = (int64_t)machine_cpus() * 100 * PERCENT, v = c->limit.v, mhz;
+	int64_t total = (int64_t)machine_cpus() * 100 * PERCENT, v = c->limit.v, mhz, cpus;
 
 	if (c->limit.set && c->limit.mhz && v) {
 		if (machine_mhz(&mhz, e) < 0)
@@ -357,31 +419,65 @@ static int effective_limit(const struct ext_env *env, const struct cpu *c, bool 
 			ext_warn(env, "cpulimit", "more than this machine has (%lld%%): cut down to that", (long long)(total / PERCENT));
 		v = total;
 	}
-	if (c->cpus.set && c->cpus.v && (!v || c->cpus.v < (uint64_t)total) && (!v || (int64_t)c->cpus.v * 100 * PERCENT < v))
-		v = (int64_t)c->cpus.v * 100 * PERCENT;
-	*ret = v;
+	if (warn && c->cpus.set && c->cpus.v > machine_cpus())
+		ext_warn(env, "cpus", "more than this machine has (%zu): cut down to that", machine_cpus());
+	cpus = c->cpus.set ? cpus_of(c) * 100 * PERCENT : 0;
+	*ret = cpus && (!v || cpus < v) ? cpus : v;
 	return 0;
 }
 
-static uint64_t period_of(const struct ext_env *env)
+static int64_t period_of(const struct ext_env *env)
 {
-	const struct oci_cpu *cpu = env->resources ? env->resources->cpu : NULL;
+	return present(env)->period.set && present(env)->period.v ? (int64_t)present(env)->period.v : PERIOD_US;
+}
 
-	return cpu && cpu->period.set && cpu->period.v ? cpu->period.v : PERIOD_US;
+static bool is_limited(const struct cpu *c)
+{
+	return c->limit.set || c->cpus.set;
+}
+
+/* -1: unlimited; that of the fields where no key says one. */
+static int quota_of(const struct ext_env *env, const struct cpu *c, bool warn, int64_t *ret, struct err *e)
+{
+	int64_t v = 0;
+
+	*ret = present(env)->quota.set && present(env)->quota.v ? present(env)->quota.v : -1;
+	if (!is_limited(c))
+		return 0;
+	if (effective_limit(env, c, warn, &v, e) < 0)
+		return err_ret(e);
+	*ret = v ? v * period_of(env) / (100 * PERCENT) : -1;
+	if (!v || *ret >= QUOTA_MIN_US)
+		return 0;
+	*ret = QUOTA_MIN_US;
+	if (warn)
+		ext_warn(env, "cpulimit", "less than the kernel takes: raised to %d us of %lld", QUOTA_MIN_US, (long long)period_of(env));
+	return 0;
+}
+
+static struct opt_u64 burst_of(const struct ext_env *env, const struct cpu *c)
+{
+	return c->burst.set ? c->burst : present(env)->burst;
+}
+
+static bool is_too_long(struct opt_u64 burst, int64_t quota)
+{
+	return burst.set && quota > 0 && burst.v > (uint64_t)quota;
+}
+
+static uint64_t between(uint64_t v, uint64_t min, uint64_t max)
+{
+	return v < min ? min : v > max ? max : v;
 }
 
 static uint64_t shares_of(uint64_t units)
 {
-	uint64_t shares = units * 1024 / 1000;
-
-	return shares < 2 ? 2 : shares > 262144 ? 262144 : shares;
+	return between(units * 1024 / 1000, SHARES_MIN, SHARES_MAX);
 }
 
 static uint64_t weight_of(uint64_t units)
 {
-	uint64_t weight = units / 10;
-
-	return weight < 1 ? 1 : weight > 10000 ? 10000 : weight;
+	return between(units / 10, WEIGHT_MIN, WEIGHT_MAX);
 }
 
 static bool on_v2(const struct ext_env *env)
@@ -392,29 +488,37 @@ static bool on_v2(const struct ext_env *env)
 /* The weight of v2 is not the field of shares: the engine would not see that they disagree. */
 static int check_shares(const struct ext_env *env, const struct cpu *c, struct err *e)
 {
-	const struct oci_cpu *cpu = env->resources ? env->resources->cpu : NULL;
+	struct opt_u64 shares = present(env)->shares;
 
-	if (env->option || env->again || !c->units.set || !cpu || !cpu->shares.set || cpu->shares.v == shares_of(c->units.v))
+	if (env->option || env->again || !c->units.set || !shares.set || shares.v == shares_of(c->units.v))
 		return 0;
 	return ext_refuse(env, e, "cpuunits", "means %llu for /linux/resources/cpu/shares, where the document has %llu (leave one "
-			  "of the two out)", (unsigned long long)shares_of(c->units.v), (unsigned long long)cpu->shares.v);
+			  "of the two out)", (unsigned long long)shares_of(c->units.v), (unsigned long long)shares.v);
+}
+
+static void warn_units(const struct ext_env *env, uint64_t units)
+{
+	uint64_t exact = on_v2(env) ? units / 10 : units * 1024 / 1000, is = on_v2(env) ? weight_of(units) : shares_of(units);
+
+	if (is != exact)
+		ext_warn(env, "cpuunits", "becomes %s %llu, the %s that the kernel has", on_v2(env) ? "cpu.weight" : "cpu.shares",
+			 (unsigned long long)is, is < exact ? "highest" : "lowest");
 }
 
 static int validate(const struct ext_env *env, void *config, struct err *e)
 {
-	struct cpu *c = config;
-	struct cpus nodes;
-	int64_t limit;
+	bool limits = ext_is_new(env, "cpulimit") || ext_is_new(env, "cpus");
+	const struct cpu *c = config;
+	int64_t quota;
 
-	if (check_shares(env, c, e) < 0 || effective_limit(env, c, true, &limit, e) < 0)
+	if (check_shares(env, c, e) < 0 || quota_of(env, c, limits, &quota, e) < 0)
 		return err_ret(e);
-	if (c->cpus.set && c->cpus.v > machine_cpus())
-		ext_warn(env, "cpus", "this machine has %zu", machine_cpus());
-	if (c->mask.kind == MASK_NONE && c->nodes.kind == MASK_NONE)
-		return 0;
-	if (resolve_nodes(env, c, &nodes, e) < 0)
-		return err_ret(e);
-	return resolve_mask(env, c, &nodes, e);
+	if (c->units.set && ext_is_new(env, "cpuunits"))
+		warn_units(env, c->units.v);
+	if (is_too_long(burst_of(env, c), quota) && (limits || ext_is_new(env, "cpuburst")))
+		ext_warn(env, "cpuburst", "%llu us are more than the quota: cut down to %lld", (unsigned long long)burst_of(env, c).v,
+			 (long long)quota);
+	return resolve(env, c, e);
 }
 
 static int native_weight(const struct ext_env *env, const struct cpu *c, struct oci_cpu *cpu, struct oci_resources *changes,
@@ -437,30 +541,34 @@ static int native_weight(const struct ext_env *env, const struct cpu *c, struct 
 
 static int native_limit(const struct ext_env *env, const struct cpu *c, struct oci_cpu *cpu, struct err *e)
 {
-	int64_t period = (int64_t)period_of(env), v, quota;
+	int64_t quota;
 
-	if (effective_limit(env, c, false, &v, e) < 0)
+	if (quota_of(env, c, false, &quota, e) < 0)
 		return err_ret(e);
-	quota = v * period / (100 * PERCENT);
-	cpu->quota = (struct opt_i64){ .v = !v ? -1 : quota < QUOTA_MIN_US ? QUOTA_MIN_US : quota, .set = true };
-	cpu->period = (struct opt_u64){ .v = (uint64_t)period, .set = true };
+	if (is_limited(c)) {
+		cpu->quota = (struct opt_i64){ .v = quota, .set = true };
+		cpu->period = (struct opt_u64){ .v = (uint64_t)period_of(env), .set = true };
+	}
+	cpu->burst = c->burst;
+	if (is_too_long(burst_of(env, c), quota))
+		cpu->burst = (struct opt_u64){ .v = (uint64_t)quota, .set = true };
 	return 0;
 }
 
 static int native(const struct ext_env *env, const void *config, struct oci_resources *changes, struct err *e)
 {
-	const struct cpu *c = config;
 	struct oci_cpu *cpu = arena_new(env->arena, struct oci_cpu);
+	const struct cpu_saved *saved = env->saved;
+	const struct cpu *c = config;
 
 	if (!cpu)
 		return err_oom(e);
-	if (c->units.set && native_weight(env, c, cpu, changes, e) < 0)
+	if ((c->units.set && native_weight(env, c, cpu, changes, e) < 0) || native_limit(env, c, cpu, e) < 0)
 		return err_ret(e);
-	if ((c->limit.set || c->cpus.set) && native_limit(env, c, cpu, e) < 0)
-		return err_ret(e);
-	cpu->burst = c->burst;
-	cpu->cpus = c->mask_list ? c->mask_list : c->mask.kind == MASK_LIST ? c->mask.list : NULL;
-	cpu->mems = c->node_list ? c->node_list : c->nodes.kind == MASK_LIST ? c->nodes.list : NULL;
+	if (has_mask(c)) {
+		cpu->cpus = as_written(present(env)->cpus, saved->cpus);
+		cpu->mems = as_written(present(env)->mems, saved->mems);
+	}
 	changes->cpu = cpu;
 	return 0;
 }
@@ -487,7 +595,7 @@ static void derive(const struct ext_env *env, const struct oci_resources *r, voi
 		return;
 	if (r->cpu->quota.set)
 		c->limit = (struct limit){ .set = true, .v = r->cpu->quota.v <= 0 ? 0 :
-						r->cpu->quota.v * 100 * PERCENT / (int64_t)period_of(env) };
+						r->cpu->quota.v * 100 * PERCENT / period_of(env) };
 	c->burst = r->cpu->burst;
 	if (r->cpu->cpus && *r->cpu->cpus)
 		c->mask = (struct mask){ MASK_LIST, r->cpu->cpus };
@@ -499,6 +607,7 @@ const struct ext ext_cpu = {
 	.name = "cpu",
 	.rows = rows,
 	.config_size = sizeof(struct cpu),
+	.saved = &cpu_saved_type,
 	.validate = validate,
 	.native = native,
 	.derive = derive,

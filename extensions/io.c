@@ -391,12 +391,6 @@ static void warn_weights(const struct ext_env *env, const struct io *c, const st
 			 "best-effort I/O class", w.other, level);
 }
 
-/* At creation everything is new; later only what was asked for is worth a word. */
-static bool is_new(const struct ext_env *env, const char *key)
-{
-	return !env->option || ext_wished(env, key);
-}
-
 static int validate(const struct ext_env *env, void *config, struct err *e)
 {
 	struct io_saved *saved = env->saved;
@@ -405,9 +399,9 @@ static int validate(const struct ext_env *env, void *config, struct err *e)
 
 	if (find_devices(env, saved, e) < 0 || check_document(env, c, saved, e) < 0)
 		return err_ret(e);
-	if (c->prio.set && is_new(env, "ioprio"))
+	if (c->prio.set && ext_is_new(env, "ioprio"))
 		warn_weights(env, c, saved);
-	if (limited && saved->devices.n == 0 && (is_new(env, "iolimit") || is_new(env, "iopslimit")))
+	if (limited && saved->devices.n == 0 && (ext_is_new(env, "iolimit") || ext_is_new(env, "iopslimit")))
 		ext_warn(env, c->bytes.set && c->bytes.v ? "iolimit" : "iopslimit", "this container stands on no disk: nothing is limited");
 	return 0;
 }

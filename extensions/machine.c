@@ -2,6 +2,7 @@
 #include "extensions/machine.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,11 +83,34 @@ void cpus_or(struct cpus *c, const struct cpus *with)
 
 /* ---- files ---- */
 
+static const char *root = "";
+
+void machine_use_root(const char *dir)
+{
+	root = dir;
+}
+
+static bool exists(const char *file)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s%s", root, file);
+	return access(path, F_OK) == 0;
+}
+
+static int read_file(const char *file, size_t max, struct str *ret, struct err *e)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s%s", root, file);
+	return fs_read(AT_FDCWD, path, max, ret, e);
+}
+
 static int read_set(const char *path, struct cpus *ret, struct err *e)
 {
 	cleanup_str struct str text = { 0 };
 
-	if (fs_read(AT_FDCWD, path, TEXT_MAX, &text, e) < 0)
+	if (read_file(path, TEXT_MAX, &text, e) < 0)
 		return err_ret(e);
 	while (text.len && text.s[text.len - 1] == '\n')
 		text.s[--text.len] = '\0';
@@ -112,7 +136,7 @@ int machine_allowed_cpus(const struct cgroup *cg, struct cpus *ret, struct err *
 int machine_allowed_nodes(const struct cgroup *cg, struct cpus *ret, struct err *e)
 {
 	/* A kernel without NUMA has one node and no files about it. */
-	if (access(SYS_NODE "online", F_OK) < 0 && !cg) {
+	if (!exists(SYS_NODE "online") && !cg) {
 		*ret = (struct cpus){ 0 };
 		cpus_add(ret, 0);
 		return 0;
@@ -125,16 +149,17 @@ int machine_node_cpus(size_t node, struct cpus *ret, struct err *e)
 	char path[128];
 
 	snprintf(path, sizeof path, SYS_NODE "node%zu/cpulist", node);
-	if (node == 0 && access(path, F_OK) < 0)
+	if (node == 0 && !exists(path))
 		return read_set(SYS_CPU "online", ret, e);
 	return read_set(path, ret, e);
 }
 
 size_t machine_cpus(void)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	struct cpus online;
+	struct err ignored;
 
-	return n > 0 ? (size_t)n : 1;
+	return read_set(SYS_CPU "online", &online, &ignored) == 0 && cpus_count(&online) ? cpus_count(&online) : 1;
 }
 
 /* libvzctl's rule: the highest clock that cpufreq names, else the last of /proc/cpuinfo. */
@@ -145,11 +170,11 @@ int machine_mhz(int64_t *ret, struct err *e)
 	struct err ignored;
 	int64_t mhz = 0;
 
-	if (fs_read(AT_FDCWD, SYS_CPU "cpu0/cpufreq/cpuinfo_max_freq", 64, &text, &ignored) == 0)
+	if (read_file(SYS_CPU "cpu0/cpufreq/cpuinfo_max_freq", 64, &text, &ignored) == 0)
 		mhz = atoll(str_cstr(&text)) / 1000;
 	if (mhz <= 0) {
 		str_clear(&text);
-		if (fs_read(AT_FDCWD, "/proc/cpuinfo", TEXT_MAX * 8, &text, e) < 0)
+		if (read_file("/proc/cpuinfo", TEXT_MAX * 8, &text, e) < 0)
 			return err_ret(e);
 		for (const char *next = text.s; next && (next = strstr(next, "cpu MHz")); next++)
 			p = next;
@@ -167,7 +192,7 @@ static int read_busy(uint32_t busy[MACHINE_CPUS_MAX], struct err *e)
 {
 	cleanup_str struct str text = { 0 };
 
-	if (fs_read(AT_FDCWD, "/proc/stat", TEXT_MAX * 8, &text, e) < 0)
+	if (read_file("/proc/stat", TEXT_MAX * 8, &text, e) < 0)
 		return err_ret(e);
 	for (const char *line = strchr(str_cstr(&text), '\n'); line; line = strchr(line + 1, '\n')) {
 		unsigned long long t[8] = { 0 };

@@ -27,6 +27,9 @@ size_t cpus_count(const struct cpus *c);
 void cpus_and(struct cpus *c, const struct cpus *with);
 void cpus_or(struct cpus *c, const struct cpus *with);
 
+/* For tests: a tree that stands for /. */
+void machine_use_root(const char *dir);
+
 /* What a container of this cgroup may be given: the set of its nearest parent that has one.  NULL: what is online. */
 int machine_allowed_cpus(const struct cgroup *cg, struct cpus *ret, struct err *e);
 int machine_allowed_nodes(const struct cgroup *cg, struct cpus *ret, struct err *e);

@@ -59,7 +59,7 @@ EXTRA_DIST += $(addprefix tests/conformance/,$(inside_sources)) tests/conformanc
 	tests/conformance/documents.bash tests/conformance/check-table.sh docs/spec-conformance.md
 
 # Unit and golden tests
-check_PROGRAMS += tests/unit/extensions/blockdev_test tests/unit/extensions/io_test
+check_PROGRAMS += tests/unit/extensions/blockdev_test tests/unit/extensions/cpu_test tests/unit/extensions/io_test
 check_PROGRAMS += tests/unit/linux/seccomp_test
 EXTRA_DIST += tests/unit/linux/seccomp_names.inc
 check_PROGRAMS += tests/unit/linux/netdev_test

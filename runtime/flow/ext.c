@@ -69,6 +69,11 @@ bool ext_wished(const struct ext_env *env, const char *key)
 	return false;
 }
 
+bool ext_is_new(const struct ext_env *env, const char *key)
+{
+	return !env->option || ext_wished(env, key);
+}
+
 /* ---- rows ---- */
 
 static void *member(const struct ext_row *row, void *config)

@@ -141,6 +141,8 @@ int ext_before(const struct ext_env *env, const struct ext *ext, void **ret, str
 
 /* Whether `set` was asked for this key. */
 bool ext_wished(const struct ext_env *env, const char *key);
+/* At creation everything is new; later only what was asked for is worth a word. */
+bool ext_is_new(const struct ext_env *env, const char *key);
 
 /* Whether this container has come to its end, or is not there at all. */
 bool ext_has_ended(const char *root, const char *id);

@@ -177,9 +177,12 @@ setting_is() { assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" 3>&-
 }
 
 @test "devices: refused with others in one set, the permission is as it was" {
+	needs_controller pids
 	starts
 	inside 'mknod /dev/f c 10 229'
-	fails "" set "$ID" --devnodes-add fuse:rw --cpulimit 50 --cpuburst 900000
+	in_mount_ns "$(read_only "$(cg_dir "$(pid_of "$ID")" pids)/pids.max")"
+	fails "/linux/resources/pids/limit: " set "$ID" --devnodes-add fuse:rw --numproc 50
+	VZRUN=$VZRUN_REAL
 	opens /dev/f no
 	inside '! [ -e /dev/fuse ]'
 	setting_is devnodes null

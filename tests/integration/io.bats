@@ -298,8 +298,9 @@ class_of() { ionice -p "$1"; }
 	start_sleep
 	pid=$(pid_of "$ID")
 	before="$(limits_of "$LOOP_ID") $(class_of "$pid")"
-	# A burst above the quota.
-	fails "" set "$ID" --iolimit 4M --iopslimit 10 --ioprio 1 --cpuburst 900000
+	in_mount_ns "mount $LOOP $T/vol; $(read_only "$(cg_dir "$pid" cpu)/$([[ $(cg_mode) == v2 ]] && echo cpu.max || echo cpu.cfs_quota_us)")"
+	fails "/linux/resources/cpu/quota: " set "$ID" --iolimit 4M --iopslimit 10 --ioprio 1 --cpulimit 60
+	in_mount_ns "mount $LOOP $T/vol"
 	assert_eq "$(limits_of "$LOOP_ID") $(class_of "$pid")" "$before"
 	assert_eq "$(setting iolimit) $(setting ioprio) $(setting iopslimit)" "8M 6 null"
 	ok set "$ID" --iolimit 4M --iopslimit 10 --ioprio 1

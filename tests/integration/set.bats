@@ -52,11 +52,35 @@ allowed_of() { sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status"; }
 	kernel cpu.shares 3072 cpu.weight 300
 	ok set "$ID" --cpuunits 500
 	kernel cpu.shares 512 cpu.weight 50
+	assert_eq "$stderr" ""
 	ok set "$ID" --cpuunits 8
 	kernel cpu.shares 8 cpu.weight 1
+	[[ $(cg_mode) != v2 ]] || assert_match "$stderr" "*--cpuunits: becomes cpu.weight 1, the lowest that the kernel has*"
 	ok set "$ID" --cpuunits 500000
 	kernel cpu.shares 262144 cpu.weight 10000
+	assert_match "$stderr" "*--cpuunits: becomes cpu.@(shares 262144|weight 10000), the highest that the kernel has*"
 	assert_match "$(setting cpuunits)" "500000 *"
+	# Only who asks for it is told.
+	ok set "$ID" --cpulimit 50
+	assert_eq "$stderr" ""
+}
+
+@test "cpuunits beside shares of the document: neither is lost when update changes something else" {
+	needs_controller cpu
+	config_set '.linux.resources = { cpu: { shares: 1024 } }'
+	start_sleep
+	ok set "$ID" --cpuunits 3000
+	kernel cpu.shares 3072 cpu.weight 300
+	ok update "$ID" --cpu-quota 60000
+	kernel cpu.shares 3072 cpu.weight 300
+	assert_match "$(setting cpuunits)" "3000 *"
+	ok update "$ID" --cpu-share 2048
+	kernel cpu.shares 2048 cpu.weight "$(cg cpu.weight 2>/dev/null)"
+	assert_match "$(setting cpuunits)" "2000 cpu/shares=2048"
+	[[ $(cg_mode) != v2 || $(cg cpu.weight) != 300 ]]
+	ok set "$ID" --cpulimit 50
+	assert_match "$(setting cpuunits)" "2000 cpu/shares=2048"
+	[[ $(cg_mode) != v2 || $(cg cpu.weight) != 300 ]]
 }
 
 @test "cpulimit: percent of one CPU, MHz, unlimited" {
@@ -75,6 +99,7 @@ allowed_of() { sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status"; }
 	kernel cpu.cfs_quota_us $half cpu.max "$half 100000"
 	ok set "$ID" --cpulimit 0.5
 	kernel cpu.cfs_quota_us 1000 cpu.max "1000 100000"
+	assert_match "$stderr" "*--cpulimit: less than the kernel takes: raised to 1000 us of 100000*"
 	ok set "$ID" --cpulimit 0
 	kernel cpu.cfs_quota_us -1 cpu.max "max 100000"
 	[[ $(mhz) -gt 0 && ! -e /sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq ]] || return 0
@@ -94,13 +119,44 @@ allowed_of() { sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status"; }
 	kernel cpu.cfs_quota_us 100000 cpu.max "100000 100000"
 }
 
-@test "cpuburst" {
+@test "cpus by set; more than there are is all" {
+	needs_controller cpu
+	local all n
+
+	all=$(nproc --all)
+	start_sleep
+	ok set "$ID" --cpus 1
+	kernel cpu.cfs_quota_us 100000 cpu.max "100000 100000"
+	setting_is cpus "1 cpu/quota=100000 cpu/period=100000"
+	for n in $((all + 1)) 100000000000 1000000000000000 18446744073709551615; do
+		ok set "$ID" --cpus "$n"
+		assert_match "$stderr" "*--cpus: more than this machine has ($all): cut down to that*"
+		kernel cpu.cfs_quota_us "${all}00000" cpu.max "${all}00000 100000"
+		setting_is cpus "$n cpu/quota=${all}00000 cpu/period=100000"
+		ok set "$ID" --cpus 1
+	done
+	ok set "$ID" --cpus 0
+	kernel cpu.cfs_quota_us -1 cpu.max "max 100000"
+}
+
+@test "cpuburst: at most the quota" {
 	needs_controller cpu
 	annotations cpulimit 50 cpuburst 10000
 	start_sleep
 	kernel cpu.cfs_burst_us 10000 cpu.max.burst 10000
 	ok set "$ID" --cpuburst 20000
 	kernel cpu.cfs_burst_us 20000 cpu.max.burst 20000
+	assert_eq "$stderr" ""
+	ok set "$ID" --cpulimit 5
+	assert_match "$stderr" "*--cpuburst: 20000 us are more than the quota: cut down to 5000*"
+	kernel cpu.cfs_burst_us 5000 cpu.max.burst 5000
+	setting_is cpuburst "20000 cpu/burst=5000"
+	ok set "$ID" --cpulimit 50
+	kernel cpu.cfs_burst_us 20000 cpu.max.burst 20000
+	ok set "$ID" --cpuburst 900000
+	kernel cpu.cfs_burst_us 50000 cpu.max.burst 50000
+	ok set "$ID" --cpulimit 0
+	kernel cpu.cfs_burst_us 900000 cpu.max.burst 900000
 }
 
 @test "cpumask and nodemask: a list, all, and what the machine has not" {
@@ -132,6 +188,65 @@ allowed_of() { sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status"; }
 	kernel cpuset.cpus "$(</sys/devices/system/node/node0/cpulist)" cpuset.cpus "$(</sys/devices/system/node/node0/cpulist)"
 }
 
+@test "nodemask by set; its CPUs and those of the document" {
+	needs_controller cpuset
+	[[ -e /sys/devices/system/node/node0/cpulist && $(nproc) -gt 1 ]] || skip "no memory nodes or one CPU"
+	local all
+
+	all=$(</sys/devices/system/node/node0/cpulist)
+	config_set '.linux.resources = { cpu: { cpus: "0" } }'
+	annotations nodemask 0
+	refused "/annotations/org.openvz.nodemask: means $all for /linux/resources/cpu/cpus, where the document has 0"
+	config_set 'del(.annotations)'
+	start_sleep
+	ok set "$ID" --nodemask 0
+	kernel cpuset.mems 0 cpuset.mems 0
+	kernel cpuset.cpus "$all" cpuset.cpus "$all"
+	setting_is nodemask "0 cpu/mems=0 cpu/cpus=$all"
+}
+
+@test "a mask in other words is the same mask" {
+	needs_controller cpuset
+	[[ $(nproc) -gt 1 ]] || skip "one CPU"
+	config_set '.linux.resources = { cpu: { cpus: "1,0" } }'
+	annotations cpumask 0-1
+	start_sleep
+	setting_is cpumask "0-1 cpu/cpus=1,0"
+	ok set "$ID" --cpumask 0,1
+	setting_is cpumask "0,1 cpu/cpus=1,0"
+	ok update "$ID" --cpuset-cpus 0-1
+	setting_is cpumask "0,1 cpu/cpus=0-1"
+}
+
+# mask_stays KEY VALUE CPU: what update made of the CPUs is not undone by a set of something else, and the key is no longer shown.
+# No CPU: another than the one that was picked.
+mask_stays() {
+	local cpu=${3:-}
+
+	ok set "$ID" "--$1" "$2"
+	[[ -n $cpu ]] || cpu=$((1 - $(cg cpuset.cpus)))
+	ok update "$ID" --cpuset-cpus "$cpu"
+	setting_is cpumask "$cpu cpu/cpus=$cpu"
+	ok set "$ID" --cpuunits $((RANDOM % 1000 + 1000)) --cpulimit $((RANDOM % 50 + 20))
+	kernel cpuset.cpus "$cpu" cpuset.cpus "$cpu"
+	setting_is cpumask "$cpu cpu/cpus=$cpu"
+}
+
+@test "masks: what update changed is the truth, also for the next set" {
+	needs_controller cpuset
+	needs_controller cpu
+	[[ $(nproc) -gt 1 ]] || skip "one CPU"
+	start_sleep
+	mask_stays cpumask all 0
+	[[ ! -e /sys/devices/system/node/node0/cpulist ]] || mask_stays nodemask 0 1
+	mask_stays nodemask all 0
+	mask_stays cpumask 0-1 1
+	[[ $(nproc) != 2 ]] || mask_stays cpumask auto
+	# Until it is asked for again.
+	ok set "$ID" --cpumask all
+	kernel cpuset.cpus 0-$(($(nproc) - 1)) cpuset.cpus 0-$(($(nproc) - 1))
+}
+
 # picked: one CPU, and the idle one.
 picks_idle() {
 	ok create --bundle "$BUNDLE" "$ID" && MASK=$(cg cpuset.cpus) && [[ $MASK =~ ^[0-9]+$ ]] || return
@@ -155,6 +270,20 @@ picks_idle() {
 	ok set "$ID" --cpuunits 2000
 	assert_eq "$(cg cpuset.cpus)" "$MASK"
 	setting_is cpumask "auto cpu/cpus=$MASK"
+}
+
+@test "cpumask auto by set: as many CPUs as there are wanted" {
+	needs_controller cpuset
+	needs_controller cpu
+	[[ $(nproc) -gt 1 ]] || skip "one CPU"
+	start_sleep
+	ok set "$ID" --cpumask auto --cpus 1
+	assert_match "$(cg cpuset.cpus)" "+([0-9])"
+	ok set "$ID" --cpus 2
+	assert_match "$(cg cpuset.cpus)" "+([0-9])[-,]+([0-9])"
+	ok set "$ID" --cpulimit 70
+	assert_match "$(cg cpuset.cpus)" "+([0-9])"
+	assert_match "$(setting cpumask)" "auto cpu/cpus=$(cg cpuset.cpus)"
 }
 
 @test "physpages, swappages, numproc: pages, suffixes, pairs" {
@@ -272,13 +401,16 @@ limits_of() { for f in pids.max cpu.shares cpu.weight cpu.cfs_quota_us cpu.max m
 	needs_controller cpu
 	needs_controller memory
 	needs_controller pids
+	needs_controller cpuset
 	local before
 
-	annotations cpulimit 50 physpages 64M numproc 100 cpuunits 1000 cpuburst 1000
+	annotations cpulimit 50 physpages 64M numproc 100 cpuunits 1000 cpumask 0
 	start_sleep
 	before=$(limits_of)
-	# What the kernel refuses: a burst above the quota.
-	fails "" set "$ID" --numproc 200 --physpages 128M --cpuunits 3000 --cpulimit 60 --cpuburst 90000
+	# What the kernel refuses: the file that is written last.
+	in_mount_ns "$(read_only "$(cg_dir "$(pid_of "$ID")" cpuset)/cpuset.cpus")"
+	fails "/linux/resources/cpu/cpus: " set "$ID" --numproc 200 --physpages 128M --cpuunits 3000 --cpulimit 60 --cpumask all
+	VZRUN=$VZRUN_REAL
 	assert_eq "$(limits_of)" "$before"
 	# What vzrun refuses.
 	fails "--cpumask" set "$ID" --numproc 200 --physpages 128M --cpuunits 3000 --cpulimit 60 --cpumask 99
