@@ -19,4 +19,5 @@ endif
 libvzrun_a_SOURCES += extensions/proc.c extensions/proc.h
 libvzrun_a_SOURCES += extensions/reboot.c
 libvzrun_a_SOURCES += extensions/registry.c extensions/registry.h
+libvzrun_a_SOURCES += extensions/traffic.c
 libvzrun_a_SOURCES += extensions/values.c extensions/values.h

@@ -7,6 +7,7 @@ static const struct ext *const list[] = {
 	&ext_cpu,
 	&ext_devices,
 	&ext_beancounters,
+	&ext_traffic,
 	&ext_privileges,
 	&ext_hostname,
 	&ext_proc,

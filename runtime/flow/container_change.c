@@ -155,7 +155,7 @@ static int check_wishes(const struct change *ch, struct err *e)
 			return ext_refuse(&ch->env, e, row->name, "cannot be changed while the container lives: give it at "
 					  "creation, as annotation " EXT_PREFIX "%s", row->name);
 		if (row->flags & EXT_INERT)
-			ext_warn(&ch->env, row->name, "is kept, but not enforced: an upstream kernel has nothing like it");
+			ext_warn(&ch->env, row->name, "is kept, but not enforced");
 	}
 	return ext_validate(&ch->now, &ch->env, e);
 }

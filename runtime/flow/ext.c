@@ -102,6 +102,8 @@ static const struct ext_row *find_row(const char *name, size_t len, const struct
 	return NULL;
 }
 
+#define LIST_BETWEEN " \t\n,"
+
 static int parse_list(const struct ext_row *row, const char *text, struct oci_strs *list, struct arena *a, struct err *e)
 {
 	char *rest = arena_strdup(a, text);
@@ -110,7 +112,7 @@ static int parse_list(const struct ext_row *row, const char *text, struct oci_st
 	list->n = 0;
 	if (!rest || !list->v)
 		return err_oom(e);
-	for (char *word = strsep(&rest, " \t\n"); word; word = strsep(&rest, " \t\n"))
+	for (char *word = strsep(&rest, LIST_BETWEEN); word; word = strsep(&rest, LIST_BETWEEN))
 		if (*word && row->value->parse(word, &list->v[list->n++], a, e) < 0)
 			return err_ret(e);
 	return 0;
@@ -206,7 +208,7 @@ static void warn_of(const struct oci_map *annotations)
 		if (!row)
 			warn_unknown(key);
 		else if (row->flags & EXT_INERT)
-			log_warn("/annotations/%s: is kept, but not enforced: an upstream kernel has nothing like it", key);
+			log_warn("/annotations/%s: is kept, but not enforced", key);
 	}
 }
 

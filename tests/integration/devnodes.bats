@@ -80,6 +80,16 @@ setting_is() { assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" 3>&-
 	inside '! [ -e /dev/fuse ]; ! grep " /dev/fuse " /proc/self/mountinfo'
 }
 
+@test "devnodes: words are separated by blanks or commas" {
+	annotation devnodes "fuse:rw,loop-control:r"
+	starts
+	inside '[ -c /dev/fuse ] && [ -c /dev/loop-control ]'
+	ok set "$ID" --devnodes-del "loop-control:r,"
+	setting_is devnodes "fuse:rw"
+	ok set "$ID" --devnodes "fuse:r, loop-control:rw"
+	setting_is devnodes "fuse:r loop-control:rw"
+}
+
 @test "devices: by number, a minor or all, and none" {
 	annotation devices "c:10:229:rw"
 	starts

@@ -304,6 +304,11 @@ picks_idle() {
 	ok set "$ID" --numproc 4194305
 	assert_match "$stderr" "*--numproc: 4194305 is more than can exist*"
 	kernel pids.max 4194304 pids.max 4194304
+	setting_is numproc "4194305 pids/limit=4194304"
+	ok set "$ID" --numproc 0
+	assert_match "$stderr" "*--numproc: a container has a process: 1*"
+	kernel pids.max 1 pids.max 1
+	setting_is numproc "0 pids/limit=1"
 }
 
 @test "physpages below what is used: refused, and nothing dies" {
@@ -328,17 +333,124 @@ picks_idle() {
 	ok set "$ID" --physpages 32M
 	kernel memory.memsw.limit_in_bytes 67108864 memory.swap.max 33554432
 	setting_is swappages "32M memory/swap=67108864"
+	ok set "$ID" --swappages 16M
+	kernel memory.memsw.limit_in_bytes 50331648 memory.swap.max 16777216
+	setting_is swappages "16M memory/swap=50331648"
+	fails "--physpages: swap is bounded together with memory, which has no limit (set swappages to unlimited as well)" \
+		set "$ID" --physpages unlimited
+	ok set "$ID" --physpages unlimited --swappages unlimited
+	kernel memory.memsw.limit_in_bytes 9223372036854771712 memory.swap.max max
+	fails "--swappages: swap is bounded together with memory, which has no limit (set physpages)" set "$ID" --swappages 16M
 }
 
-@test "beancounters without an equivalent are kept, shown, and said to be not enforced" {
-	annotations privvmpages 1000:2000 numflock 200
+# guaranteed BYTES: on v1 by a soft limit, of which there may be none.
+guaranteed() { kernel memory.soft_limit_in_bytes "${1/#0/9223372036854771712}" memory.low "$1"; }
+
+@test "memguarantee: percent of the memory, a size, auto" {
+	needs_controller memory
+	local bad
+
+	annotations physpages 64M memguarantee 25
+	start_sleep
+	guaranteed 16777216
+	setting_is memguarantee "25 memory/reservation=16777216"
+	# A share stays a share.
+	ok set "$ID" --physpages 128M
+	guaranteed 33554432
+	ok set "$ID" --memguarantee 8M
+	guaranteed 8388608
+	setting_is memguarantee "8M memory/reservation=8388608"
+	ok set "$ID" --memguarantee 256M
+	assert_match "$stderr" "*--memguarantee: more than the memory: cut down to that*"
+	guaranteed 134217728
+	ok set "$ID" --memguarantee auto
+	guaranteed 0
+	assert_match "$(setting memguarantee)" "auto *"
+	ok set "$ID" --physpages 64M
+	guaranteed 0
+	ok set "$ID" --memguarantee 50%
+	guaranteed 33554432
+	ok update "$ID" --memory-reservation 4194304
+	guaranteed 4194304
+	assert_match "$(setting memguarantee)" "4M memory/reservation=4194304"
+	for bad in 101 -1 x 5%% 99999999999%; do
+		fails "--memguarantee: \"$bad\": " set "$ID" --memguarantee="$bad"
+	done
+	fails "--memguarantee: unlimited" set "$ID" --memguarantee unlimited
+	guaranteed 4194304
+	ok delete --force "$ID"
+	config_set 'del(.annotations)'
+	annotations memguarantee 25
+	refused "/annotations/org.openvz.memguarantee: 25% of memory that has no limit"
+	config_set '.linux.resources = { memory: { reservation: 1048576 } }'
+	annotations memguarantee 2M
+	refused "/annotations/org.openvz.memguarantee: means 2097152 for /linux/resources/memory/reservation, where the document has 1048576"
+}
+
+@test "nummemorysubgroups: on cgroup v2" {
+	annotations nummemorysubgroups 512
 	config_set '.process.args = ["sleep", "1000"]'
 	ok run --bundle "$BUNDLE" --detach "$ID"
-	assert_eq "$(grep -c "is kept, but not enforced" <<<"$stderr")" 2
-	setting_is numflock "200 -"
-	ok set "$ID" --numflock 300
-	assert_match "$stderr" "*--numflock: is kept, but not enforced*"
-	setting_is numflock "300 -"
+	if [[ $(cg_mode) != v2 ]]; then
+		assert_match "$stderr" "*/annotations/org.openvz.nummemorysubgroups: is kept, but not enforced: only cgroup v2 has it*"
+		ok set "$ID" --nummemorysubgroups 100
+		assert_match "$stderr" "*--nummemorysubgroups: is kept, but not enforced*"
+		setting_is nummemorysubgroups "100 -"
+		return
+	fi
+	kernel - - cgroup.max.descendants 512
+	ok set "$ID" --nummemorysubgroups 0
+	kernel - - cgroup.max.descendants 0
+	setting_is nummemorysubgroups "0 unified/cgroup.max.descendants=0"
+	ok set "$ID" --nummemorysubgroups unlimited
+	kernel - - cgroup.max.descendants max
+	fails "--nummemorysubgroups: out of range" set "$ID" --nummemorysubgroups 2147483648
+}
+
+# What the reference names as such.
+inert_keys() { "$VZRUN" features --annotations md | sed -n 's/^| `org.openvz.\([^`]*\)`.*Kept and shown, not enforced.*/\1/p'; }
+
+# inert_value KEY FIRST|SECOND
+inert_value() {
+	case $1 in
+	rate) [[ $2 == FIRST ]] && echo "eth0:1:256 *:2:512" || echo "eth1:1:1000" ;;
+	netfilter) [[ $2 == FIRST ]] && echo stateless || echo full ;;
+	*pages) [[ $2 == FIRST ]] && echo 1000:2048 || echo 12M ;;
+	*) [[ $2 == FIRST ]] && echo 200 || echo 100:300 ;;
+	esac
+}
+
+inert_shown() {
+	case $1 in
+	*pages) [[ $2 == FIRST ]] && echo 1000:2048 || echo 12M ;;
+	*) inert_value "$@" | sed 's/^100:300$/300/' ;;
+	esac
+}
+
+@test "keys without an equivalent are kept, shown, and said once to be not enforced" {
+	local key keys said
+
+	mapfile -t keys < <(inert_keys)
+	assert_eq "${#keys[@]}" 21
+	assert_match " ${keys[*]} " "* privvmpages * numflock * rate netfilter *"
+	for key in "${keys[@]}"; do annotations "$key" "$(inert_value "$key" FIRST)"; done
+	config_set '.process.args = ["sleep", "1000"]'
+	ok run --bundle "$BUNDLE" --detach "$ID"
+	said=$stderr
+	assert_eq "$(grep -c "is kept, but not enforced" <<<"$said")" 21
+	for key in "${keys[@]}"; do
+		assert_eq "$(grep -c "/annotations/org.openvz.$key: is kept, but not enforced" <<<"$said")" 1
+		setting_is "$key" "$(inert_shown "$key" FIRST) -"
+		ok set "$ID" "--$key" "$(inert_value "$key" SECOND)"
+		assert_match "$stderr" "*--$key: is kept, but not enforced*"
+		setting_is "$key" "$(inert_shown "$key" SECOND) -"
+	done
+	ok set "$ID" --rate-add "eth0:1:256,eth2:3:5" --rate-del eth1:1:1000
+	setting_is rate "eth0:1:256 eth2:3:5 -"
+	fails '--netfilter: "some": neither disabled, stateless, stateful nor full' set "$ID" --netfilter some
+	for key in eth0 eth0:1 :1:256 eth0:0:256 eth0:1:x eth0::256; do
+		fails "is not DEVICE:CLASS:KBITS" set "$ID" --rate "$key"
+	done
 }
 
 # ---- two vocabularies ----
