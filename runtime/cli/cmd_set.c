@@ -77,7 +77,18 @@ static int set_one(const struct cli *c, const char *id, struct err *e)
 	return c->wishes.n ? container_set(&box, &c->wishes, e) : print_one(c, &box, e);
 }
 
-/* One that comes, goes or has ended is not meant; whatever else fails does not keep the others from it. */
+/* One that comes, goes or has ended is not. */
+static bool is_meant(const struct cli *c, const char *id)
+{
+	cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
+	struct err e;
+
+	if (container_open(c->root, id, STORE_LOOK, &box, &e) < 0)
+		return e.kind != ERR_NOTFOUND && e.num != ENOENT;
+	return box.status != OCI_STOPPED && box.status != OCI_CREATING;
+}
+
+/* Whatever fails does not keep the others from it. */
 static int set_all(struct cli *c, struct err *e)
 {
 	struct oci_strs ids;
@@ -88,7 +99,7 @@ static int set_all(struct cli *c, struct err *e)
 	for (size_t i = 0; i < ids.n; i++) {
 		struct err one;
 
-		if (set_one(c, ids.v[i], &one) >= 0 || one.kind == ERR_NOTFOUND || one.kind == ERR_STATE)
+		if (set_one(c, ids.v[i], &one) >= 0 || !is_meant(c, ids.v[i]))
 			continue;
 		err_wrap(&one, "%s", ids.v[i]);
 		if (first.kind == ERR_NONE)

@@ -615,6 +615,25 @@ limits_of() { for f in pids.max cpu.shares cpu.weight cpu.cfs_quota_us cpu.max m
 	fails "container does not exist" set "$ID-none" --numproc 80
 }
 
+@test "set --all: whoever cannot is named, and the others have it" {
+	needs_controller pids
+	config_set --file "$CONFIG" '.linux.namespaces |= map(select(.type != "uts")) | del(.hostname)'
+	start_sleep
+	new_bundle "$T/second"
+	jq '.process.args = ["sleep", "1000"]' "$T/second/config.json" >"$T/c" && mv "$T/c" "$T/second/config.json"
+	ok run --bundle "$T/second" --detach "$ID-2"
+	ok run --bundle "$T/second" --detach "$ID-3"
+	ok kill "$ID-3" KILL
+	wait_state "$ID-3" stopped
+	fails "no uts namespace of its own" set "$ID" --hostname foo
+	fails "$ID: hostname: the container has no uts namespace of its own" set --all --hostname foo
+	[[ $stderr != *"$ID-"* ]]
+	ok exec "$ID-2" hostname
+	assert_eq "$output" foo
+	ok set --all --numproc 70
+	kernel pids.max 70 pids.max 70
+}
+
 @test "set: ten at once, and each of them whole" {
 	needs_controller pids
 	needs_controller cpu
