@@ -215,12 +215,30 @@ setting_is() { assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" 3>&-
 	opens /dev/f no
 }
 
-@test "devices: not from the annotations of a pod" {
+# Every key that the reference names as one of them.
+@test "what gives rights does not come from the annotations of a pod" {
 	[[ ! -e /etc/vzrun/pod-annotations ]] || skip "this host lets pods have devices"
-	config_set '.annotations["io.kubernetes.cri.container-type"] = "container"'
-	annotation devnodes "fuse:rw"
-	fails "/annotations/org.openvz.devnodes: gives rights, and whoever makes pods chooses their annotations" create --bundle "$BUNDLE" "$ID"
-	config_set 'del(.annotations["org.openvz.devnodes"])'
+	local key keys value
+
+	mapfile -t keys < <("$VZRUN" features --annotations md | sed -n 's/^| `org.openvz.\([^`]*\)`.*For a pod only where .*/\1/p')
+	assert_match " ${keys[*]} " "* devnodes *capability *netdev *pci *"
+	for key in "${keys[@]}"; do
+		case $key in
+		devnodes) value=fuse:rw ;;
+		devices) value=c:10:229:rw ;;
+		capability) value=net_admin:on ;;
+		features) value=nfs:on ;;
+		netdev) value=lo ;;
+		pci) value=0000:00:00.0 ;;
+		pci-mode) value=vfio ;;
+		pci-sysfs) value=rw ;;
+		*) echo "no value for $key in this test" && return 1 ;;
+		esac
+		config_set 'del(.annotations) | .annotations["io.kubernetes.cri.container-type"] = "container"'
+		annotation "$key" "$value"
+		fails "/annotations/org.openvz.$key: gives rights, and whoever makes pods chooses their annotations" create --bundle "$BUNDLE" "$ID"
+	done
+	config_set 'del(.annotations) | .annotations["io.kubernetes.cri.container-type"] = "container"'
 	annotation cpulimit 50
 	ok create --bundle "$BUNDLE" "$ID"
 	ok set "$ID" --devnodes-add fuse:rw
