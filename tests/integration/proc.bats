@@ -336,9 +336,13 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	start_lxcfs
 	annotations proc on
 	start_sleep
+	mkdir -p "$T/runc/ns"
+	ok --root "$T/runc/ns" run --bundle "$BUNDLE" --detach "$ID-2"
 	stop_lxcfs
+	# vzrun's root, namespaces of containerd, and of docker, which this host has not.
 	sed -n 's/^ExecStartPost=-//p' "$TOP/contrib/systemd/lxcfs.service.d/vzrun.conf" |
-		sed "s,[$][$],$,g; s,/usr/local/bin/vzrun,'$VZRUN_REAL' --root '$ROOT'," >"$T/commands"
+		sed "s,[$][$],$,g; s,/usr/local/bin/vzrun,$VZRUN_REAL,; s,/run/vzrun ,$ROOT ,; s,/run/containerd/runc/,$T/runc/,
+			s,/run/docker/,$T/docker/," >"$T/commands"
 	assert_eq "$(wc -l <"$T/commands")" 2
 	in_holder timeout 60 sh -e "$T/commands" 3>&- 4>&- </dev/null >"$T/said" 2>&1 &
 	unit=$!
@@ -346,6 +350,9 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	wait "$unit" || { cat "$T/said"; return 1; }
 	lxcfs_mounts 8
 	inside "cat /proc/meminfo"
+	run_vzrun --root "$T/runc/ns" exec "$ID-2" cat /proc/meminfo
+	"$VZRUN" --root "$T/runc/ns" delete --force "$ID-2"
+	assert_eq "$status" 0
 }
 
 # ---- hostname ----
