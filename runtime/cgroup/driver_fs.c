@@ -311,7 +311,7 @@ static int write_value(struct cg_dir *d, const struct cg_write *w, struct open_f
 	if (f->fd < 0)
 		return err_sys(e, "open %s", w->file);
 	r = fs_write_fd(f->fd, w->value, strlen(w->value), w->file, e);
-	if (r < 0 && e->num == EINVAL && w->fallback)
+	if (r < 0 && (e->num == EINVAL || e->num == ENOSPC) && w->fallback)
 		r = fs_write_fd(f->fd, w->fallback, strlen(w->fallback), w->file, e);
 	return r;
 }

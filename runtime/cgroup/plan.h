@@ -19,7 +19,7 @@ struct cg_write {
 	const char *file;       /* "memory.max" */
 	const char *value;      /* one write(2) */
 	const char *pointer;    /* "/linux/resources/memory/limit": begins the error text */
-	const char *fallback;   /* value to write instead when the kernel answers EINVAL, or NULL */
+	const char *fallback;   /* value to write instead when the kernel answers EINVAL or ENOSPC, or NULL */
 	bool may_be_absent;     /* a missing file is fine (value is the default, or the kernel is older) */
 	bool may_fail;          /* any refusal is a warning */
 };

@@ -242,6 +242,17 @@ static const char *value_before(const struct cgroup *cg, const struct cg_write *
 	return text.len ? arena_strdup(a, text.s) : "\n";
 }
 
+/* A set of v2 that has processes cannot be made empty again: the same CPUs, by name. */
+static const char *fallback_before(const struct cgroup *cg, const struct cg_write *before, struct arena *a)
+{
+	struct cg_write effective = *before;
+
+	if (!before->value || strcmp(before->value, "\n") != 0 || strcmp(before->controller, "cpuset") != 0)
+		return NULL;
+	effective.file = arena_printf(a, "%s.effective", before->file);
+	return effective.file ? value_before(cg, &effective, a) : NULL;
+}
+
 /* cg->before, backwards; a row whose value is not known is left alone. */
 static void put_back(struct cgroup *cg)
 {
@@ -264,7 +275,7 @@ static int write_or_undo(struct cgroup *cg, struct cg_plan *plan, struct arena *
 	for (size_t i = 0; i < plan->n; i++) {
 		before[i] = plan->v[i];
 		before[i].value = value_before(cg, &plan->v[i], a);
-		before[i].fallback = NULL;
+		before[i].fallback = fallback_before(cg, &before[i], a);
 		r = cg_write_row(cg, &plan->v[i], e);
 		if (r < 0)
 			break;
@@ -294,10 +305,11 @@ void cgroup_update_undo(struct cgroup *cg)
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
-	put_back(cg);
 	drop_unknown(&cg->before);
+	/* Before the files: when it answers, what it was told last is written, and it does not write a set that is empty. */
 	if (cg->unit && systemd_update(cg, &cg->before, &a, &e) < 0)
 		log_warn("update: systemd was not told what is put back: %s", err_format(&e, text, sizeof text));
+	put_back(cg);
 	cg->before.n = 0;
 }
 

@@ -519,7 +519,10 @@ said_once() {
 # ---- all or nothing ----
 
 # limits_of: the values that one `set` of five means.
-limits_of() { for f in pids.max cpu.shares cpu.weight cpu.cfs_quota_us cpu.max memory.limit_in_bytes memory.max cpuset.cpus; do echo "$f $(cg $f 2>/dev/null)"; done; }
+limits_of() {
+	for f in pids.max cpu.shares cpu.weight cpu.cfs_quota_us cpu.max memory.limit_in_bytes memory.max; do echo "$f $(cg $f 2>/dev/null)"; done
+	allowed_of "$(pid_of "$ID")"
+}
 
 @test "one refusing value among five: the kernel has what it had" {
 	needs_controller cpu
