@@ -222,55 +222,16 @@ static int prepare(struct ext_env *env, const void *config, void *saved, struct 
 
 /* ---- a container that lives ---- */
 
-/* Those of `a` that are not in `b`, up to the first that fails. */
-static int change_nodes(const struct ext_env *env, const struct nodes *a, const struct oci_strs *b, bool add, size_t *ret_done,
-			struct err *e)
-{
-	for (*ret_done = 0; *ret_done < a->n; (*ret_done)++)
-		if (!value_listed(b, a->v[*ret_done].word) && node_change(env, &a->v[*ret_done], add, e) < 0)
-			return err_ret(e);
-	return 0;
-}
-
-struct lists {
-	struct nodes nodes;
-	const struct oci_strs *node_words, *rules;
-};
-
-static int set_rules(struct ext_env *env, const struct lists *was, const struct lists *now, struct err *e)
-{
-	struct oci_device_rules before, after;
-
-	if (rules_of(&was->nodes, was->rules, &before, env->arena, e) < 0 ||
-	    rules_of(&now->nodes, now->rules, &after, env->arena, e) < 0)
-		return err_ret(e);
-	return node_rules_change(env, &before, &after, e);
-}
-
-/* Permission before the node, the node's end before that of the permission: nobody finds one that may not be opened. */
 static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
 {
 	const struct devices *old = was, *new = now;
 	struct devices_saved *s = saved;
-	struct lists before = { s->nodes, &old->nodes, &old->rules }, after = { { 0 }, &new->nodes, &new->rules };
-	struct err ignored;
-	size_t done, undone;
+	struct node_grant before = { .nodes = s->nodes }, after;
 
-	if (find_nodes(env, &new->nodes, &s->nodes, &after.nodes, e) < 0)
+	if (find_nodes(env, &new->nodes, &s->nodes, &after.nodes, e) < 0 ||
+	    rules_of(&before.nodes, &old->rules, &before.rules, env->arena, e) < 0 ||
+	    rules_of(&after.nodes, &new->rules, &after.rules, env->arena, e) < 0 || node_grant_change(env, &before, &after, e) < 0)
 		return err_ret(e);
-	if (change_nodes(env, &before.nodes, after.node_words, false, &done, e) < 0 || set_rules(env, &before, &after, e) < 0) {
-		before.nodes.n = done;
-		change_nodes(env, &before.nodes, after.node_words, true, &undone, &ignored);
-		return err_ret(e);
-	}
-	if (change_nodes(env, &after.nodes, before.node_words, true, &done, e) < 0) {
-		struct nodes made = { after.nodes.v, done };
-
-		change_nodes(env, &made, before.node_words, false, &undone, &ignored);
-		set_rules(env, &after, &before, &ignored);
-		change_nodes(env, &before.nodes, after.node_words, true, &undone, &ignored);
-		return err_ret(e);
-	}
 	s->nodes = after.nodes;
 	return 0;
 }

@@ -30,7 +30,7 @@ static const char *access_of(const struct node *n)
 	return strrchr(n->word, ':') + 1;
 }
 
-bool node_is_denied(const struct node *n)
+static bool is_denied(const struct node *n)
 {
 	return strcmp(access_of(n), "none") == 0;
 }
@@ -68,7 +68,7 @@ int node_to_document(struct ext_env *env, const struct node *n, struct err *e)
 	struct oci_devices *list = &env->spec->linux->devices;
 	struct oci_device *more;
 
-	if (node_is_denied(n))
+	if (is_denied(n))
 		return 0;
 	more = arena_alloc_n(env->arena, list->n + 1, sizeof *more);
 	if (!more)
@@ -149,12 +149,13 @@ static bool in_user_namespace(const struct ext_env *env)
 	return !ns_is_own(path, CLONE_NEWUSER);
 }
 
-int node_change(const struct ext_env *env, const struct node *n, bool add, struct err *e)
+/* In a user namespace the host's node is bound: one made there could not be opened. */
+static int change_node(const struct ext_env *env, const struct node *n, bool add, struct err *e)
 {
 	cleanup_fd int tree = -1;
 	struct job job = { .device = device_of(n), .add = add, .uid = root_id(env, "uid_map"), .gid = root_id(env, "gid_map") };
 
-	if (node_is_denied(n))
+	if (is_denied(n))
 		return 0;
 	if (add && in_user_namespace(env)) {
 		tree = dev_clone(n->path, e);
@@ -182,14 +183,6 @@ static bool same_rule(const struct oci_device_rule *x, const struct oci_device_r
 	return x->allow == y->allow && same_device(x, y) && str_eq(x->access, y->access);
 }
 
-static bool has(const struct oci_device_rules *list, const struct oci_device_rule *rule)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (same_rule(&list->v[i], rule))
-			return true;
-	return false;
-}
-
 /* The last that is equal: those of extensions stand behind the document's. */
 static void take_out(struct oci_device_rules *list, const struct oci_device_rule *rule)
 {
@@ -204,46 +197,90 @@ static void take_out(struct oci_device_rules *list, const struct oci_device_rule
 	list->n--;
 }
 
-static bool allowed_by(const struct oci_device_rules *list, const struct oci_device_rule *r)
+/* The rules in force without an extension's own. */
+static int rules_of_others(const struct ext_env *env, const struct oci_device_rules *own, struct oci_device_rules *ret, struct err *e)
+{
+	static const struct oci_device_rules none;
+
+	if (joined(env->resources ? &env->resources->devices : &none, &none, ret, env->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = own->n; i-- > 0;)
+		take_out(ret, &own->v[i]);
+	return 0;
+}
+
+static int change_rules(struct ext_env *env, const struct oci_device_rules *others, const struct oci_device_rules *own, struct err *e)
+{
+	struct oci_device_rules all;
+
+	return joined(others, own, &all, env->arena, e) < 0 ? err_ret(e) : env->set_devices(env, &all, e);
+}
+
+/* ---- both ---- */
+
+static bool same_node(const struct node *x, const struct node *y)
+{
+	return strcmp(x->path, y->path) == 0 && x->type == y->type && x->major == y->major && x->minor == y->minor;
+}
+
+/* Whatever the access: the node is the same. */
+static bool is_among(const struct node *n, const struct nodes *list)
 {
 	for (size_t i = 0; i < list->n; i++)
-		if (list->v[i].allow && same_device(&list->v[i], r))
+		if (!is_denied(&list->v[i]) && same_node(n, &list->v[i]))
 			return true;
 	return false;
 }
 
-/* What is new, and the opposite of what is gone, but for what others allow. */
-static int changes(const struct oci_device_rules *was, const struct oci_device_rules *now, const struct oci_device_rules *base,
-		   struct oci_device_rules *ret, struct arena *a, struct err *e)
+/* A device that a rule of others allows by its number: the node is the document's too, or another extension's. */
+static bool is_of_others(const struct node *n, const struct oci_device_rules *others)
 {
-	ret->v = arena_alloc_n(a, was->n + now->n + 1, sizeof *ret->v);
-	ret->n = 0;
-	if (!ret->v)
-		return err_oom(e);
-	for (size_t i = 0; i < was->n; i++) {
-		struct oci_device_rule gone = was->v[i];
+	const struct oci_device_rule device = node_rule_for(n->type, n->major, n->minor, "none", NULL);
 
-		if (has(now, &gone) || !gone.allow || allowed_by(base, &gone))
-			continue;
-		gone.allow = false;
-		ret->v[ret->n++] = gone;
-	}
-	for (size_t i = 0; i < now->n; i++)
-		if (!has(was, &now->v[i]))
-			ret->v[ret->n++] = now->v[i];
-	return 0;
+	for (size_t i = 0; i < others->n; i++)
+		if (others->v[i].allow && same_device(&others->v[i], &device))
+			return true;
+	return false;
 }
 
-int node_rules_change(struct ext_env *env, const struct oci_device_rules *was, const struct oci_device_rules *now, struct err *e)
+/* Of the first `n` of `a` those that `b` has not; returns the number that it came to. */
+static size_t add_nodes(const struct ext_env *env, const struct nodes *a, size_t n, const struct nodes *b, struct err *e)
 {
-	static const struct oci_device_rules none;
-	struct oci_device_rules base, all, changed;
+	for (size_t i = 0; i < n; i++)
+		if (!is_among(&a->v[i], b) && change_node(env, &a->v[i], true, e) < 0)
+			return i;
+	return n;
+}
 
-	if (joined(env->resources ? &env->resources->devices : &none, &none, &base, env->arena, e) < 0)
+static size_t remove_nodes(const struct ext_env *env, const struct nodes *a, size_t n, const struct nodes *b,
+			   const struct oci_device_rules *others, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!is_among(&a->v[i], b) && !is_of_others(&a->v[i], others) && change_node(env, &a->v[i], false, e) < 0)
+			return i;
+	return n;
+}
+
+/* Permission before the node, the node's end before that of the permission: nobody finds one that may not be opened. */
+int node_grant_change(struct ext_env *env, const struct node_grant *was, const struct node_grant *now, struct err *e)
+{
+	const struct nodes *old = &was->nodes, *new = &now->nodes;
+	struct oci_device_rules others;
+	struct err ignored;
+	size_t done;
+
+	if (rules_of_others(env, &was->rules, &others, e) < 0)
 		return err_ret(e);
-	for (size_t i = was->n; i-- > 0;)
-		take_out(&base, &was->v[i]);
-	if (joined(&base, now, &all, env->arena, e) < 0 || changes(was, now, &base, &changed, env->arena, e) < 0)
+	done = remove_nodes(env, old, old->n, new, &others, e);
+	if (done < old->n || change_rules(env, &others, &now->rules, e) < 0) {
+		add_nodes(env, old, done, new, &ignored);
 		return err_ret(e);
-	return env->set_devices(env, &all, &changed, e);
+	}
+	done = add_nodes(env, new, new->n, old, e);
+	if (done == new->n)
+		return 0;
+	remove_nodes(env, new, done, old, &others, &ignored);
+	change_rules(env, &others, &was->rules, &ignored);
+	add_nodes(env, old, old->n, new, &ignored);
+	return err_ret(e);
 }

@@ -19,8 +19,6 @@ struct nodes {
 
 extern const struct oci_type node_type;
 
-bool node_is_denied(const struct node *n); /* ":none" */
-
 struct oci_device_rule node_rule_for(int64_t type, int64_t major, int64_t minor, const char *access, struct arena *a);
 struct oci_device_rule node_rule(const struct node *n, struct arena *a);
 
@@ -28,9 +26,12 @@ struct oci_device_rule node_rule(const struct node *n, struct arena *a);
 int node_to_document(struct ext_env *env, const struct node *n, struct err *e);
 int node_rules_to_document(struct ext_env *env, const struct oci_device_rules *more, struct err *e);
 
-/* In a container that lives.  In a user namespace the host's node is bound: one made there could not be opened. */
-int node_change(const struct ext_env *env, const struct node *n, bool add, struct err *e);
+/* What an extension gives, or one function of the host. */
+struct node_grant {
+	struct nodes nodes;
+	struct oci_device_rules rules;
+};
 
-/* In update(): the rules `was` of an extension become `now`, for the cgroup, the env and the record.  What no other rule
- * of the list allows is denied from then on. */
-int node_rules_change(struct ext_env *env, const struct oci_device_rules *was, const struct oci_device_rules *now, struct err *e);
+/* In update(): one becomes the other - nodes in the container, rules in the cgroup, the env and the record - or nothing is changed.
+ * A node that a rule of somebody else allows by its number stays. */
+int node_grant_change(struct ext_env *env, const struct node_grant *was, const struct node_grant *now, struct err *e);

@@ -103,29 +103,17 @@ static int check_group(const struct pci *now, const struct claim *claim, struct 
 	return 0;
 }
 
-static bool shared(const struct claim_list *claims, const struct claim *own, const struct ext_env *env, const struct node *n)
+static const struct node_grant nothing;
+
+static int change_nodes(struct ext_env *env, const struct nodes *nodes, bool give, struct err *e)
 {
-	for (size_t i = 0; i < claims->n; i++) {
-		const struct claim *c = &claims->v[i];
+	struct node_grant all = { .nodes = *nodes };
 
-		for (size_t k = 0; c != own && claim_is_of(c, env) && c->pci && k < c->pci->nodes.n; k++)
-			if (str_eq(c->pci->nodes.v[k].path, n->path))
-				return true;
-	}
-	return false;
-}
-
-static int take_nodes(struct ext_env *env, const struct claim_list *list, const struct claim *claim, struct err *e)
-{
-	static const struct oci_device_rules none;
-	struct oci_device_rules rules;
-
-	for (size_t i = 0; i < claim->pci->nodes.n; i++)
-		if (!shared(list, claim, env, &claim->pci->nodes.v[i]) && node_change(env, &claim->pci->nodes.v[i], false, e) < 0)
-			return err_ret(e);
-	if (pci_rules(&claim->pci->nodes, &rules, env->arena, e) < 0)
+	if (nodes->n == 0)
+		return 0;
+	if (pci_rules(nodes, &all.rules, env->arena, e) < 0)
 		return err_ret(e);
-	return rules.n ? node_rules_change(env, &rules, &none, e) : 0;
+	return give ? node_grant_change(env, &nothing, &all, e) : node_grant_change(env, &all, &nothing, e);
 }
 
 /* What goes into the container and out of it waits for others, who may be of the container: not under the lock of all. */
@@ -155,18 +143,24 @@ static int return_claim(const struct ext_env *env, const struct claim_list *list
 	return pci_give_back(&claims, claim, env->arena, e);
 }
 
+/* A function that does not go back keeps its nodes; not always its interfaces. */
 static int take(struct ext_env *env, const struct pci *now, const char *name, struct err *e)
 {
 	const struct claim *claim;
 	struct claim_list list;
+	struct err ignored;
 
 	if (own_claims(env, name, &list, &claim, e) < 0)
 		return err_ret(e);
 	if (!claim)
 		return 0;
-	if (check_group(now, claim, env->arena, e) < 0 || check_unused(env, claim, e) < 0 || take_nodes(env, &list, claim, e) < 0)
+	if (check_group(now, claim, env->arena, e) < 0 || check_unused(env, claim, e) < 0 ||
+	    change_nodes(env, &claim->pci->nodes, false, e) < 0)
 		return err_ret(e);
-	return return_claim(env, &list, claim, e);
+	if (return_claim(env, &list, claim, e) == 0)
+		return 0;
+	change_nodes(env, &claim->pci->nodes, true, &ignored);
+	return err_ret(e);
 }
 
 static bool limits_memory(const struct oci_spec *spec)
@@ -208,19 +202,6 @@ int pci_further_process(struct ext_env *env, const void *config, void *saved, st
 	return p->functions.n && p->mode == MODE_VFIO && !limits_memory(env->spec) ? unlock_memory_of(env->pid, e) : 0;
 }
 
-/* Again, for what is there already: rules are taken out and put in. */
-static int nodes_inside(struct ext_env *env, const struct nodes *nodes, struct err *e)
-{
-	struct oci_device_rules rules;
-
-	if (pci_rules(nodes, &rules, env->arena, e) < 0 || (rules.n && node_rules_change(env, &rules, &rules, e) < 0))
-		return err_ret(e);
-	for (size_t i = 0; i < nodes->n; i++)
-		if (node_change(env, &nodes->v[i], true, e) < 0)
-			return err_ret(e);
-	return 0;
-}
-
 static int interfaces_inside(struct ext_env *env, const char *name, struct err *e)
 {
 	cleanup_netdev_ends struct netdev_ends ends = NETDEV_ENDS_NONE;
@@ -245,12 +226,18 @@ static int claim_new(const struct ext_env *env, const struct pci *p, const char 
 	return pci_give(env, &claims, p, name, ret, e);
 }
 
-/* Or what is missing of it, after a failure. */
+static int rest_inside(struct ext_env *env, bool vfio, const char *name, struct err *e)
+{
+	return vfio ? unlock_memory_of_all(env, e) : interfaces_inside(env, name, e);
+}
+
+/* A killed `set` may have left a claim. */
 static int add(struct ext_env *env, const struct pci *p, const char *name, struct err *e)
 {
 	bool vfio = p->mode == MODE_VFIO;
 	const struct claim *claim;
 	struct claim_list list;
+	struct err ignored;
 	struct nodes nodes;
 
 	if (own_claims(env, name, &list, &claim, e) < 0)
@@ -261,47 +248,54 @@ static int add(struct ext_env *env, const struct pci *p, const char *name, struc
 	} else if (claim_new(env, p, name, &nodes, e) < 0) {
 		return err_ret(e);
 	}
-	if (nodes_inside(env, &nodes, e) < 0)
-		return err_ret(e);
-	return vfio ? unlock_memory_of_all(env, e) : interfaces_inside(env, name, e);
+	if (change_nodes(env, &nodes, true, e) == 0) {
+		if (rest_inside(env, vfio, name, e) == 0)
+			return 0;
+		change_nodes(env, &nodes, false, &ignored);
+	}
+	if (own_claims(env, name, &list, &claim, &ignored) == 0 && claim)
+		return_claim(env, &list, claim, &ignored);
+	return err_ret(e);
 }
 
-/* From one list to the other, as far as it goes. */
-static int change(struct ext_env *env, const struct pci *was, const struct pci *now, struct err *e)
-{
-	for (size_t i = 0; i < was->functions.n; i++)
-		if (!value_listed(&now->functions, was->functions.v[i]) && take(env, now, was->functions.v[i], e) < 0)
-			return err_ret(e);
-	for (size_t i = 0; i < now->functions.n; i++) {
-		const char *name = now->functions.v[i];
-		struct err ignored;
+/* How far it came from one list to the other. */
+struct progress {
+	size_t taken, added;
+};
 
-		if (value_listed(&was->functions, name) || add(env, now, name, e) >= 0)
-			continue;
-		take(env, was, name, &ignored); /* half of it may be there */
-		return err_ret(e);
-	}
+static int change(struct ext_env *env, const struct pci *was, const struct pci *now, struct progress *p, struct err *e)
+{
+	for (; p->taken < was->functions.n; p->taken++)
+		if (!value_listed(&now->functions, was->functions.v[p->taken]) && take(env, now, was->functions.v[p->taken], e) < 0)
+			return err_ret(e);
+	for (; p->added < now->functions.n; p->added++)
+		if (!value_listed(&was->functions, now->functions.v[p->added]) && add(env, now, now->functions.v[p->added], e) < 0)
+			return err_ret(e);
 	return 0;
 }
 
-/* Back again: also what one of them was only half taken of. */
-static void restore(struct ext_env *env, const struct pci *was, const struct pci *now)
+/* Back again: also what the one that did not go back has lost already. */
+static void restore(struct ext_env *env, const struct pci *was, const struct pci *now, const struct progress *p)
 {
 	struct err ignored;
 
-	for (size_t i = 0; i < now->functions.n; i++)
+	for (size_t i = 0; i < p->added; i++)
 		if (!value_listed(&was->functions, now->functions.v[i]))
 			take(env, was, now->functions.v[i], &ignored);
-	for (size_t i = 0; i < was->functions.n; i++)
+	for (size_t i = 0; i < p->taken; i++)
 		if (!value_listed(&now->functions, was->functions.v[i]))
 			add(env, was, was->functions.v[i], &ignored);
+	if (p->taken < was->functions.n)
+		interfaces_inside(env, was->functions.v[p->taken], &ignored);
 }
 
 int pci_update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
 {
+	struct progress p = { 0 };
+
 	(void)saved;
-	if (change(env, was, now, e) == 0)
+	if (change(env, was, now, &p, e) == 0)
 		return 0;
-	restore(env, was, now);
+	restore(env, was, now, &p);
 	return err_ret(e);
 }

@@ -143,10 +143,9 @@ bool cgroup_on_v2(const struct cgroup *cg, const char *controller);
  * there is no cpuset here. */
 int cgroup_allowed(const struct cgroup *cg, const char *what, struct str *ret);
 
-/* Device rules of a living container: all that hold from now on, and those of them (or denials) that are new; on v1 only these
- * are written, so that nothing is closed for a moment.  systemd is told where it keeps them (v1). */
-int cgroup_set_devices(struct cgroup *cg, const struct oci_device_rules *all, const struct oci_device_rules *changed,
-		       struct err *e);
+/* Device rules of a living container: those in force become `now`, or nothing is changed.  On v1 only the difference is written, so
+ * that nothing is closed for a moment.  systemd is told where it keeps them (v1). */
+int cgroup_set_devices(struct cgroup *cg, const struct oci_device_rules *was, const struct oci_device_rules *now, struct err *e);
 
 /* What the container sees under a mount of type "cgroup": one entry per hierarchy. */
 struct cg_view {

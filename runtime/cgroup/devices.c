@@ -195,43 +195,74 @@ static int plan_rule(struct cg_planner *p, struct emulator *m, const struct rule
 	return cg_done(p);
 }
 
-int cg_devices_plan_v1(struct cg_planner *p)
+/* All rules, and what the kernel's list is after them. */
+static int plan_all(struct cg_planner *p, const struct oci_device_rules *doc, struct emulator *m)
 {
-	struct emulator m = { 0 };
 	struct rules rules;
 	size_t i = 0;
-	int r;
+	int r = collect(doc, &rules, p->arena, p->e);
 
-	if (p->update) /* device rules are not updated: plug-ins change them behind our back */
-		return 0;
-	r = collect(&p->r->devices, &rules, p->arena, p->e);
 	if (r < 0)
 		return r;
-	m.v = arena_alloc_n(p->arena, rules.n * 2, sizeof *m.v);
-	if (!m.v)
+	*m = (struct emulator){ .v = arena_alloc_n(p->arena, rules.n * 2, sizeof *m->v) };
+	if (!m->v)
 		return err_oom(p->e);
 	if (is_everything(&rules.v[0]))
-		m.allow = rules.v[i++].allow;
-	cg_row(p, "devices", m.allow ? "devices.allow" : "devices.deny", "a");
+		m->allow = rules.v[i++].allow;
+	cg_row(p, "devices", m->allow ? "devices.allow" : "devices.deny", "a");
 	for (; i < rules.n; i++) {
-		r = plan_rule(p, &m, &rules.v[i]);
+		r = plan_rule(p, m, &rules.v[i]);
 		if (r < 0)
 			return r;
 	}
 	return cg_done(p);
 }
 
-/* Changes of a living container's rules.  What is allowed comes first: that may be refused, a denial may not. */
-int cg_devices_changes_v1(struct cg_planner *p)
+int cg_devices_plan_v1(struct cg_planner *p)
 {
-	struct rules rules;
+	struct emulator m;
 
-	if (collect(&p->r->devices, &rules, p->arena, p->e) < 0)
+	if (p->update) /* device rules are not updated: plug-ins change them behind our back */
+		return 0;
+	return plan_all(p, &p->r->devices, &m);
+}
+
+/* Accesses of a device that the list has, whichever rules brought them: the kernel keeps one exception for each. */
+static unsigned access_in(const struct emulator *m, const struct rule *r, size_t end)
+{
+	unsigned access = 0;
+
+	for (size_t i = 0; i < end; i++)
+		if (same(&m->v[i], r))
+			access |= m->v[i].access;
+	return access;
+}
+
+/* What `a` has and `b` has not. */
+static void write_exceptions(struct cg_planner *p, const struct emulator *a, const struct emulator *b, bool allow)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		struct rule one = a->v[i];
+
+		one.allow = allow;
+		one.access &= ~(access_in(a, &one, i) | access_in(b, &one, b->n));
+		if (one.access)
+			write_rule(p, &one);
+	}
+}
+
+/* New exceptions come before others go: so at no moment is anything open that neither the old rules nor the new ones allow, nor
+ * closed what both allow.  And what is in both is not touched, or cgroups below would lose it. */
+int cg_devices_changes_v1(struct cg_planner *p, const struct oci_device_rules *was)
+{
+	struct cg_planner unused = { .r = p->r, .now = p->now, .controller = p->controller, .arena = p->arena, .e = p->e };
+	struct emulator before, after;
+
+	/* What v1 cannot say as a whole is refused here too. */
+	if (plan_all(&unused, was, &before) < 0 || plan_all(&unused, &p->r->devices, &after) < 0)
 		return err_ret(p->e);
-	for (int allow = 1; allow >= 0; allow--)
-		for (size_t i = 0; i < p->r->devices.n; i++) /* behind them come those that every container has */
-			if (rules.v[i].allow == (bool)allow)
-				write_rule(p, &rules.v[i]);
+	write_exceptions(p, &after, &before, !after.allow);
+	write_exceptions(p, &before, &after, after.allow);
 	return cg_done(p);
 }
 

@@ -107,7 +107,8 @@ int cg_swap_check(struct cg_planner *p, struct opt_i64 *ret_limit, struct opt_i6
 
 /* devices.c */
 int cg_devices_plan_v1(struct cg_planner *p);
-int cg_devices_changes_v1(struct cg_planner *p); /* p->r->devices are the changes alone */
+/* The writes that lead from the rules `was` to p->r->devices; each is undone by the same value in the other file. */
+int cg_devices_changes_v1(struct cg_planner *p, const struct oci_device_rules *was);
 /* `replace`: the program that is there already, which a living container has. */
 int cg_devices_attach(int cgroup_fd, const struct oci_device_rules *rules, bool replace, enum proc_rootless rootless,
 		      struct err *e);

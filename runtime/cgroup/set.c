@@ -376,34 +376,49 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *was, const stru
 
 /* ---- devices of a living container ---- */
 
-static int set_devices_v1(struct cgroup *cg, const struct oci_device_rules *all, const struct oci_device_rules *changed,
-			  struct err *e)
+/* A rule is taken back by the other file. */
+static void undo_devices(struct cgroup *cg, const struct cg_planner *p, size_t n)
+{
+	while (n-- > 0) {
+		struct cg_write w = p->v[n];
+		struct err err;
+
+		w.file = strcmp(w.file, "devices.allow") == 0 ? "devices.deny" : "devices.allow";
+		if (cg_write_row(cg, &w, &err) < 0)
+			log_warn("devices: '%s' could not be put back", w.value);
+	}
+}
+
+static int set_devices_v1(struct cgroup *cg, const struct oci_device_rules *was, const struct oci_device_rules *now, struct err *e)
 {
 	static const struct cg_current nothing;
 	cleanup_arena struct arena a = { 0 };
-	struct oci_resources whole = { .devices = *all }, part = { .devices = *changed };
-	struct cg_planner check = { .r = &whole, .now = &nothing, .controller = "devices", .arena = &a, .e = e };
-	struct cg_planner p = { .r = &part, .now = &nothing, .controller = "devices", .arena = &a, .e = e };
-	int r;
+	struct oci_resources r = { .devices = *now };
+	struct cg_planner p = { .r = &r, .now = &nothing, .controller = "devices", .arena = &a, .e = e };
+	int rc;
+	size_t i = 0;
 
 	*e = (struct err){ 0 };
-	/* What v1 cannot say as a whole is refused here too. */
-	r = cg_devices_plan_v1(&check);
-	if (r == 0)
-		r = cg_devices_changes_v1(&p);
-	for (size_t i = 0; r == 0 && i < p.n; i++)
-		r = cg_write_row(cg, &p.v[i], e);
-	return r == 0 && cg->unit ? systemd_set_devices(cg, all, &a, e) : r;
+	rc = cg_devices_changes_v1(&p, was);
+	while (rc == 0 && i < p.n)
+		rc = cg_write_row(cg, &p.v[i++], e);
+	if (rc < 0) {
+		undo_devices(cg, &p, i > 0 ? i - 1 : 0);
+		return rc;
+	}
+	rc = cg->unit ? systemd_set_devices(cg, now, &a, e) : 0;
+	if (rc < 0)
+		undo_devices(cg, &p, p.n);
+	return rc;
 }
 
-int cgroup_set_devices(struct cgroup *cg, const struct oci_device_rules *all, const struct oci_device_rules *changed,
-		       struct err *e)
+int cgroup_set_devices(struct cgroup *cg, const struct oci_device_rules *was, const struct oci_device_rules *now, struct err *e)
 {
 	struct cg_dir *d = device_dir(cg);
 
 	if (cg_find(cg, "devices"))
-		return set_devices_v1(cg, all, changed, e);
+		return set_devices_v1(cg, was, now, e);
 	if (!d)
 		return err_set(e, ERR_UNSUPPORTED, 0, "devices: the container has no cgroup that holds its rules");
-	return cg_dir_fd(d) < 0 ? err_sys(e, "cgroup %s", d->dir) : cg_devices_attach(d->fd, all, true, cg->rootless, e);
+	return cg_dir_fd(d) < 0 ? err_sys(e, "cgroup %s", d->dir) : cg_devices_attach(d->fd, now, true, cg->rootless, e);
 }

@@ -95,19 +95,20 @@ struct change {
 	struct ext_uses was, now;
 };
 
-static int set_devices(struct ext_env *env, const struct oci_device_rules *all, const struct oci_device_rules *changed,
-		       struct err *e)
+static int set_devices(struct ext_env *env, const struct oci_device_rules *rules, struct err *e)
 {
+	static const struct oci_device_rules none;
 	struct change *ch = (struct change *)(void *)((char *)env - offsetof(struct change, env));
 	struct oci_resources *now = arena_new(env->arena, struct oci_resources);
 
 	if (!now)
 		return err_oom(e);
-	if (container_need_cgroup(ch->c, e) < 0 || cgroup_set_devices(ch->c->cg, all, changed, e) < 0)
+	if (container_need_cgroup(ch->c, e) < 0 ||
+	    cgroup_set_devices(ch->c->cg, env->resources ? &env->resources->devices : &none, rules, e) < 0)
 		return err_ret(e);
 	if (env->resources)
 		*now = *env->resources;
-	now->devices = *all;
+	now->devices = *rules;
 	env->resources = ch->c->state.resources = now;
 	return 0;
 }

@@ -60,10 +60,9 @@ struct ext_env {
 	const struct oci_state_exts *before;   /* what a former life kept, of a container that is restored; else NULL */
 	void *saved;                           /* of the one that is called: in validate and native, which have no parameter */
 	struct arena *arena;
-	/* In update(): device rules that hold from now on, and what of them is new; in the cgroup, in env->resources and in the record.
+	/* In update(): device rules that hold from now on; in the cgroup, in env->resources and in the record, or nowhere.
 	 * NULL elsewhere: at creation they are resources of the document. */
-	int (*set_devices)(struct ext_env *env, const struct oci_device_rules *all, const struct oci_device_rules *changed,
-			   struct err *e);
+	int (*set_devices)(struct ext_env *env, const struct oci_device_rules *rules, struct err *e);
 };
 
 /* How the text of a value becomes a member and back.  `parse` says what is wrong, not where: the engine puts the place

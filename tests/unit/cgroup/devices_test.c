@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 /* The device program of cgroup v2, run by a small interpreter: each answer against the plain reading of the rules (for
- * each access the last rule that speaks of it). */
+ * each access the last rule that speaks of it).  And what is written to v1, against a model of the kernel's list. */
 
 #include <linux/bpf.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/cgroup/devices.h"
 #include "tests/lib/test.h"
@@ -178,4 +180,185 @@ TEST(numbers_out_of_range)
 
 	CHECK(cg_devices_program(&list, &v, &n, &a, &err) < 0);
 	CHECK_STR(err.text, "/linux/resources/devices/0/major: 1099511627776 is no device number");
+}
+
+/* ---- v1 ---- */
+
+struct model { /* security/device_cgroup.c */
+	bool allow;
+	struct exception {
+		char type;
+		int major, minor; /* -1: any */
+		unsigned access;
+	} v[128];
+	size_t n;
+};
+
+static unsigned mask_of(const char *letters)
+{
+	return (strchr(letters, 'r') ? R : 0U) | (strchr(letters, 'w') ? W : 0U) | (strchr(letters, 'm') ? M : 0U);
+}
+
+static struct exception *find(struct model *m, const struct exception *x)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].type == x->type && m->v[i].major == x->major && m->v[i].minor == x->minor)
+			return &m->v[i];
+	return NULL;
+}
+
+static void model_write(struct model *m, const char *file, const char *value)
+{
+	bool allow = strcmp(file, "devices.allow") == 0;
+	char major[16], minor[16], letters[8];
+	struct exception x, *there;
+
+	if (strcmp(value, "a") == 0) {
+		*m = (struct model){ .allow = allow };
+		return;
+	}
+	CHECK_INT(sscanf(value, "%c %15[0-9*]:%15[0-9*] %7s", &x.type, major, minor, letters), 4);
+	x.major = *major == '*' ? -1 : atoi(major);
+	x.minor = *minor == '*' ? -1 : atoi(minor);
+	x.access = mask_of(letters);
+	there = find(m, &x);
+	if (allow != m->allow && there)
+		there->access |= x.access;
+	else if (allow != m->allow)
+		m->v[m->n++] = x;
+	else if (there)
+		there->access &= ~x.access;
+}
+
+static bool model_opens(const struct model *m, char type, unsigned access, int major, int minor)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const struct exception *x = &m->v[i];
+
+		if (x->type != type || (x->major >= 0 && x->major != major) || (x->minor >= 0 && x->minor != minor))
+			continue;
+		if (m->allow ? x->access & access : !(access & ~x->access))
+			return !m->allow;
+	}
+	return m->allow;
+}
+
+#define EACH_DEVICE(type, major, minor)                                \
+	for (const char *type = "bc"; *type; type++)                   \
+		for (int major = 10; major < 12; major++)              \
+			for (int minor = 0; minor < 3; minor++)
+
+static int differences(const struct model *a, const struct model *b)
+{
+	int n = 0;
+
+	EACH_DEVICE(type, major, minor)
+		for (unsigned access = 1; access <= (R | W | M); access++)
+			n += model_opens(a, *type, access, major, minor) != model_opens(b, *type, access, major, minor);
+	return n;
+}
+
+/* Open though neither has it so, or closed though both have it open. */
+static int surprises(const struct model *m, const struct model *was, const struct model *now)
+{
+	int n = 0;
+
+	EACH_DEVICE(type, major, minor)
+		for (unsigned access = 1; access <= (R | W | M); access <<= 1) {
+			bool before = model_opens(was, *type, access, major, minor), after = model_opens(now, *type, access, major, minor);
+
+			n += before == after && model_opens(m, *type, access, major, minor) != after;
+		}
+	return n;
+}
+
+/* How the list is made at creation; false: v1 cannot say it. */
+static bool created(const struct oci_device_rules *rules, struct model *ret, struct arena *a)
+{
+	static const struct cg_current nothing;
+	struct oci_resources r = { .devices = *rules };
+	struct err err = { 0 };
+	struct cg_planner p = { .r = &r, .now = &nothing, .controller = "devices", .arena = a, .e = &err };
+
+	if (cg_devices_plan_v1(&p) < 0)
+		return false;
+	for (size_t i = 0; i < p.n; i++)
+		model_write(ret, p.v[i].file, p.v[i].value);
+	return true;
+}
+
+static const char *other(const char *file)
+{
+	return strcmp(file, "devices.allow") == 0 ? "devices.deny" : "devices.allow";
+}
+
+/* Returns 1 when both could be said. */
+static int change(const struct oci_device_rules *was, const struct oci_device_rules *now, int *wrong)
+{
+	static const struct cg_current nothing;
+	struct oci_resources r = { .devices = *now };
+	cleanup_arena struct arena a = { 0 };
+	struct err err = { 0 };
+	struct cg_planner p = { .r = &r, .now = &nothing, .controller = "devices", .arena = &a, .e = &err };
+	struct model before = { 0 }, after = { 0 }, m;
+
+	if (!created(was, &before, &a) || !created(now, &after, &a)) {
+		CHECK(cg_devices_changes_v1(&p, was) < 0);
+		return 0;
+	}
+	m = before;
+	CHECK_INT(cg_devices_changes_v1(&p, was), 0);
+	for (size_t i = 0; i < p.n; i++) {
+		model_write(&m, p.v[i].file, p.v[i].value);
+		*wrong += surprises(&m, &before, &after);
+	}
+	*wrong += differences(&m, &after);
+	for (size_t i = p.n; i-- > 0;)
+		model_write(&m, other(p.v[i].file), p.v[i].value);
+	*wrong += differences(&m, &before);
+	return 1;
+}
+
+TEST(changes_of_v1_lead_from_any_list_to_any_other)
+{
+	static const char *const words[] = { "r", "w", "rw", "rm", "wm", "rwm" };
+	int wrong = 0, said = 0;
+
+	srand(2);
+	for (int round = 0; round < 3000; round++) {
+		struct oci_device_rule v[2][8];
+		struct oci_device_rules list[2];
+		int open = rand() % 2;
+
+		for (int k = 0; k < 2; k++) {
+			size_t n = 1 + (size_t)(rand() % 7);
+
+			v[k][0] = (struct oci_device_rule){ open, 'a', { 0 }, { 0 }, "rwm" };
+			for (size_t i = 1; i < n; i++)
+				v[k][i] = (struct oci_device_rule){ rand() % 2, "bc"[rand() % 2], SET(10 + rand() % 2),
+								    { rand() % 3, rand() % 8 > 0 }, words[rand() % 6] };
+			list[k] = (struct oci_device_rules){ v[k], n };
+		}
+		said += change(&list[0], &list[1], &wrong);
+	}
+	CHECK_INT(wrong, 0);
+	CHECK(said > 500);
+}
+
+TEST(changes_of_v1_write_nothing_that_is_so_already)
+{
+	static const struct cg_current nothing;
+	struct oci_device_rule was[] = { { false, 'a', { 0 }, { 0 }, "rwm" }, { true, 'c', SET(10), SET(229), "rm" } };
+	struct oci_device_rule now[] = { was[0], was[1], { true, 'c', SET(10), SET(229), "rwm" }, { true, 'c', SET(1), SET(3), "rwm" },
+					 { false, 'c', SET(1), SET(5), "rwm" } };
+	struct oci_device_rules before = { was, 2 };
+	struct oci_resources r = { .devices = { now, 5 } };
+	cleanup_arena struct arena a = { 0 };
+	struct err err = { 0 };
+	struct cg_planner p = { .r = &r, .now = &nothing, .controller = "devices", .arena = &a, .e = &err };
+
+	CHECK_INT(cg_devices_changes_v1(&p, &before), 0);
+	CHECK_INT(p.n, 1);
+	CHECK_STR(p.v[0].file, "devices.allow");
+	CHECK_STR(p.v[0].value, "c 10:229 w");
 }
