@@ -19,6 +19,7 @@
 #include "extensions/registry.h"
 #include "extensions/values.h"
 #include "oci/rows.h"
+#include "runtime/cgroup/cgroup.h"
 
 struct devices {
 	struct oci_strs nodes, rules;
@@ -122,11 +123,14 @@ static const struct ext_value value_node = { "NAME:r|w|rw|none", parse_node, val
 static const struct ext_value value_rule = { "TYPE:MAJOR:MINOR[:ACCESS]", parse_rule, value_print_text };
 
 static const struct ext_row rows[] = {
-	{ .name = "devnodes", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct devices, nodes), .value = &value_node,
+	{ .name = "devnodes", .kind = EXT_LIST, .flags = EXT_GRANT | EXT_NAMED, .offset = EXT_MEMBER(struct devices, nodes), .value = &value_node,
 	  .help = "Devices of the host by their name below /dev, node and permission",
-	  .doc = "In a user namespace the host's node is bound, with the host's owner and mode." },
-	{ .name = "devices", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct devices, rules), .value = &value_rule,
-	  .help = "Devices by number, permission only", .doc = "A minor number or all; none denies." },
+	  .doc = "none denies the permission. One word for a name: a later one replaces it. In a user namespace the host's node is bound, with "
+		 "the host's owner and mode." },
+	{ .name = "devices", .kind = EXT_LIST, .flags = EXT_GRANT | EXT_NAMED, .offset = EXT_MEMBER(struct devices, rules), .value = &value_rule,
+	  .help = "Devices by number, permission only",
+	  .doc = "A minor number or all; none denies. One word for a number: a later one replaces it. Devices that every container may use "
+		 "(null, zero, full, random, urandom, tty, ptmx, pts, net/tun) cannot be denied." },
 	EXT_ROWS_END,
 };
 
@@ -149,6 +153,30 @@ static int find_node(const struct ext_env *env, const char *word, struct node *r
 	return 0;
 }
 
+/* Theirs come behind all rules, so that no document takes a terminal away. */
+static int check_denial(const struct ext_env *env, const char *key, const char *word, int64_t type, int64_t major, int64_t minor,
+			struct err *e)
+{
+	if (strcmp(strrchr(word, ':') + 1, "none") != 0 || !cgroup_device_is_common((char)type, major, minor))
+		return 0;
+	return ext_refuse(env, e, key, "%s: every container may use this device", word);
+}
+
+static int check_node(const struct ext_env *env, const char *word, struct err *e)
+{
+	struct node n;
+
+	return find_node(env, word, &n, e) < 0 ? err_ret(e) : check_denial(env, "devnodes", word, n.type, n.major, n.minor, e);
+}
+
+static int check_rule(const struct ext_env *env, const char *word, struct err *e)
+{
+	struct rule r = { 0 };
+
+	parse_numbers(word, &r); /* it was read before */
+	return check_denial(env, "devices", word, r.type, r.major, r.minor, e);
+}
+
 static struct oci_device_rule rule_of_word(const char *word, struct arena *a)
 {
 	struct rule r = { 0 };
@@ -160,10 +188,12 @@ static struct oci_device_rule rule_of_word(const char *word, struct arena *a)
 static int validate(const struct ext_env *env, void *config, struct err *e)
 {
 	const struct devices *d = config;
-	struct node n;
 
 	for (size_t i = 0; i < d->nodes.n; i++)
-		if ((!env->option || ext_wished(env, "devnodes")) && find_node(env, d->nodes.v[i], &n, e) < 0)
+		if ((!env->option || ext_wished(env, "devnodes")) && check_node(env, d->nodes.v[i], e) < 0)
+			return err_ret(e);
+	for (size_t i = 0; i < d->rules.n; i++)
+		if ((!env->option || ext_wished(env, "devices")) && check_rule(env, d->rules.v[i], e) < 0)
 			return err_ret(e);
 	return 0;
 }

@@ -147,6 +147,9 @@ int cgroup_allowed(const struct cgroup *cg, const char *what, struct str *ret);
  * that nothing is closed for a moment.  systemd is told where it keeps them (v1). */
 int cgroup_set_devices(struct cgroup *cg, const struct oci_device_rules *was, const struct oci_device_rules *now, struct err *e);
 
+/* A device that every container may use, whatever the rules say; `minor` -1: all of them. */
+bool cgroup_device_is_common(char type, int64_t major, int64_t minor);
+
 /* What the container sees under a mount of type "cgroup": one entry per hierarchy. */
 struct cg_view {
 	const char *name;        /* directory name below the mount: "cpu,cpuacct", "systemd", "unified"; "" : v2 alone, the mount itself */

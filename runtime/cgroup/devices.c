@@ -52,6 +52,17 @@ struct rules {
 	size_t n;
 };
 
+bool cgroup_device_is_common(char type, int64_t major, int64_t minor)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
+		const struct rule *r = &defaults[i];
+
+		if (r->access == ALL && r->type == type && r->major == major && (r->minor < 0 || r->minor == minor))
+			return true;
+	}
+	return false;
+}
+
 static unsigned access_of(const char *letters)
 {
 	unsigned mask = 0;

@@ -102,6 +102,25 @@ static const struct ext_row *find_row(const char *name, size_t len, const struct
 	return NULL;
 }
 
+static size_t index_of(const struct ext_row *row, const struct oci_strs *list, const char *word)
+{
+	const char *colon = row->flags & EXT_NAMED ? strrchr(word, ':') : NULL;
+	size_t i = 0, len = colon ? (size_t)(colon - word) + 1 : strlen(word) + 1;
+
+	while (i < list->n && strncmp(list->v[i], word, len) != 0)
+		i++;
+	return i;
+}
+
+/* Into a list that has room. */
+static void put_word(const struct ext_row *row, struct oci_strs *list, const char *word)
+{
+	size_t at = row->flags & EXT_NAMED ? index_of(row, list, word) : list->n;
+
+	list->v[at] = word;
+	list->n += at == list->n;
+}
+
 #define LIST_BETWEEN " \t\n,"
 
 static int parse_list(const struct ext_row *row, const char *text, struct oci_strs *list, struct arena *a, struct err *e)
@@ -112,9 +131,15 @@ static int parse_list(const struct ext_row *row, const char *text, struct oci_st
 	list->n = 0;
 	if (!rest || !list->v)
 		return err_oom(e);
-	for (char *word = strsep(&rest, LIST_BETWEEN); word; word = strsep(&rest, LIST_BETWEEN))
-		if (*word && row->value->parse(word, &list->v[list->n++], a, e) < 0)
+	for (char *word = strsep(&rest, LIST_BETWEEN); word; word = strsep(&rest, LIST_BETWEEN)) {
+		const char *parsed;
+
+		if (!*word)
+			continue;
+		if (row->value->parse(word, &parsed, a, e) < 0)
 			return err_ret(e);
+		put_word(row, list, parsed);
+	}
 	return 0;
 }
 
@@ -446,27 +471,20 @@ int ext_put_setting(struct oci_map *map, const char *name, const char *text, str
 	return 0;
 }
 
-static size_t index_of(const struct oci_strs *list, const char *word)
-{
-	size_t i = 0;
-
-	while (i < list->n && strcmp(list->v[i], word) != 0)
-		i++;
-	return i;
-}
-
 /* Words of `change` into `list`, which has room, or out of it. */
-static int change_list(struct oci_strs *list, const struct oci_strs *change, enum ext_verb verb, struct err *e)
+static int change_list(const struct ext_row *row, struct oci_strs *list, const struct oci_strs *change, enum ext_verb verb, struct err *e)
 {
 	for (size_t i = 0; i < change->n; i++) {
-		size_t at = index_of(list, change->v[i]);
+		const char *word = change->v[i];
+		size_t at = index_of(row, list, word);
+		bool there = at < list->n && strcmp(list->v[at], word) == 0;
 
-		if (verb == EXT_ADD && at < list->n)
-			return err_set(e, ERR_USAGE, 0, "%s is there already", change->v[i]);
-		if (verb == EXT_DEL && at == list->n)
-			return err_set(e, ERR_USAGE, 0, "%s is not there", change->v[i]);
+		if (verb == EXT_ADD && there)
+			return err_set(e, ERR_USAGE, 0, "%s is there already", word);
+		if (verb == EXT_DEL && !there)
+			return err_set(e, ERR_USAGE, 0, "%s is not there", word);
 		if (verb == EXT_ADD) {
-			list->v[list->n++] = change->v[i];
+			put_word(row, list, word);
 			continue;
 		}
 		for (list->n--; at < list->n; at++)
@@ -489,7 +507,7 @@ static int wish_list(const struct ext_wish *w, const char *present, struct oci_s
 	for (size_t i = 0; i < was.n; i++)
 		room[i] = was.v[i];
 	*list = (struct oci_strs){ room, was.n };
-	return change_list(list, &change, w->verb, e);
+	return change_list(w->row, list, &change, w->verb, e);
 }
 
 static int wish_one(const struct ext_wish *w, struct oci_map *map, struct arena *a, struct err *e)

@@ -82,6 +82,7 @@ enum ext_flags {
 	EXT_COLD = 1 << 0,  /* not on a living container */
 	EXT_INERT = 1 << 1, /* accepted, kept, shown, and reported as not enforced */
 	EXT_GRANT = 1 << 2, /* gives rights: not from the annotations of a Kubernetes pod, which whoever may make pods chooses */
+	EXT_NAMED = 1 << 3, /* a list's word speaks of what stands before its last ":", and replaces an earlier one that does so */
 };
 
 struct ext_row {

@@ -191,6 +191,31 @@ refused() {
 	opens /dev/f yes
 }
 
+@test "devnodes, devices: of two words for the same the new one holds" {
+	starts
+	inside 'mknod /dev/f c 10 229'
+	ok set "$ID" --devnodes-add fuse:r
+	opens /dev/fuse no
+	ok set "$ID" --devnodes-add fuse:rw
+	setting_is devnodes "fuse:rw"
+	opens /dev/fuse yes
+	fails "fuse:r is not there" set "$ID" --devnodes-del fuse:r
+	ok set "$ID" --devnodes "fuse:rw fuse:r"
+	setting_is devnodes "fuse:r"
+	opens /dev/fuse no
+	inside 'exec 3</dev/fuse'
+	ok set "$ID" --devnodes-add fuse:none
+	setting_is devnodes "fuse:none"
+	inside '! [ -e /dev/fuse ] && ! (exec 3</dev/f)'
+	ok set "$ID" --devnodes-add fuse:rw
+	opens /dev/fuse yes
+	ok set "$ID" --devices-add c:10:237:r --devices-add c:10:237:rw
+	setting_is devices "c:10:237:rw"
+	annotation devnodes "fuse:rw loop-control:r fuse:r"
+	ok run --bundle "$BUNDLE" --detach "$ID-b"
+	ok exec "$ID-b" sh -c '! (exec 3<>/dev/fuse) && exec 3</dev/fuse'
+}
+
 @test "devnodes and devices for the same number: each goes without the other" {
 	starts
 	inside 'mknod /dev/f c 10 229'
@@ -284,6 +309,11 @@ refused() {
 	fails "is not there" set "$ID" --devices-del c:10:229:rw
 	inside 'mknod /dev/f c 10 229'
 	opens /dev/f no
+	fails "--devnodes: null:none: every container may use this device" set "$ID" --devnodes-add null:none
+	for bad in c:1:3:none c:136:5:none c:136:all:none c:10:200:none; do
+		fails "--devices: $bad: every container may use this device" set "$ID" --devices-add "$bad" || { echo "$bad"; return 1; }
+	done
+	opens /dev/null yes
 	config_set 'del(.annotations)'
 	annotation devnodes "vznone:rw"
 	fails "/annotations/org.openvz.devnodes: this host has no /dev/vznone" create --bundle "$BUNDLE" "$ID-2"
