@@ -45,7 +45,7 @@ static const struct ext_row rows[] = {
 	{ .name = "netdev", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct netdev, names), .value = &value_name,
 	  .help = "Network interfaces of the host, moved in",
 	  .doc = "With their addresses, and up. They come back with name, addresses and state when they are taken away, when the container "
-		 "is deleted, when a foreground run ends, and by `vzrun reconcile`. The interface of the host's default route is refused. "
+		 "is deleted, when a foreground run ends, and by `vzrun reconcile`. What the host's default route goes over is refused, with VLANs, bonds and bridges between. "
 		 "None may be lent at a checkpoint." },
 	EXT_ROWS_END,
 };
@@ -75,42 +75,76 @@ void netdev_ends_close(struct netdev_ends *ends)
 	fd_close(&ends->netns);
 }
 
-struct search {
-	struct netlink *host;
-	int index, depth;
-	bool found;
+/* ---- the way of the default route ---- */
+
+#define LAYERS 8 /* of interfaces one on another, as many as the kernel allows (MAX_NEST_DEV) */
+
+struct tie { /* of an interface to what is above it and below it, by their indices; 0: nothing */
+	int index, below, master;
 };
 
-static bool carries_default_route(struct netlink *host, const struct net_link *l, int depth);
+struct ties {
+	struct tie *v;
+	size_t n, cap;
+	struct arena *a;
+};
 
-static bool upper_carries(const struct net_link *l, void *arg)
+/* Pairs and taps lead to somebody else, and so does not the default route of a bridge that they are ports of. */
+static struct tie tie_of(const struct net_link *l)
 {
-	struct search *s = arg;
-	bool is_default = false;
+	struct tie t = { l->index, 0, 0 };
 
-	if (l->lower == s->index && !l->lower_elsewhere && strcmp(l->kind, "veth") != 0)
-		is_default = net_link_has_default_route(s->host, l->index, &is_default) == 0 && is_default;
-	s->found = is_default;
-	return s->found;
+	if (strcmp(l->kind, "veth") == 0 || strcmp(l->kind, "tun") == 0)
+		return t;
+	t.below = l->lower_elsewhere ? 0 : l->lower;
+	t.master = l->master;
+	return t;
 }
 
-/* By itself, by a VLAN or the like on it, or as the hardware behind a bridge or bond. */
-static bool carries_default_route(struct netlink *host, const struct net_link *l, int depth)
+static bool note(const struct net_link *l, void *arg)
 {
-	cleanup_netlink struct netlink second = NETLINK_NONE; /* for requests within a dump */
-	struct net_link master;
-	struct err ignored;
+	struct ties *ties = arg;
+
+	if (ties->n == ties->cap) {
+		struct tie *more = arena_alloc_n(ties->a, ties->cap * 2 + 32, sizeof *more);
+
+		if (!more) {
+			ties->a = NULL;
+			return true;
+		}
+		if (ties->n)
+			memcpy(more, ties->v, ties->n * sizeof *more);
+		ties->v = more;
+		ties->cap = ties->cap * 2 + 32;
+	}
+	ties->v[ties->n++] = tie_of(l);
+	return false;
+}
+
+/* By itself, or by what stands on it, a VLAN or a bond or the bridge that it is a port of, and so on upwards. */
+static bool carries(struct netlink *host, const struct ties *ties, int index, int layers)
+{
 	bool is_default = false;
 
-	if (net_link_has_default_route(host, l->index, &is_default) < 0 || is_default)
+	if (layers < 0 || net_link_has_default_route(host, index, &is_default) < 0 || is_default)
 		return true;
-	if (netlink_open(&second, -1, &ignored) < 0)
-		return true;
-	struct search s = { &second, l->index, depth, false };
-	if (net_link_each(host, upper_carries, &s) < 0 || s.found)
-		return true;
-	return depth > 0 && l->bus[0] && l->master && net_link_by_index(host, l->master, &master) == 0 &&
-	       carries_default_route(host, &master, depth - 1);
+	for (size_t i = 0; i < ties->n; i++) {
+		const struct tie *t = &ties->v[i];
+
+		if (t->below == index && carries(host, ties, t->index, layers - 1))
+			return true;
+		if (t->index == index && t->master && carries(host, ties, t->master, layers - 1))
+			return true;
+	}
+	return false;
+}
+
+/* What cannot be seen is so. */
+static bool carries_default_route(const struct ext_env *env, struct netlink *host, int index)
+{
+	struct ties ties = { .a = env->arena };
+
+	return net_link_each(host, note, &ties) < 0 || !ties.a || carries(host, &ties, index, LAYERS);
 }
 
 int netdev_may_lend(const struct ext_env *env, const struct claim_list *claims, const char *name, struct err *e)
@@ -133,7 +167,7 @@ int netdev_may_lend(const struct ext_env *env, const struct claim_list *claims, 
 		return err_set(e, ERR_CONFIG, 0, "%s is the host's loopback", name);
 	if (strcmp(l.name, name) != 0)
 		return err_set(e, ERR_CONFIG, 0, "%s is a further name of %s: give that", name, l.name);
-	if (carries_default_route(&host, &l, 1))
+	if (carries_default_route(env, &host, l.index))
 		return err_set(e, ERR_STATE, EBUSY, "the host's default route goes over %s", name);
 	return 0;
 }

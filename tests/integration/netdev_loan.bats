@@ -341,6 +341,52 @@ pair() {
 	inside 'ip link show d1'
 }
 
+# carried NAME: lent only without the default route over 10.6.0.1's interface.
+carried() {
+	host ip route add default via 10.6.0.2
+	fails "--netdev: the host's default route goes over $1" set "$ID" --netdev-add "$1"
+	host ip route del default
+}
+
+# new_kind NAME KIND [ARG...]: or skip
+new_kind() { host ip link add "$1" type "${@:2}" 2>/dev/null || skip "the kernel makes no $2"; }
+
+@test "refused: what carries the default route with layers between" {
+	starts
+	new_kind b0 bridge
+	host ip addr add 10.6.0.1/24 dev b0
+	host ip link set b0 up
+	host ip link add link d1 name m1 type macvlan 2>/dev/null || skip "the kernel makes no macvlan"
+	host ip link set m1 master b0 up
+	carried d1
+	carried m1
+	# Without the route it may go; and it does not come out of what is built on another.
+	host ip link set m1 nomaster
+	host ip route add default via 10.6.0.2
+	ok set "$ID" --netdev-add d1
+	ok set "$ID" --netdev-del d1
+}
+
+@test "refused: the bond in a bridge with the default route and what is below it; not the pair's end on the same bridge" {
+	starts
+	new_kind b0 bridge
+	host ip addr add 10.6.0.1/24 dev b0
+	host ip link set b0 up
+	host ip link add va type veth peer name vb
+	host ip link set va master b0 up
+	host ip route add default via 10.6.0.2
+	ok set "$ID" --netdev-add va
+	ok set "$ID" --netdev-del va
+	host ip route del default
+	new_kind bond0 bond
+	host ip link add link d1 name m1 type macvlan 2>/dev/null || skip "the kernel makes no macvlan"
+	host ip link set m1 master bond0
+	host ip link set bond0 master b0 up
+	carried d1
+	carried m1
+	carried bond0
+}
+
 @test "refused: a container in the host's network" {
 	annotation d1
 	config_set '.linux.namespaces |= map(select(.type != "network"))'
