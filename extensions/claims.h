@@ -16,7 +16,7 @@
 struct pci_record { /* a function as it was on the host */
 	const char *driver;   /* that it came from; NULL: none */
 	const char *override; /* its driver_override; NULL: none */
-	bool vfio;            /* bound to vfio-pci by us */
+	bool vfio;            /* given by VFIO, whoever bound it to vfio-pci */
 	struct nodes nodes;   /* given */
 };
 

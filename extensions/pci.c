@@ -74,11 +74,12 @@ static const struct ext_row rows[] = {
 		 "Bridges and what the host or another container uses are refused. None may be given at a checkpoint." },
 	{ .name = "pci-mode", .flags = EXT_GRANT, .offset = EXT_MEMBER(struct pci, mode), .value = &value_mode,
 	  .help = "How functions are given: what their driver makes of them, or themselves (vfio-pci)",
-	  .doc = "With vfio: /dev/vfio/GROUP for all functions of an IOMMU group, and no limit of locked memory. Counts for functions that "
-		 "are given from then on." },
+	  .doc = "With vfio: /dev/vfio/GROUP for all functions of an IOMMU group, and no limit of locked memory; functions that are bound to "
+		 "vfio-pci already are given only so, and stay bound. Counts for functions that are given from then on." },
 	{ .name = "pci-sysfs", .flags = EXT_GRANT | EXT_COLD, .offset = EXT_MEMBER(struct pci, sysfs), .value = &value_sysfs,
 	  .help = "Whether the directories in /sys of the functions given at creation can be written",
-	  .doc = "Whoever may write there can also reset, remove and rebind these functions." },
+	  .doc = "Whoever may write there can also reset, remove and rebind these functions. Driver and driver_override are as before when they "
+		 "come back." },
 	EXT_ROWS_END,
 };
 
@@ -140,8 +141,11 @@ static int check_vfio(const struct pci_function *f, const struct pci *p, struct 
 	return 0;
 }
 
+/* What vfio-pci has would go without its group, and without anybody who looks whether it is in use. */
 static int check_auto(const struct pci_function *f, struct err *e)
 {
+	if (str_eq(f->driver, PCI_VFIO))
+		return err_set(e, ERR_STATE, 0, "is bound to " PCI_VFIO ": pci-mode vfio gives it");
 	if (f->interfaces.n || f->nodes.n)
 		return 0;
 	return err_set(e, ERR_STATE, 0, "has neither network interfaces nor device nodes here (driver: %s); pci-mode vfio gives the "
@@ -216,16 +220,17 @@ static int bind_vfio(const struct pci_function *f, struct nodes *ret, struct are
 
 /* ---- given and given back ---- */
 
+/* Also what was not bound by us: with pci-sysfs rw those inside may have changed it. */
 int pci_give_back(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
 {
+	const struct pci_record *was = claim->pci;
 	struct pci_function f;
 
-	if (claim->pci && claim->pci->vfio && pci_look(PCI_SYSFS, claim->name, &f, a, e) < 0) {
+	if (was && pci_look(PCI_SYSFS, claim->name, &f, a, e) < 0)
 		log_warn("PCI function %s is no more", claim->name);
-	} else if (claim->pci && claim->pci->vfio) {
-		if (pci_bind(PCI_SYSFS, claim->name, claim->pci->override, claim->pci->driver, e) < 0)
-			return err_wrap(e, "%s", claim->name);
-	}
+	else if (was && !(str_eq(f.driver, was->driver) && str_eq(f.override, was->override)) &&
+		 pci_bind(PCI_SYSFS, claim->name, was->override, was->driver, e) < 0)
+		return err_wrap(e, "%s", claim->name);
 	claims_drop(claims, claim);
 	return 0;
 }
@@ -246,9 +251,6 @@ int pci_give(const struct ext_env *env, const struct claims *claims, const struc
 		return err_ret(e);
 	record.driver = f.driver;
 	record.override = f.override;
-	/* Whoever has bound it there already will want it so. */
-	if (str_eq(f.driver, PCI_VFIO))
-		record.vfio = false;
 	r = claims_put(claims, &claim, e);
 	if (r == 0 && p->mode == MODE_VFIO)
 		r = bind_vfio(&f, &record.nodes, env->arena, e);

@@ -26,6 +26,10 @@ teardown() {
 	for c in "$ROOT"/*/; do
 		[[ ! -d $c ]] || "$VZRUN" --root "$ROOT" delete --force "$(basename "$c")" 3>&- 4>&-
 	done
+	for c in ${BOUND:-}; do
+		echo "$c" >"$PCI/$c/driver/unbind"
+		echo >"$PCI/$c/driver_override"
+	done
 	if compgen -G "$CLAIMS/pci-*"; then
 		echo "claims are left"
 		rc=1
@@ -64,6 +68,17 @@ annotation() { config_set --arg k "org.openvz.$1" --arg v "$2" '.annotations[$k]
 starts() { ok run --bundle "$BUNDLE" --detach "$ID"; }
 inside() { ok exec "$ID" sh -c "$1"; }
 drives() { cp "$(dirname "$AUDIT")/vfio" "$BUNDLE/rootfs/bin/vfio"; }
+
+# binds FUNCTION...: as with vfio-pci.ids= on the kernel's command line
+binds() {
+	modprobe vfio-pci
+	for BOUND in "$@"; do
+		echo vfio-pci >"$PCI/$BOUND/driver_override"
+		echo "$BOUND" >/sys/bus/pci/drivers/vfio-pci/bind
+		echo >"$PCI/$BOUND/driver_override"
+	done
+	BOUND=$*
+}
 
 # reads FUNCTION ID: the program inside drives it
 reads() {
@@ -226,6 +241,27 @@ character special file"
 	inside "! [ -e /dev/$disk ] && ! dd if=/tmp/d of=/dev/null count=1"
 }
 
+@test "an NVMe disk: what devnodes has named too stays until neither names it" {
+	spare
+	local disk
+
+	disk=$(basename /dev/nvme*n1)
+	starts
+	ok set "$ID" --devnodes "$disk:rw"
+	ok set "$ID" --pci-add "$DISK"
+	ok set "$ID" --pci-del "$DISK"
+	inside "dd if=/dev/$disk of=/dev/null bs=1M count=1"
+	ok set "$ID" --pci-add "$DISK"
+	ok set "$ID" --devnodes ""
+	inside "dd if=/dev/$disk of=/dev/null bs=1M count=1"
+	ok set "$ID" --pci-del "$DISK"
+	inside "! [ -e /dev/$disk ] && ! [ -e /dev/${disk%n1} ]"
+	ok set "$ID" --devnodes "$disk:rw" --pci-add "$DISK"
+	ok set "$ID" --devnodes "" --pci ""
+	inside "! [ -e /dev/$disk ]"
+	assert_eq "$(jq "[.resources.devices[]? | select(.type == \"b\")] | length" "$ROOT/$ID/state.json")" 0
+}
+
 @test "an NVMe disk: not when the host uses it, also not by vfio" {
 	spare
 	needs_command python3
@@ -271,7 +307,10 @@ character special file"
 	inside "echo 1 >$PCI/$DISK/broken_parity_status && ! sh -c 'echo 1 >$PCI/$CARD/broken_parity_status' 2>/dev/null"
 	assert_eq "$(<"$PCI/$DISK/broken_parity_status")" 1
 	echo 0 >"$PCI/$DISK/broken_parity_status"
+	# What is written there does not outlive the container.
+	inside "echo vfio-pci >$PCI/$DISK/driver_override"
 	ok delete --force "$ID"
+	assert_eq "$(driver "$DISK") $(override "$DISK")" "nvme "
 	config_set '.mounts |= map(select(.destination != "/sys"))'
 	fails "/annotations/org.openvz.pci-sysfs: the container has no /sys" run --bundle "$BUNDLE" "$ID"
 }
@@ -382,6 +421,44 @@ character special file"
 	reads "${PAIR[0]}" 1234:11e8
 	ok delete --force "$ID"
 	assert_eq "$(driver "${PAIR[0]}") $(driver "${PAIR[1]}")" "none none"
+}
+
+@test "vfio: functions that were bound to vfio-pci before are given under the same rules, and stay bound" {
+	spare
+	drives
+	binds "$EDU" "${PAIR[@]}"
+	assert_eq "$(driver "$EDU") $(override "$EDU")" "vfio-pci "
+	starts
+	fails "--pci: $EDU: is bound to vfio-pci: pci-mode vfio gives it" set "$ID" --pci-add "$EDU"
+	ok set "$ID" --pci-mode vfio --pci-add "$EDU"
+	inside 'ulimit -l'
+	assert_eq "$output" unlimited
+	ok exec --detach "$ID" sh -c "vfio $(group "$EDU") $EDU 1000 >/tmp/out"
+	wait_until ok exec "$ID" grep -q 1234 /tmp/out
+	fails "of the container uses $EDU" set "$ID" --pci-del "$EDU"
+	inside 'kill $(pidof vfio)'
+	wait_until eval '! "$VZRUN" --root "$ROOT" exec "$ID" pidof vfio'
+	ok set "$ID" --pci-del "$EDU"
+	assert_eq "$(driver "$EDU") $(override "$EDU")" "vfio-pci "
+	fails "its IOMMU group $(group "${PAIR[0]}") has also ${PAIR[1]}: give all of them, or none" set "$ID" --pci "${PAIR[0]}"
+	ok set "$ID" --pci "${PAIR[*]}"
+	fails "has also ${PAIR[0]}: take all of them, or none" set "$ID" --pci-del "${PAIR[1]}"
+	reads "${PAIR[1]}" 1234:11e8
+	ok delete --force "$ID"
+	assert_eq "$(driver "${PAIR[0]}") $(driver "${PAIR[1]}")" "vfio-pci vfio-pci"
+	assert_eq "$(override "${PAIR[0]}")$(override "${PAIR[1]}")" ""
+}
+
+@test "vfio: a function that goes leaves to another what both need" {
+	spare
+	drives
+	starts
+	ok set "$ID" --pci-mode vfio --pci "$EDU $CARD"
+	ok set "$ID" --pci-del "$EDU"
+	reads "$CARD" 8086:10d3
+	ok set "$ID" --pci ""
+	inside '! [ -e /dev/vfio/vfio ]'
+	wait_until eval '[[ -n $(interface "$CARD") ]]'
 }
 
 @test "vfio: a virtual function by the same words; its parent not as long as there are some" {
