@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "extensions/registry.h"
+#include "extensions/values.h"
 #include "oci/rows.h"
 #include "runtime/linux/ns.h"
 
@@ -35,15 +36,7 @@ static int parse(const char *text, void *member, struct arena *a, struct err *e)
 	return *name ? 0 : err_oom(e);
 }
 
-static void print(const void *member, struct str *out)
-{
-	const char *const *name = member;
-
-	if (*name)
-		str_add(out, *name);
-}
-
-static const struct ext_value value_name = { "NAME", parse, print };
+static const struct ext_value value_name = { "NAME", parse, value_print_text };
 
 static const struct ext_row rows[] = {
 	{ .name = "hostname", .offset = EXT_MEMBER(struct hostname, name), .value = &value_name,

@@ -129,17 +129,9 @@ static const struct ext_row rows[] = {
 
 /* ---- devices ---- */
 
-static bool has_word(const struct oci_strs *list, const char *word)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], word) == 0)
-			return true;
-	return false;
-}
-
 static bool is_bind(const struct oci_mount *m)
 {
-	return str_eq(m->type, "bind") || has_word(&m->options, "bind") || has_word(&m->options, "rbind");
+	return str_eq(m->type, "bind") || value_listed(&m->options, "bind") || value_listed(&m->options, "rbind");
 }
 
 static const char *join_options(const struct oci_strs *list, struct arena *a)

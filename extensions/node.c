@@ -63,21 +63,25 @@ static struct oci_device device_of(const struct node *n)
 
 /* ---- creation: they become devices and rules of the document ---- */
 
-int node_to_document(struct ext_env *env, const struct node *n, struct err *e)
+int node_device_to_document(struct ext_env *env, const struct oci_device *d, struct err *e)
 {
 	struct oci_devices *list = &env->spec->linux->devices;
-	struct oci_device *more;
+	struct oci_device *more = arena_alloc_n(env->arena, list->n + 1, sizeof *more);
 
-	if (is_denied(n))
-		return 0;
-	more = arena_alloc_n(env->arena, list->n + 1, sizeof *more);
 	if (!more)
 		return err_oom(e);
 	if (list->n)
 		memcpy(more, list->v, list->n * sizeof *more);
-	more[list->n] = device_of(n);
+	more[list->n] = *d;
 	*list = (struct oci_devices){ more, list->n + 1 };
 	return 0;
+}
+
+int node_to_document(struct ext_env *env, const struct node *n, struct err *e)
+{
+	const struct oci_device d = device_of(n);
+
+	return is_denied(n) ? 0 : node_device_to_document(env, &d, e);
 }
 
 static int joined(const struct oci_device_rules *x, const struct oci_device_rules *y, struct oci_device_rules *ret,

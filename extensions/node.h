@@ -24,6 +24,7 @@ struct oci_device_rule node_rule(const struct node *n, struct arena *a);
 
 /* At creation: one of the document's devices more, and its rule behind the others. */
 int node_to_document(struct ext_env *env, const struct node *n, struct err *e);
+int node_device_to_document(struct ext_env *env, const struct oci_device *d, struct err *e);
 int node_rules_to_document(struct ext_env *env, const struct oci_device_rules *more, struct err *e);
 
 /* What an extension gives, or one function of the host. */

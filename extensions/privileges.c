@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "extensions/node.h"
 #include "extensions/registry.h"
 #include "oci/names.h"
 
@@ -281,35 +282,14 @@ static int change_caps(struct ext_env *env, uint64_t on, uint64_t off, struct er
 
 static int add_device(struct ext_env *env, const struct feature *f, struct err *e)
 {
-	struct oci_devices *list = &env->spec->linux->devices;
-	struct oci_device *more = arena_alloc_n(env->arena, list->n + 1, sizeof *more);
-
-	if (!more)
-		return err_oom(e);
-	if (list->n)
-		memcpy(more, list->v, list->n * sizeof *more);
-	more[list->n] = (struct oci_device){
-		.path = f->device, .type = 'c', .major = { f->major, true }, .minor = { f->minor, true },
-		.file_mode = { 0666, true },
+	const struct oci_device device = {
+		.path = f->device, .type = 'c', .major = { f->major, true }, .minor = { f->minor, true }, .file_mode = { 0666, true },
 	};
-	*list = (struct oci_devices){ more, list->n + 1 };
-	return 0;
-}
+	struct oci_device_rule rule = node_rule_for('c', f->major, f->minor, "rw", env->arena);
 
-static int add_rule(struct ext_env *env, const struct feature *f, struct err *e)
-{
-	struct oci_device_rules *list = &env->spec->linux->resources->devices;
-	struct oci_device_rule *more = arena_alloc_n(env->arena, list->n + 1, sizeof *more);
-
-	if (!more)
-		return err_oom(e);
-	if (list->n)
-		memcpy(more, list->v, list->n * sizeof *more);
-	more[list->n] = (struct oci_device_rule){
-		.allow = true, .type = 'c', .major = { f->major, true }, .minor = { f->minor, true }, .access = "rwm",
-	};
-	*list = (struct oci_device_rules){ more, list->n + 1 };
-	return 0;
+	if (!has_device(env->spec, f) && node_device_to_document(env, &device, e) < 0)
+		return err_ret(e);
+	return node_rules_to_document(env, &(struct oci_device_rules){ &rule, 1 }, e);
 }
 
 static int prepare(struct ext_env *env, const void *config, void *saved, struct err *e)
@@ -324,7 +304,7 @@ static int prepare(struct ext_env *env, const void *config, void *saved, struct 
 		if (!(c->features.on & BIT(i)))
 			continue;
 		on |= f->caps;
-		if (f->device && ((!has_device(env->spec, f) && add_device(env, f, e) < 0) || add_rule(env, f, e) < 0))
+		if (f->device && add_device(env, f, e) < 0)
 			return err_ret(e);
 	}
 	return change_caps(env, on, off, e);
