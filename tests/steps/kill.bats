@@ -260,3 +260,74 @@ all() {
 	all run --bundle "$BUNDLE" --detach %
 	all delete --force %
 }
+
+# ---- with an interface of the host, in a network namespace that stands for the host's ----
+
+loan() { nsenter --net="/proc/$HOLDER/ns/net" ip addr show dev vzlend0 2>/dev/null | grep -o "inet 10.7.0.1/24\|mtu [0-9]*\|<.*UP.*>"; }
+
+lends() {
+	needs_root
+	needs_command ip
+	env -u VZRUN_TEST_ID unshare -n sh -c 'ip link add vzlend0 mtu 1400 type veth peer name vzlend1 && ip addr add 10.7.0.1/24 dev vzlend0 &&
+		ip link set vzlend1 up && ip link set vzlend0 up && exec sleep 300' 3>&- 4>&- &
+	HOLDER=$!
+	stands() { [[ $(loan) == *LOWER_UP*10.7.0.1* ]]; }
+	wait_until stands
+	LOAN=$(loan)
+	printf '#!/bin/sh\nexec nsenter --net=/proc/%s/ns/net "%s" "$@"\n' "$HOLDER" "$VZRUN" >"$T/vzrun"
+	chmod 755 "$T/vzrun"
+	VZRUN=$T/vzrun
+	config_set '.process.args = ["sleep", "1000"]'
+}
+
+lent_out() {
+	ok delete --force "$ID"
+	assert_eq "$(loan)" "$LOAN"
+	! compgen -G "/run/vzrun/.claims/*-vzlend0"
+}
+
+no_more_loans() {
+	kill "$HOLDER"
+	wait "$HOLDER" || :
+}
+
+create_lent() { killed_after 20000 create --bundle "$BUNDLE" "$ID" && lent_out; }
+
+@test "create that lends an interface, killed at random moments: it is back as it was" {
+	lends
+	config_set '.annotations = { "org.openvz.netdev": "vzlend0" }'
+	rounds 30 create_lent
+	no_more_loans
+}
+
+# Whatever came of it, the next one makes it so.
+set_lent() {
+	ok create --bundle "$BUNDLE" "$ID"
+	killed_after 15000 set "$ID" --netdev-add vzlend0 --devnodes-add null:rw
+	ok set "$ID" --netdev vzlend0
+	assert_eq "$(loan)" ""
+	killed_after 15000 set "$ID" --netdev-del vzlend0
+	ok set "$ID" --netdev ""
+	assert_eq "$(loan)" "$LOAN"
+	lent_out
+}
+
+@test "set that lends an interface and takes it back, killed at random moments, can be repeated" {
+	lends
+	for ((i = 0; i < 20; i++)); do set_lent; done
+	hit 40
+	no_more_loans
+}
+
+delete_lent() {
+	ok create --bundle "$BUNDLE" "$ID"
+	killed_after 10000 delete --force "$ID"
+	lent_out
+}
+
+@test "delete of a container that was lent one, killed at random moments, can be repeated" {
+	lends
+	config_set '.annotations = { "org.openvz.netdev": "vzlend0" }'
+	rounds 30 delete_lent
+	no_more_loans
+}

@@ -6,6 +6,7 @@
 # Documents: full   everything that needs no user namespace, and an extension that acts at every point
 #            user   user and time namespaces, a filter without no_new_privs
 #            join   network, ipc, uts and pid namespaces of another process
+#            lend   an interface of the host on loan (create alone)
 #            rdt    intelRdt: the row is reached, and what can follow it is what needs resctrl
 
 load ../lib/helpers
@@ -54,8 +55,22 @@ document() {
 			| .linux.namespaces |= map(if $file[.type] then .path = $d + $file[.type] else . end)
 			| del(.hostname)'
 		;;
+	lend)
+		need_loan
+		config_set '.annotations = { "org.openvz.netdev": "vzlend0", "org.openvz.devnodes": "null:rw" }'
+		;;
 	rdt) config_set '.linux.intelRdt = { "closID": "vzsteps" }' ;;
 	esac
+}
+
+loan() { in_net ip addr show dev vzlend0 2>/dev/null | grep -o "inet 10.7.0.1/24\|mtu [0-9]*\|<.*UP.*>"; }
+need_loan() {
+	[[ -z $(loan) ]] || return 0
+	in_net ip link add vzlend0 mtu 1400 type veth peer name vzlend1
+	in_net ip addr add 10.7.0.1/24 dev vzlend0
+	in_net ip link set vzlend1 up
+	in_net ip link set vzlend0 up
+	LOAN=$(loan)
 }
 
 # out_of_reach ROW COMMAND: no document of ours reaches it on this machine, and why.
@@ -172,6 +187,17 @@ start_for_exec() {
 		ok delete --force "$ID"
 		rm -f "$T/pid"
 	done
+	BUNDLE=$T/lend CONFIG=$T/lend/config.json
+	new_bundle "$BUNDLE"
+	document lend
+	rm -f "$T/log"
+	# shellcheck disable=SC2046
+	begin create lend "" $(debug_log)
+	[[ $status == 0 && -z $(loan) ]] || { bad "create of lend"; return 1; }
+	reached create lend
+	sed -i '/^exec$/d' "$SHARED/rows.create.lend"
+	call "" delete --force "$ID"
+	rm -f "$T/pid"
 	echo rdt | tee "$SHARED/rows.create.rdt" >"$SHARED/rows.run.rdt"
 
 	cp "$SHARED/rows.start.full" "$T/all.create"
@@ -246,6 +272,25 @@ each_command() {
 @test "create and run: init is killed at a row: document full" { each_command full kill_init_row; }
 @test "create and run: init is killed at a row: document user" { each_command user kill_init_row; }
 @test "create and run: init is killed at a row: document join" { each_command join kill_init_row; }
+
+# is_back ROW: the interface that was lent; the next row has it again.
+is_back() {
+	[[ $(loan) == "$LOAN" ]] || bad "$1: vzlend0 is '$(loan)', not '$LOAN'"
+	! compgen -G "/run/vzrun/.claims/*-vzlend0" || bad "$1: a claim is left"
+}
+fail_lending() { fail_row "$@" && is_back "$1"; }
+kill_host_lending() { kill_host_row "$@" && is_back "$1"; }
+kill_init_lending() { kill_init_row "$@" && is_back "$1"; }
+
+each_lending() {
+	document lend
+	LOAN=$(loan)
+	each create lend "$1"
+}
+
+@test "create: a row fails: document lend" { each_lending fail_lending; }
+@test "create: the host side is killed at a row: document lend" { each_lending kill_host_lending; }
+@test "create: init is killed at a row: document lend" { each_lending kill_init_lending; }
 
 # ---- start ----
 
