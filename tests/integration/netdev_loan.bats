@@ -407,6 +407,81 @@ new_kind() { host ip link add "$1" type "${@:2}" 2>/dev/null || skip "the kernel
 	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -r .netdev.value)" null
 }
 
+# The kernel refuses the last of them: what is native comes behind all updates.
+@test "all or nothing: with devices, a host name and limits, when a limit is refused" {
+	[[ -c /dev/fuse ]] || skip "no /dev/fuse here"
+	needs_controller pids
+	local settings
+
+	config_set 'del(.linux.resources.pids) | .hostname = "first" | .annotations = { "org.openvz.hostname": "first", "org.openvz.numproc": "77" }'
+	starts
+	settings=$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -S .)
+	limits() { cg pids.max && { [[ $(cg_mode) == v2 ]] || cg devices.list | sort; }; }
+	local before
+	before=$(limits)
+	(
+		VZRUN_REAL=$VZRUN
+		in_mount_ns "mount --bind /dev/full '$(cg_dir "$(pid_of "$ID")" pids)/pids.max'"
+		fails "no space left" set "$ID" --netdev-add d1 --devnodes-add fuse:rw --devices c:10:237:r --hostname second --numproc 100
+	)
+	is_back
+	inside 'hostname; ! ip link show d1 2>/dev/null && ! [ -e /dev/fuse ] && mknod /dev/f c 10 229 && ! (exec 3</dev/f) 2>/dev/null'
+	assert_eq "$output" first
+	assert_eq "$(limits)" "$before"
+	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -S .)" "$settings"
+	ok set "$ID" --netdev-add d1 --devnodes-add fuse:rw --devices c:10:237:r --hostname second --numproc 100
+	inside 'hostname; ip addr show d1; [ -c /dev/fuse ]'
+	assert_match "$output" "second*10.7.0.1/24*"
+}
+
+# A hook holds the deletion up.
+@test "set while the container is being deleted waits, and finds it gone" {
+	local deletion setting rc=0
+
+	config_set --arg t "$T" '.hooks.poststop = [{ path: "/bin/sh", args: ["sh", "-c",
+		"touch " + $t + "/deleting; while ! [ -e " + $t + "/go ]; do sleep 0.05; done"] }]'
+	starts
+	"$VZRUN" --root "$ROOT" delete --force "$ID" 3>&- 4>&- &
+	deletion=$!
+	wait_until test -e "$T/deleting"
+	"$VZRUN" --root "$ROOT" set "$ID" --netdev-add d1 --devnodes-add null:rw 2>"$T/set" 3>&- 4>&- &
+	setting=$!
+	sleep 0.5
+	kill -0 "$setting"
+	is_back
+	touch "$T/go"
+	wait "$deletion"
+	wait "$setting" || rc=$?
+	assert_eq "$rc" 1
+	assert_match "$(<"$T/set")" "*container does not exist*"
+	is_back
+	[[ ! -e $ROOT/$ID ]]
+}
+
+# The registry's lock holds the setting up.
+@test "delete --force while set is at work: what it has lent, or lends yet, is back" {
+	local holder setting
+
+	starts
+	mkdir -p "$CLAIMS"
+	flock "$CLAIMS" sh -c "touch $T/locked; while ! [ -e $T/go ]; do sleep 0.05; done" 3>&- 4>&- &
+	holder=$!
+	wait_until test -e "$T/locked"
+	"$VZRUN" --root "$ROOT" set "$ID" --hostname second --netdev-add d1 2>"$T/set" 3>&- 4>&- &
+	setting=$!
+	sleep 0.3
+	kill -0 "$setting"
+	"$VZRUN" --root "$ROOT" delete --force "$ID" 3>&- 4>&- &
+	local deletion=$!
+	wait_until eval '! [[ -e /proc/$(pid_of "$ID")/ns ]]'
+	touch "$T/go"
+	wait "$holder"
+	wait "$setting" || :
+	wait "$deletion"
+	is_back
+	[[ ! -e $ROOT/$ID ]]
+}
+
 @test "in a user namespace, and in a namespace that is joined by its path" {
 	annotation d1
 	new_userns
