@@ -262,15 +262,23 @@ static void write_exceptions(struct cg_planner *p, const struct emulator *a, con
 	}
 }
 
+static int emulate_all(const struct oci_device_rules *doc, struct emulator *m, struct arena *a, struct err *e)
+{
+	static const struct cg_current nothing;
+	const struct oci_resources r = { .devices = *doc };
+	struct cg_planner unused = { .r = &r, .now = &nothing, .controller = "devices", .arena = a, .e = e };
+
+	return plan_all(&unused, doc, m);
+}
+
 /* New exceptions come before others go: so at no moment is anything open that neither the old rules nor the new ones allow, nor
  * closed what both allow.  And what is in both is not touched, or cgroups below would lose it. */
 int cg_devices_changes_v1(struct cg_planner *p, const struct oci_device_rules *was)
 {
-	struct cg_planner unused = { .r = p->r, .now = p->now, .controller = p->controller, .arena = p->arena, .e = p->e };
 	struct emulator before, after;
 
 	/* What v1 cannot say as a whole is refused here too. */
-	if (plan_all(&unused, was, &before) < 0 || plan_all(&unused, &p->r->devices, &after) < 0)
+	if (emulate_all(was, &before, p->arena, p->e) < 0 || emulate_all(&p->r->devices, &after, p->arena, p->e) < 0)
 		return err_ret(p->e);
 	write_exceptions(p, &after, &before, !after.allow);
 	write_exceptions(p, &before, &after, after.allow);
@@ -302,27 +310,29 @@ static int add_device(const struct rule *r, char type, struct str *list, struct 
 	return 0;
 }
 
-/* systemd knows only "nothing but".  Exceptions from what is allowed are written to the files and to them alone. */
+/* systemd knows only "nothing but", one entry for a device, the last.  So it is told what the kernel's list is in the end.
+ * Exceptions from what is allowed are written to the files and to them alone. */
 int unit_from_devices(const struct oci_device_rules *doc, struct unit_properties *ret, struct arena *a, struct err *e)
 {
 	cleanup_str struct str list = { 0 };
-	struct rules rules;
-	int r = collect(doc, &rules, a, e);
-	bool open = r == 0 && is_everything(&rules.v[0]) && rules.v[0].allow;
+	struct emulator m;
+	int r;
 
-	for (size_t i = 0; r == 0 && !open && i < rules.n; i++)
-		for (const char *t = "bc"; *t; t++)
-			if (rules.v[i].allow && (rules.v[i].type == 'a' || rules.v[i].type == *t) &&
-			    add_device(&rules.v[i], *t, &list, a) < 0)
-				return err_oom(e);
-	if (r < 0)
-		return r;
+	if (emulate_all(doc, &m, a, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; !m.allow && i < m.n; i++) {
+		struct rule one = m.v[i];
+
+		one.access = access_in(&m, &one, i) ? 0 : access_in(&m, &one, m.n);
+		if (one.access && add_device(&one, one.type, &list, a) < 0)
+			return err_oom(e);
+	}
 	if (str_failed(&list))
 		return err_oom(e);
 	/* The list before the policy: the other way round systemd wants a daemon-reload. */
 	r = unit_add(ret, "DeviceAllow", arena_printf(a, list.len ? "[%s]" : "@a(ss) []", str_cstr(&list)),
 		     "/linux/resources/devices", a, e);
-	return r < 0 ? r : unit_add(ret, "DevicePolicy", open ? "'auto'" : "'strict'", "/linux/resources/devices", a, e);
+	return r < 0 ? r : unit_add(ret, "DevicePolicy", m.allow ? "'auto'" : "'strict'", "/linux/resources/devices", a, e);
 }
 
 /* ---- v2 ---- */

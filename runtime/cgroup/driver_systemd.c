@@ -383,13 +383,28 @@ int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, str
 	return set_properties(cg->unit, e);
 }
 
-int systemd_set_devices(struct cgroup *cg, const struct oci_device_rules *rules, struct arena *a, struct err *e)
+static bool same_properties(const struct unit_properties *x, const struct unit_properties *y)
 {
-	struct unit_properties *list = &cg->unit->properties;
+	for (size_t i = 0; i < x->n && x->n == y->n; i++)
+		if (strcmp(x->v[i].value, y->v[i].value) != 0)
+			return false;
+	return x->n == y->n;
+}
 
+/* Where nothing is new to systemd it is not called: it would write the files again, without the exceptions that it knows nothing
+ * of. */
+int systemd_set_devices(struct cgroup *cg, const struct oci_device_rules *was, const struct oci_device_rules *now, struct arena *a,
+			struct err *e)
+{
+	struct unit_properties *list = &cg->unit->properties, before = { 0 }, after = { 0 };
+
+	if (unit_from_devices(was, &before, a, e) < 0 || unit_from_devices(now, &after, a, e) < 0)
+		return err_ret(e);
+	if (same_properties(&before, &after))
+		return 0;
 	*list = (struct unit_properties){ 0 };
 	/* To what it has systemd adds: first there is nothing. */
-	if (unit_add(list, "DeviceAllow", "@a(ss) []", "/linux/resources/devices", a, e) < 0 || unit_from_devices(rules, list, a, e) < 0)
+	if (unit_add(list, "DeviceAllow", "@a(ss) []", "/linux/resources/devices", a, e) < 0 || unit_from_devices(now, list, a, e) < 0)
 		return err_ret(e);
 	return set_properties(cg->unit, e);
 }

@@ -406,7 +406,7 @@ static int set_devices_v1(struct cgroup *cg, const struct oci_device_rules *was,
 		undo_devices(cg, &p, i > 0 ? i - 1 : 0);
 		return rc;
 	}
-	rc = cg->unit ? systemd_set_devices(cg, now, &a, e) : 0;
+	rc = cg->unit ? systemd_set_devices(cg, was, now, &a, e) : 0;
 	if (rc < 0)
 		undo_devices(cg, &p, p.n);
 	return rc;

@@ -47,5 +47,6 @@ int systemd_reopen(struct cgroup *cg, const char *unit, bool user, struct err *e
 void systemd_close(struct cgroup *cg);
 /* The plan's properties of a unit that is running. */
 int systemd_update(struct cgroup *cg, struct cg_plan *plan, struct arena *a, struct err *e);
-int systemd_set_devices(struct cgroup *cg, const struct oci_device_rules *rules, struct arena *a, struct err *e);
+int systemd_set_devices(struct cgroup *cg, const struct oci_device_rules *was, const struct oci_device_rules *now, struct arena *a,
+			struct err *e);
 int systemd_start(struct cgroup *cg, pid_t pid, struct cg_plan *plan, struct err *e);
