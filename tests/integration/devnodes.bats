@@ -47,9 +47,8 @@ refused() {
 
 	file=$(cg_dir "$(pid_of "$ID")" "${1%%.*}")/$1
 	shift
-	[[ -e $file ]]
-	in_mount_ns "mount --bind /dev/full '$file'"
-	fails "no space left" set "$ID" "$@"
+	in_mount_ns "$(read_only "$file")"
+	fails "read-only file system" set "$ID" "$@"
 	VZRUN=$VZRUN_REAL
 }
 

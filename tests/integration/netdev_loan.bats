@@ -428,8 +428,8 @@ new_kind() { host ip link add "$1" type "${@:2}" 2>/dev/null || skip "the kernel
 	before=$(limits)
 	(
 		VZRUN_REAL=$VZRUN
-		in_mount_ns "mount --bind /dev/full '$(cg_dir "$(pid_of "$ID")" pids)/pids.max'"
-		fails "no space left" set "$ID" --netdev-add d1 --devnodes-add fuse:rw --devices c:10:237:r --hostname second --numproc 100
+		in_mount_ns "$(read_only "$(cg_dir "$(pid_of "$ID")" pids)/pids.max")"
+		fails "read-only file system" set "$ID" --netdev-add d1 --devnodes-add fuse:rw --devices c:10:237:r --hostname second --numproc 100
 	)
 	is_back
 	inside 'hostname; ! ip link show d1 2>/dev/null && ! [ -e /dev/fuse ] && mknod /dev/f c 10 229 && ! (exec 3</dev/f) 2>/dev/null'
