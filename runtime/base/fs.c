@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -132,36 +133,126 @@ static int open_below(int at, const char *name)
 	return fd;
 }
 
-int fs_remove_tree(int at, const char *name, struct err *e)
+/* Above zero: it is a directory with something in it. */
+static int remove_entry(int at, const char *name, struct err *e)
 {
-	cleanup_dir DIR *dir = NULL;
-	cleanup_fd int fd = -1;
-	struct dirent *d;
-
 	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM && errno != EBUSY)
 		return err_sys(e, "remove %s", name);
-	if (unlinkat(at, name, AT_REMOVEDIR) == 0)
+	if (unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
-	if (errno != ENOTEMPTY && errno != EEXIST)
-		return err_sys(e, "remove %s", name);
-	fd = open_below(at, name);
+	return errno == ENOTEMPTY || errno == EEXIST ? 1 : err_sys(e, "remove %s", name);
+}
+
+/* Where a removal is, and the directories above: whoever made the tree says how deep it is, so that only one of them is open.  The way
+ * up is "..", and only into what the way down came through: a directory may be moved meanwhile. */
+struct removal {
+	DIR *dir;
+	struct place {
+		dev_t dev;
+		ino_t ino;
+	} *way;
+	size_t n, cap;
+};
+
+static void removal_done(struct removal *r)
+{
+	dir_close(&r->dir);
+	free(r->way);
+}
+
+static int stand_in(struct removal *r, int fd, struct stat *ret, struct err *e)
+{
+	DIR *dir = fstat(fd, ret) < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		err_sys(e, "open directory");
+		close(fd);
+		return err_ret(e);
+	}
+	dir_close(&r->dir);
+	r->dir = dir;
+	return 0;
+}
+
+static int go_down(struct removal *r, int at, const char *name, struct err *e)
+{
+	int fd = open_below(at, name);
+	struct stat st;
+
 	if (fd < 0)
 		return err_sys(e, "remove %s", name);
-	dir = fdopendir(fd);
-	if (!dir)
-		return err_sys(e, "remove %s", name);
-	fd_take(&fd);
-	while ((d = readdir(dir))) {
-		int r;
+	if (r->n == r->cap) {
+		struct place *more = realloc(r->way, (r->cap * 2 + 16) * sizeof *more);
 
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		r = fs_remove_tree(dirfd(dir), d->d_name, e);
-		if (r < 0)
-			return err_wrap(e, "%s", name);
+		if (!more) {
+			close(fd);
+			return err_oom(e);
+		}
+		r->way = more;
+		r->cap = r->cap * 2 + 16;
 	}
+	if (stand_in(r, fd, &st, e) < 0)
+		return err_ret(e);
+	r->way[r->n++] = (struct place){ st.st_dev, st.st_ino };
+	return 0;
+}
+
+static int go_up(struct removal *r, struct err *e)
+{
+	int fd = openat(dirfd(r->dir), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct place *above = &r->way[--r->n - 1];
+	struct stat st;
+
+	if (fd < 0)
+		return err_sys(e, "open ..");
+	if (stand_in(r, fd, &st, e) < 0)
+		return err_ret(e);
+	return st.st_dev == above->dev && st.st_ino == above->ino ? 0 : err_set(e, ERR_KERNEL, EAGAIN, "a directory was moved elsewhere meanwhile");
+}
+
+/* What can be removed here at once; at what cannot it goes down.  Above zero: nothing is left. */
+static int clear_here(struct removal *r, struct err *e)
+{
+	for (struct dirent *d = readdir(r->dir); d; d = readdir(r->dir)) {
+		int full = 0;
+
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			full = remove_entry(dirfd(r->dir), d->d_name, e);
+		if (full < 0)
+			return full;
+		if (full > 0)
+			return go_down(r, dirfd(r->dir), d->d_name, e);
+	}
+	return 1;
+}
+
+static int clear_all(struct removal *r, struct err *e)
+{
+	for (;;) {
+		int empty = clear_here(r, e);
+
+		if (empty < 0)
+			return empty;
+		if (empty > 0 && r->n == 1)
+			return 0;
+		if (empty > 0 && go_up(r, e) < 0)
+			return err_ret(e);
+	}
+}
+
+int fs_remove_tree(int at, const char *name, struct err *e)
+{
+	__attribute__((cleanup(removal_done))) struct removal r = { 0 };
+	int full = remove_entry(at, name, e);
+
+	if (full <= 0)
+		return full;
+	if (go_down(&r, at, name, e) < 0)
+		return err_ret(e);
+	if (clear_all(&r, e) < 0)
+		return err_wrap(e, "%s", name);
 	if (unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_sys(e, "remove %s", name);
 	return 0;

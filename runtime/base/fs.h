@@ -26,6 +26,6 @@ int fs_replace(int dirfd, const char *name, const void *data, size_t len, mode_t
 int fs_mkdir_all(const char *path, mode_t mode, struct err *e);
 
 /* rm -rf of one entry below dirfd without following links or crossing into other mounts.  A missing entry is
- * success. */
+ * success.  However deep it is, two descriptors do. */
 int fs_remove_tree(int dirfd, const char *name, struct err *e);
 int fs_remove_path(const char *path, struct err *e); /* the same, of an absolute path */

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -161,4 +164,59 @@ TEST(remove_tree_stops_at_mounts)
 	if (!can_mount())
 		SKIP("needs the right to mount");
 	in_child(remove_with_mount);
+}
+
+/* A container may nest as deep as it likes: neither descriptors nor the stack nor PATH_MAX are the limit. */
+TEST(remove_deep_tree)
+{
+	SCRATCH(s);
+	struct rlimit was, few = { 32, 32 };
+	int fd = dup(s.fd);
+
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few.rlim_max = was.rlim_max;
+	for (int i = 0; i < 3000; i++) {
+		int below;
+
+		mkdirat(fd, "deep", 0755);
+		below = openat(fd, "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(openat(fd, "file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+		mkdirat(fd, "empty", 0755);
+		close(fd);
+		fd = below;
+	}
+	CHECK(fd >= 0);
+	close(fd);
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+	CHECK_INT(fs_remove_tree(s.fd, "deep", &e), 0);
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &was), 0);
+	CHECK(faccessat(s.fd, "deep", F_OK, 0) < 0);
+	CHECK(faccessat(s.fd, "file", F_OK, 0) == 0);
+}
+
+/* What moves out of the tree while it is removed must not lead anywhere else. */
+TEST(remove_tree_that_is_moved)
+{
+	SCRATCH(s);
+	pid_t pid;
+
+	mkdirat(s.fd, "t", 0755);
+	mkdirat(s.fd, "t/a", 0755);
+	mkdirat(s.fd, "t/a/b", 0755);
+	mkdirat(s.fd, "safe", 0755);
+	close(openat(s.fd, "safe/file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	pid = fork();
+	if (pid == 0)
+		for (;;) { /* in and out, until killed */
+			renameat(s.fd, "t/a", s.fd, "safe/a");
+			renameat(s.fd, "safe/a", s.fd, "t/a");
+			mkdirat(s.fd, "t", 0755);
+			mkdirat(s.fd, "t/a", 0755);
+			mkdirat(s.fd, "t/a/b", 0755);
+		}
+	for (int i = 0; i < 2000; i++)
+		fs_remove_tree(s.fd, "t", &e);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	CHECK(faccessat(s.fd, "safe/file", F_OK, 0) == 0);
 }
