@@ -171,6 +171,23 @@ static void forget(const char *root, const char *token)
 	unlink(path);
 }
 
+/* What was made, and is not needed; *path becomes NULL when it is gone.  Else the record that names it is kept. */
+static void remove_made(const char **path)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (*path && fs_remove_path(*path, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+	else
+		*path = NULL;
+}
+
+static bool is_cleared(const struct migration_record *r)
+{
+	return r->fate == MIGRATION_COMMITTED || (!r->work && !r->bundle);
+}
+
 /* ---- the answer to "what became of it?" ---- */
 
 /* 1: it runs, or did; 0: it never will; below: it cannot be known now.  Whoever restores it holds its lock: when we have that, nothing
@@ -210,19 +227,13 @@ static int end_own(const char *root, const struct migration_record *r, struct er
 /* What is left of one that will never run. */
 static int undo(const char *root, struct migration_record *r, struct err *e)
 {
-	char text[ERR_TEXT_MAX + 128];
-	struct err why;
-
 	/* As long as it may live its files stay, and so does the record that tells of them. */
 	if (r->id && r->created && end_own(root, r, e) < 0)
 		return err_ret(e);
 	if (r->id && !r->created && is_half_made(root, r->id) && container_delete(root, r->id, true, e) < 0)
 		return err_ret(e);
-	if (r->work && fs_remove_path(r->work, &why) < 0)
-		log_warn("%s", err_format(&why, text, sizeof text));
-	if (r->bundle && fs_remove_path(r->bundle, &why) < 0)
-		log_warn("%s", err_format(&why, text, sizeof text));
-	r->work = r->bundle = NULL; /* what is there from now on is others' */
+	remove_made(&r->work);
+	remove_made(&r->bundle); /* what is there from now on is others' */
 	return 0;
 }
 
@@ -277,6 +288,18 @@ static int find_fate(const char *root, const struct migration_question *q, int64
 	return write_record(fd, &r, e);
 }
 
+/* The source knows. */
+static void settled(const char *root, const char *token)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct migration_record r;
+	struct err ignored;
+	cleanup_fd int fd = open_record(root, token, 0, &ignored);
+
+	if (fd >= 0 && read_record(fd, &r, &a, &ignored) >= 0 && is_cleared(&r))
+		forget(root, token);
+}
+
 static int answer_question(struct target *t, const struct wire_frame *f, struct err *e)
 {
 	struct migration_question q = { 0 };
@@ -291,7 +314,7 @@ static int answer_question(struct target *t, const struct wire_frame *f, struct 
 	    wire_send_document(&t->w, WIRE_FATE, &migration_record_type, &r, e) < 0)
 		return err_ret(e);
 	if (wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0)
-		forget(t->root, q.token);
+		settled(t->root, q.token);
 	return 0;
 }
 
@@ -360,12 +383,12 @@ static int make_bundle(struct target *t, struct err *e)
 
 static void remove_work(struct target *t)
 {
-	struct err ignored;
+	const char *work = *t->work ? t->work : NULL;
 
 	fd_close(&t->work_fd);
-	if (*t->work)
-		fs_remove_path(t->work, &ignored);
-	t->work[0] = '\0';
+	remove_made(&work);
+	if (!work)
+		t->work[0] = '\0';
 }
 
 /* ---- post-copy ---- */
@@ -557,15 +580,15 @@ static int serve(struct target *t, struct err *e)
 	return r;
 }
 
+/* What cannot be removed is left to reconcile, and the record tells of it. */
 static void clean_up(struct target *t)
 {
-	struct err ignored;
+	const char *bundle = t->made_bundle && (!t->running || t->lost) && !t->stuck ? t->offer.bundle : NULL;
 
 	fetch_done(&t->fetch, true); /* one that ran and must not has been ended */
 	remove_work(t);
-	if (t->made_bundle && (!t->running || t->lost) && !t->stuck)
-		fs_remove_path(t->offer.bundle, &ignored);
-	if (t->recorded && !t->running)
+	remove_made(&bundle);
+	if (t->recorded && !t->running && !bundle && !*t->work)
 		forget(t->root, t->offer.token);
 	t->recorded = t->made_bundle = false;
 }
@@ -605,7 +628,7 @@ int migrate_receive(const char *root, struct err *e)
 		wire_send_error(&t.w, e);
 	t.w.timeout_ms = DONE_MS;
 	if (t.lost && wire_expect(&t.w, WIRE_DONE, &known, &ignored) >= 0)
-		forget(root, t.offer.token); /* the source will not ask */
+		settled(root, t.offer.token); /* it will not ask */
 	wire_done(&t.w);
 	fd_close(&t.w.rd);
 	fd_close(&t.w.wr);
@@ -640,7 +663,7 @@ int migrate_reconcile(const char *root, struct err *e)
 			log_warn("%s", err_format(&why, text, sizeof text));
 			continue;
 		}
-		if (r.fate != MIGRATION_COMMITTED || has_run(root, &r, &why) == 0)
+		if (is_cleared(&r) && (r.fate != MIGRATION_COMMITTED || has_run(root, &r, &why) == 0))
 			forget(root, entry->d_name); /* else somebody may still ask */
 	}
 	return 0;

@@ -181,6 +181,27 @@ load ../lib/migrate
 	done
 }
 
+# Something is mounted in it, whenever rsync does not look.
+@test "migrate: what cannot be removed there is not forgotten" {
+	cat >"$T/bin/rsync" <<-EOF
+		#!/bin/sh
+		umount $T/moved/held 2>/dev/null && rmdir $T/moved/held
+		/usr/bin/rsync "\$@" || exit
+		mkdir $T/moved/held && mount -t tmpfs none $T/moved/held
+	EOF
+	chmod 755 "$T/bin/rsync"
+	start_worker memory 4 0 /tmp/count
+	through lose there 30
+	move
+	[[ $status == 1 ]]
+	goes_on "$BUNDLE"
+	[[ ! -e $THERE/$ID-2 && -e $T/moved ]]
+	assert_eq "$(jq -r .bundle "$THERE"/.migrations/*)" "$T/moved"
+	umount "$T/moved/held"
+	there reconcile
+	is_clean_there
+}
+
 # The worst of tests/checkpoint/faults.bats.
 @test "migrate: the word to go on is lost, and so is the answer to it" {
 	at_frame lose there 32
