@@ -355,6 +355,16 @@ int proc_finish(const char *name, pid_t pid, struct err *e)
 	return status == 0 ? 0 : err_set(e, ERR_STATE, 0, "%s: %s", name, proc_status_text(status, how, sizeof how));
 }
 
+void proc_end(pid_t *pid)
+{
+	if (*pid > 0) {
+		kill(*pid, SIGKILL);
+		while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	*pid = 0;
+}
+
 bool proc_in_path(const char *name)
 {
 	return proc_in_list(name, getenv("PATH"));

@@ -69,6 +69,9 @@ pid_t proc_fork(struct err *e);
 /* Wait for it; another status than 0 is an error. */
 int proc_finish(const char *name, pid_t pid, struct err *e);
 
+/* Kill it and wait for it; then *pid is 0, and 0 and below is none. */
+void proc_end(pid_t *pid);
+
 /* Whether PATH has such a program. */
 bool proc_in_path(const char *name);
 bool proc_in_list(const char *name, const char *path); /* or another such list */

@@ -196,15 +196,6 @@ int fetch_wait(struct fetch *f, int wire, struct err *e)
 	return proc_finish("criu lazy-pages", criu, e);
 }
 
-static void end_child(pid_t *pid, bool at_once)
-{
-	if (*pid > 0 && at_once)
-		kill(*pid, SIGKILL);
-	while (*pid > 0 && waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	*pid = 0;
-}
-
 void fetch_done(struct fetch *f, bool well)
 {
 	const char word = WELL;
@@ -215,8 +206,10 @@ void fetch_done(struct fetch *f, bool well)
 	if (f->word >= 0)
 		shutdown(f->word, SHUT_RDWR); /* processes that we made since have it as well */
 	fd_close(&f->word);
-	end_child(&f->guard, false);
-	end_child(&f->criu, true);
+	while (f->guard > 0 && waitpid(f->guard, NULL, 0) < 0 && errno == EINTR)
+		; /* it has its work to do first */
+	f->guard = 0;
+	proc_end(&f->criu);
 	fd_close(&f->pidfd);
 	fd_close(&f->stream);
 }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 
@@ -57,8 +57,7 @@ static int send_compressed(struct wire *w, int file, const char *name, struct er
 	r = send_bytes(w, from, name, e);
 	fd_close(&from);
 	if (r < 0) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		proc_end(&pid);
 		return r;
 	}
 	return proc_finish("zstd", pid, e);
@@ -125,21 +124,15 @@ static int receive_bytes(struct wire *w, int fd, const char *name, struct err *e
 {
 	for (;;) {
 		struct wire_frame f;
-		size_t at = 0;
 
 		if (wire_recv(w, &f, e) < 0)
 			return err_ret(e);
 		if (f.type == WIRE_FILE_END)
 			return 0;
 		if (f.type != WIRE_DATA)
-			return err_set(e, ERR_STATE, EBADMSG, "%s: another frame than is due", name);
-		while (at < f.len) {
-			ssize_t n = write(fd, f.data + at, f.len - at);
-
-			if (n < 0 && errno != EINTR)
-				return err_sys(e, "write %s", name);
-			at += n < 0 ? 0 : (size_t)n;
-		}
+			return wire_not_due(w, e);
+		if (f.len && fs_write_fd(fd, f.data, f.len, name, e) < 0)
+			return err_ret(e);
 	}
 }
 
@@ -217,7 +210,7 @@ int files_receive(struct wire *w, int parent, const struct wire_frame *first, st
 		else if (f.type == WIRE_LINK)
 			r = receive_link(dir, &f, e);
 		else
-			r = err_set(e, ERR_STATE, EBADMSG, "another frame than is due");
+			r = wire_not_due(w, e);
 	}
 	return err_wrap(e, "images %s", name);
 }

@@ -7,11 +7,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 
@@ -47,19 +47,6 @@ static void carry_up(struct wire *from, struct wire *to, int stream, uint64_t *b
 	}
 }
 
-static bool give(int stream, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = send(stream, data, len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		data += n < 0 ? 0 : n;
-		len -= n < 0 ? 0 : (size_t)n;
-	}
-	return true;
-}
-
 /* From there to here. */
 static void carry_down(struct wire *from, struct wire *to, int stream, uint64_t *bytes)
 {
@@ -73,7 +60,7 @@ static void carry_down(struct wire *from, struct wire *to, int stream, uint64_t 
 				return;
 			continue;
 		}
-		open = open && give(stream, f.data, f.len); /* CRIU's end is known by CRIU's status */
+		open = open && fs_write_fd(stream, f.data, f.len, "CRIU", &e) >= 0; /* CRIU's end is known by CRIU's status */
 		__atomic_fetch_add(bytes, f.len, __ATOMIC_RELAXED);
 	}
 }
@@ -157,16 +144,6 @@ uint64_t relay_bytes(const struct relay *r)
 	return r->bytes ? __atomic_load_n(&r->bytes[0], __ATOMIC_RELAXED) + __atomic_load_n(&r->bytes[1], __ATOMIC_RELAXED) : 0;
 }
 
-static void end(pid_t *pid)
-{
-	if (*pid > 0) {
-		kill(*pid, SIGKILL);
-		while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	*pid = 0;
-}
-
 void relay_finish(struct relay *r)
 {
 	int ms = 0;
@@ -182,8 +159,8 @@ void relay_finish(struct relay *r)
 
 void relay_end(struct relay *r)
 {
-	end(&r->up);
-	end(&r->down);
+	proc_end(&r->up);
+	proc_end(&r->down);
 	if (r->bytes)
 		munmap(r->bytes, 2 * sizeof *r->bytes);
 	r->bytes = NULL;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/sock.h"
 #include "runtime/base/str.h"
@@ -49,14 +50,10 @@ static pid_t fork_sender(struct wire *w, int fd, int not_ours, struct err *e)
 /* A program that does not read any more is told so by its end, not by ours. */
 static void give(int *fd, const char *data, size_t len)
 {
-	while (*fd >= 0 && len > 0) {
-		ssize_t n = write(*fd, data, len);
+	struct err ignored;
 
-		if (n < 0 && errno != EINTR)
-			fd_close(fd);
-		data += n < 0 ? 0 : n;
-		len -= n < 0 ? 0 : (size_t)n;
-	}
+	if (*fd >= 0 && len > 0 && fs_write_fd(*fd, data, len, "rsync", &ignored) < 0)
+		fd_close(fd);
 }
 
 static int wait_status(pid_t pid)
@@ -136,7 +133,7 @@ static int take_data(struct wire *w, int to, int *ret_status, struct err *e)
 		else if (f.type == WIRE_PIPE_EOF)
 			fd_close(&out);
 		else
-			return err_set(e, ERR_STATE, EBADMSG, "another frame than is due");
+			return wire_not_due(w, e);
 	}
 }
 
@@ -158,8 +155,7 @@ static int converse(struct wire *w, int sock, struct err *e)
 		return (int)sender;
 	fd_close(&from);
 	if (take_data(w, fd_take(&to), &status, e) < 0) {
-		kill(sender, SIGKILL);
-		wait_status(sender);
+		proc_end(&sender);
 		return err_ret(e);
 	}
 	/* rsync closes its end when its remote shell ends, and by that our sender does. */
@@ -230,15 +226,6 @@ struct pipe_ends {
 	pid_t server, sender;
 };
 
-static void end_child(pid_t *pid)
-{
-	if (*pid > 0) {
-		kill(*pid, SIGKILL);
-		wait_status(*pid);
-	}
-	*pid = 0;
-}
-
 /* Above zero: the client's last word was taken. */
 static int take_word(struct wire *w, int *in, struct err *e)
 {
@@ -249,7 +236,7 @@ static int take_word(struct wire *w, int *in, struct err *e)
 	if (f.type == WIRE_PIPE_EOF)
 		return 1;
 	if (f.type != WIRE_DATA)
-		return err_set(e, ERR_STATE, EBADMSG, "another frame than is due");
+		return wire_not_due(w, e);
 	give(in, f.data, f.len);
 	return 0;
 }
@@ -313,8 +300,8 @@ int rsync_receive(struct wire *w, const struct wire_frame *first, const char *to
 	fd_close(&out);
 	r = ends.sender < 0 ? (int)ends.sender : serve(w, &ends, &in, e);
 	if (r < 0) {
-		end_child(&ends.server);
-		end_child(&ends.sender);
+		proc_end(&ends.server);
+		proc_end(&ends.sender);
 	}
 	return r;
 }

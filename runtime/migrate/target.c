@@ -551,7 +551,7 @@ static int take_frame(struct target *t, struct err *e)
 	if (f.type == WIRE_PIPE)
 		return take_files(t, &f, e);
 	if (f.type != WIRE_RESTORE)
-		return err_set(e, ERR_STATE, EBADMSG, "another frame than is due");
+		return wire_not_due(&t->w, e);
 	r = take_restore(t, &f, e);
 	return r < 0 ? r : 1;
 }
@@ -569,7 +569,7 @@ static int serve(struct target *t, struct err *e)
 	if (f.type == WIRE_QUESTION)
 		return answer_question(t, &f, e);
 	if (f.type != WIRE_OFFER)
-		return err_set(e, ERR_STATE, EBADMSG, "another frame than is due");
+		return wire_not_due(&t->w, e);
 	r = take_offer(t, &f, e);
 	while (r > 0) {
 		r = take_frame(t, e);

@@ -198,6 +198,11 @@ int wire_recv(struct wire *w, struct wire_frame *ret, struct err *e)
 	return 0;
 }
 
+int wire_not_due(const struct wire *w, struct err *e)
+{
+	return damaged(w, "another frame than is due", e);
+}
+
 int wire_expect(struct wire *w, enum wire_type type, struct wire_frame *ret, struct err *e)
 {
 	if (wire_recv(w, ret, e) < 0)
@@ -208,7 +213,7 @@ int wire_expect(struct wire *w, enum wire_type type, struct wire_frame *ret, str
 		e->num = EREMOTEIO;
 		return err_ret(e);
 	}
-	return ret->type == type ? 0 : damaged(w, "another frame than is due", e);
+	return ret->type == type ? 0 : wire_not_due(w, e);
 }
 
 int wire_expect_document(struct wire *w, enum wire_type type, const struct oci_type *what, void *ret, struct arena *a, struct err *e)
