@@ -7,13 +7,12 @@
 #include "oci/decode.h"
 #include "oci/spec.h"
 
-#define MIGRATION_PROTOCOL 2
-#define MIGRATION_POST_COPY 2 /* the first that has it */
+#define MIGRATION_PROTOCOL 3
+#define MIGRATION_OLDEST 3 /* that is understood */
 
 struct migration_hello {     /* both, first of all */
 	int64_t protocol;    /* the newest that it speaks; the lower one of both is spoken */
 	const char *vzrun;   /* version */
-	const char *root;    /* --root there */
 };
 
 enum migration_rootfs { MIGRATION_COPY, MIGRATION_SHARED };

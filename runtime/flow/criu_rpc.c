@@ -618,6 +618,8 @@ int criu_do(struct criu *c, const struct criu_request *r, const struct criu_list
 		/* After a pre-dump it waits for the next one, and would complain of our leaving. */
 		if (r->task == CRIU_PRE_DUMP)
 			kill(c->pid, SIGKILL);
+		if (interrupted)
+			raise(interrupted); /* too late for this: whoever waits for something next gets it */
 		fd_close(&c->sock);
 		reap(c);
 		return 0;

@@ -82,6 +82,7 @@ static pid_t start(const struct wire *w, const struct ends *ends, int stream, ui
 	close(ends->up[1]);
 	close(ends->down[0]);
 	to.buf = NULL;
+	to.signals = -1; /* they are the caller's */
 	if (up) {
 		close(w->rd);
 		close(ends->down[1]);
@@ -114,7 +115,10 @@ static int start_both(struct wire *w, struct ends *ends, int stream, struct rela
 	close(w->wr);
 	w->rd = fd_take(&ends->down[0]);
 	w->wr = fd_take(&ends->up[1]);
-	w->rate = 0; /* it is theirs to keep */
+	/* All of that is theirs to keep; what they end by ends ours. */
+	w->rate = 0;
+	w->timeout_ms = -1;
+	fd_close(&w->turn);
 	return 0;
 }
 

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +40,7 @@ static pid_t fork_sender(struct wire *w, int fd, int not_ours, struct err *e)
 	if (pid != 0)
 		return pid;
 	close(not_ours); /* the other direction ends when it is closed there */
+	w->signals = -1; /* the caller's */
 	while ((n = read(fd, buf, sizeof buf)) > 0 || (n < 0 && errno == EINTR))
 		if (n > 0 && wire_send(w, WIRE_DATA, buf, (size_t)n, e) < 0)
 			_exit(1);
@@ -114,27 +114,50 @@ static int start_rsync(const char *from, int sock, pid_t *ret, struct err *e)
 	return r;
 }
 
-/* Data for rsync until its server's end. */
-static int take_data(struct wire *w, int to, int *ret_status, struct err *e)
+static int lost(const struct wire *w, struct err *e)
 {
-	cleanup_fd int out = to;
+	return err_set(e, ERR_STATE, EPIPE, "the connection to %s is gone", w->peer);
+}
 
-	for (;;) {
-		struct wire_frame f;
+/* Above zero: the server has ended. */
+static int take_server_word(struct wire *w, int *out, int *ret_status, struct err *e)
+{
+	struct wire_frame f;
 
-		if (wire_recv(w, &f, e) < 0)
-			return err_ret(e);
-		if (f.type == WIRE_PIPE_END) {
-			*ret_status = atoi(f.data);
-			return 0;
+	if (wire_next(w, &f, e) < 0)
+		return err_ret(e);
+	if (f.type == WIRE_PIPE_END)
+		*ret_status = atoi(f.data);
+	else if (f.type == WIRE_DATA)
+		give(out, f.data, f.len);
+	else if (f.type == WIRE_PIPE_EOF)
+		fd_close(out);
+	else if (f.type != WIRE_ALIVE)
+		return wire_not_due(w, e);
+	return f.type == WIRE_PIPE_END;
+}
+
+/* Data for rsync until its server's end.  A sender that has ended well has said all that rsync did. */
+static int take_data(struct wire *w, int to, pid_t *sender, int *ret_status, struct err *e)
+{
+	cleanup_fd int out = to, pidfd = sys_pidfd_open(*sender, 0);
+	int r = 0;
+
+	if (pidfd < 0)
+		return err_sys(e, "pidfd_open");
+	while (r == 0) {
+		r = wire_wait(w, pidfd, e);
+		if (r < 0)
+			return r;
+		if (r > 0) {
+			r = wait_status(*sender) == 0 ? 0 : lost(w, e);
+			*sender = 0;
+			fd_close(&pidfd);
+		} else {
+			r = take_server_word(w, &out, ret_status, e);
 		}
-		if (f.type == WIRE_DATA)
-			give(&out, f.data, f.len);
-		else if (f.type == WIRE_PIPE_EOF)
-			fd_close(&out);
-		else
-			return wire_not_due(w, e);
 	}
+	return r < 0 ? r : 0;
 }
 
 static int converse(struct wire *w, int sock, struct err *e)
@@ -154,15 +177,15 @@ static int converse(struct wire *w, int sock, struct err *e)
 	if (sender < 0)
 		return (int)sender;
 	fd_close(&from);
-	if (take_data(w, fd_take(&to), &status, e) < 0) {
+	if (take_data(w, fd_take(&to), &sender, &status, e) < 0) {
 		proc_end(&sender);
 		return err_ret(e);
 	}
 	/* rsync closes its end when its remote shell ends, and by that our sender does. */
 	snprintf(words, sizeof words, "%d", status);
-	if (sock_send(sock, words, strlen(words), -1, e) < 0)
+	if (sock_send(sock, words, strlen(words), -1, e) < 0 && sender > 0)
 		kill(sender, SIGKILL);
-	return wait_status(sender) == 0 ? 0 : err_set(e, ERR_STATE, EPIPE, "the connection to %s is gone", w->peer);
+	return sender == 0 || wait_status(sender) == 0 ? 0 : lost(w, e);
 }
 
 int rsync_send(struct wire *w, const char *from, struct err *e)
@@ -231,11 +254,11 @@ static int take_word(struct wire *w, int *in, struct err *e)
 {
 	struct wire_frame f;
 
-	if (wire_recv(w, &f, e) < 0)
+	if (wire_next(w, &f, e) < 0)
 		return err_ret(e);
 	if (f.type == WIRE_PIPE_EOF)
 		return 1;
-	if (f.type != WIRE_DATA)
+	if (f.type != WIRE_DATA && f.type != WIRE_ALIVE)
 		return wire_not_due(w, e);
 	give(in, f.data, f.len);
 	return 0;
@@ -263,15 +286,15 @@ static int serve(struct wire *w, struct pipe_ends *ends, int *in, struct err *e)
 	if (pidfd < 0)
 		return err_sys(e, "pidfd_open");
 	while (r == 0) {
-		struct pollfd fds[] = { { .fd = w->rd, .events = POLLIN }, { .fd = ends->server ? pidfd : -1, .events = POLLIN } };
+		bool ended = (r = wire_wait(w, ends->server ? pidfd : -1, e)) > 0;
 
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			return err_sys(e, "poll");
-		if (fds[0].revents)
+		if (r == 0)
 			r = take_word(w, in, e);
+		else if (ended)
+			r = 0;
 		if (r > 0)
 			fd_close(in);
-		if (r >= 0 && ends->server && (fds[1].revents || r > 0))
+		if (ends->server && (ended || r > 0))
 			r = tell_status(w, ends, e) < 0 ? err_ret(e) : r;
 	}
 	return r < 0 ? r : 0;

@@ -11,16 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "config.h"
-
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
 #include "runtime/base/proc.h"
 #include "runtime/flow/network.h"
-
-#define ANSWER_MS 120000 /* for each word of the other side; a restore takes as long as there is memory */
 
 #define POST_COPY_WARNING "post-copy: from the moment at which it runs there until all its memory is there, a lost connection ends the container " \
 	"there; then it can go on here, as it was at that moment"
@@ -69,29 +65,22 @@ int source_connect(struct source *s, struct err *e)
 	cleanup_fd int their_out = out[1];
 	s->w.rd = out[0];
 	s->w.peer = s->o->host;
-	s->w.timeout_ms = ANSWER_MS;
+	s->w.timeout_ms = WIRE_SILENCE_MS;
+	s->w.signals = s->o->signals;
 	s->w.rate = s->o->bandwidth;
 	return proc_spawn(words, their_in, their_out, true, &s->connection, e);
 }
 
 int source_greet(struct source *s, struct err *e)
 {
-	const struct migration_hello ours = { .protocol = MIGRATION_PROTOCOL, .vzrun = PACKAGE_VERSION, .root = s->o->root };
-	struct migration_hello theirs = { 0 };
-
-	if (wire_send_document(&s->w, WIRE_HELLO, &migration_hello_type, &ours, e) < 0 ||
-	    wire_expect_document(&s->w, WIRE_HELLO, &migration_hello_type, &theirs, &s->arena, e) < 0)
-		return err_hint(e, "is vzrun on %s, in the PATH there?", s->o->host);
-	if (theirs.protocol < 1)
-		return err_set(e, ERR_UNSUPPORTED, 0, "%s speaks no protocol that we know", s->o->host);
-	if (s->o->post_copy && theirs.protocol < MIGRATION_POST_COPY)
-		return err_set(e, ERR_UNSUPPORTED, 0, "vzrun %s on %s knows no --post-copy: install this version there", theirs.vzrun ? theirs.vzrun : "",
-			       s->o->host);
-	return 0;
+	if (wire_greet(&s->w, &s->arena, e) >= 0)
+		return 0;
+	return e->kind == ERR_UNSUPPORTED ? err_ret(e) : err_hint(e, "is vzrun on %s, in the PATH there?", s->o->host);
 }
 
 static void hang_up(struct source *s)
 {
+	wire_done(&s->w);
 	fd_close(&s->w.wr);
 	fd_close(&s->w.rd);
 	if (s->connection > 0) {
@@ -106,7 +95,6 @@ static void hang_up(struct source *s)
 	}
 	s->connection = 0;
 	relay_end(&s->relay);
-	wire_done(&s->w);
 }
 
 /* ---- the record: so that whoever is killed leaves a container of which it is known what to do with it ---- */

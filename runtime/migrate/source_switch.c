@@ -2,7 +2,6 @@
 #include "runtime/migrate/source.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -48,7 +47,7 @@ static void abandoned(void *arg)
 
 /* ---- the word ---- */
 
-/* From the word to go on there is no way back without knowing what became of it. */
+/* From the word to go on there is no way back without knowing what became of it, and no signal that would make one. */
 static int commit(struct source *s, struct err *e)
 {
 	struct wire_frame f;
@@ -59,6 +58,7 @@ static int commit(struct source *s, struct err *e)
 		return err_ret(e);
 	}
 	s->outcome = UNDECIDED;
+	s->w.signals = -1;
 	if (wire_expect(&s->w, WIRE_RUNNING, &f, e) < 0) {
 		if (e->num == EREMOTEIO)
 			s->outcome = HERE; /* it says that nothing is left of it */
@@ -145,16 +145,24 @@ static void report_fetch(struct source *s, int64_t began, uint64_t before)
 	source_report(s, &(struct migrate_progress){ .phase = "fetch", .bytes = bytes, .rate = (bytes - before) * 1000 / (uint64_t)ms });
 }
 
-/* Until all memory is there.  A lost connection ends the container there. */
+/* Until all memory is there.  A lost connection ends the container there, and so does a signal that makes us lose it. */
 static int wait_fetched(struct source *s, struct err *e)
 {
-	struct pollfd in = { .fd = s->w.rd, .events = POLLIN };
 	int64_t began = clock_ms();
 	uint64_t before = relay_bytes(&s->relay);
+	struct wire fetched = s->w;
 	struct wire_frame f;
+	struct err why;
+	int r;
 
-	while (poll(&in, 1, REPORT_MS) <= 0)
+	fetched.signals = s->o->signals;
+	fetched.timeout_ms = REPORT_MS;
+	while ((r = wire_wait(&fetched, -1, &why)) < 0 && why.num == ETIMEDOUT)
 		report_fetch(s, began, before);
+	if (r < 0) {
+		*e = why;
+		return err_ret(e);
+	}
 	if (wire_expect(&s->w, WIRE_FETCHED, &f, e) < 0) {
 		s->lost = e->num == EREMOTEIO;
 		s->outcome = s->lost ? HERE : UNDECIDED;

@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config.h"
-
 #include "oci/emit.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
@@ -33,7 +31,6 @@
 #define RECORD_MAX 65536
 #define RECORD_BLOCK 4096
 #define DONE_MS 5000
-#define SILENCE_MS 120000 /* of a source that has memory which a container here waits for */
 
 struct target {
 	const char *root;
@@ -420,7 +417,6 @@ static int begin_fetch(struct target *t, const char *images, struct err *e)
 	const int wire[2] = { t->w.rd, t->w.wr };
 
 	t->lazy = true;
-	t->w.timeout_ms = SILENCE_MS;
 	if (fetch_start(images, wire, end_it, t, &t->fetch, e) < 0)
 		return err_ret(e);
 	return relay_start(&t->w, t->fetch.stream, &t->relay, e);
@@ -543,7 +539,6 @@ static int take_frame(struct target *t, struct err *e)
 	struct wire_frame f;
 	int r;
 
-	t->w.timeout_ms = -1; /* rounds of a big container on a busy host take as long as they take */
 	if (wire_recv(&t->w, &f, e) < 0)
 		return err_ret(e);
 	if (f.type == WIRE_DIR)
@@ -558,13 +553,10 @@ static int take_frame(struct target *t, struct err *e)
 
 static int serve(struct target *t, struct err *e)
 {
-	const struct migration_hello ours = { .protocol = MIGRATION_PROTOCOL, .vzrun = PACKAGE_VERSION, .root = t->root };
-	struct migration_hello theirs = { 0 };
 	struct wire_frame f;
 	int r;
 
-	if (wire_expect_document(&t->w, WIRE_HELLO, &migration_hello_type, &theirs, &t->arena, e) < 0 ||
-	    wire_send_document(&t->w, WIRE_HELLO, &migration_hello_type, &ours, e) < 0 || wire_recv(&t->w, &f, e) < 0)
+	if (wire_greet(&t->w, &t->arena, e) < 0 || wire_recv(&t->w, &f, e) < 0)
 		return err_ret(e);
 	if (f.type == WIRE_QUESTION)
 		return answer_question(t, &f, e);
@@ -617,10 +609,11 @@ int migrate_receive(const char *root, struct err *e)
 	int r;
 
 	t.w.peer = "the source";
+	t.w.timeout_ms = WIRE_SILENCE_MS;
 	r = take_streams(&t.w, e);
 	if (r == 0)
 		r = foreground_begin(&fg, false, e);
-	t.signals = fg.signals;
+	t.signals = t.w.signals = fg.signals;
 	if (r == 0)
 		r = serve(&t, e);
 	clean_up(&t); /* before the source hears of it: it may try again at once */

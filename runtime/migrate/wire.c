@@ -2,18 +2,28 @@
 #include "runtime/migrate/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#include "config.h"
 
 #include "oci/emit.h"
 #include "oci/migration.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/proc.h"
+#include "runtime/flow/foreground.h"
 
 #define HEADER 16
 #define MAGIC "vzm1"
 #define RATE_SLICE_MS 50 /* how far ahead of the rate one may be */
+#define ALIVE_MS 10000
 
 /* ---- bytes ---- */
 
@@ -55,12 +65,38 @@ static int gone(const struct wire *w, struct err *e)
 	return err_set(e, ERR_STATE, EPIPE, "the connection to %s is gone", w->peer);
 }
 
+/* Until one of `fds` is ready, of which the last is for signals. */
+static int await(const struct wire *w, struct pollfd *fds, size_t n, const char *what, struct err *e)
+{
+	fds[n - 1] = (struct pollfd){ .fd = w->signals, .events = POLLIN };
+	for (;;) {
+		int r = poll(fds, n, w->timeout_ms), sig;
+
+		if (r < 0 && errno != EINTR)
+			return err_sys(e, "poll");
+		if (r == 0)
+			return err_set(e, ERR_STATE, ETIMEDOUT, "%s %s", w->peer, what);
+		if (r < 0)
+			continue;
+		sig = fds[n - 1].revents ? foreground_ending_signal(w->signals) : 0;
+		if (sig)
+			return err_set(e, ERR_STATE, EINTR, "interrupted by %s", sigabbrev_np(sig));
+		if (r > 1 || !fds[n - 1].revents)
+			return 0;
+	}
+}
+
+/* No more than a pipe takes at once when it takes anything: the descriptor, which others may have too, is left as it blocks. */
 static int write_all(const struct wire *w, const void *data, size_t len, struct err *e)
 {
 	for (const char *p = data; len > 0;) {
-		ssize_t n = write(w->wr, p, len);
+		struct pollfd fds[2] = { { .fd = w->wr, .events = POLLOUT } };
+		ssize_t n;
 
-		if (n < 0 && errno == EINTR)
+		if (await(w, fds, ARRAY_SIZE(fds), "takes nothing", e) < 0)
+			return err_ret(e);
+		n = write(w->wr, p, len < PIPE_BUF ? len : PIPE_BUF);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
 			return gone(w, e);
@@ -72,19 +108,22 @@ static int write_all(const struct wire *w, const void *data, size_t len, struct 
 	return 0;
 }
 
+int wire_wait(struct wire *w, int also, struct err *e)
+{
+	struct pollfd fds[3] = { { .fd = also, .events = POLLIN }, { .fd = w->rd, .events = POLLIN } };
+
+	return await(w, fds, ARRAY_SIZE(fds), "says nothing", e) < 0 ? err_ret(e) : fds[0].revents != 0;
+}
+
 static int read_all(struct wire *w, void *data, size_t len, struct err *e)
 {
 	for (char *p = data; len > 0;) {
-		struct pollfd in = { .fd = w->rd, .events = POLLIN };
 		ssize_t n;
-		int r = poll(&in, 1, w->timeout_ms);
 
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r == 0)
-			return err_set(e, ERR_STATE, ETIMEDOUT, "%s says nothing", w->peer);
+		if (wire_wait(w, -1, e) < 0)
+			return err_ret(e);
 		n = read(w->rd, p, len);
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n == 0 || (n < 0 && errno == ECONNRESET))
 			return gone(w, e);
@@ -97,29 +136,38 @@ static int read_all(struct wire *w, void *data, size_t len, struct err *e)
 	return 0;
 }
 
-/* Waits until what was sent is no more than the rate allows. */
-static void keep_rate(struct wire *w)
+/* Until what was sent is no more than the rate allows. */
+static int keep_rate(struct wire *w, struct err *e)
 {
+	struct wire pause = { .signals = w->signals, .peer = "" };
+	struct pollfd none[1];
+	struct err why;
 	int64_t now = clock_ms(), due;
 
 	if (!w->rate)
-		return;
+		return 0;
 	if (!w->began) {
 		w->began = now;
 		w->began_sent = w->sent;
 	}
 	due = w->began + (int64_t)((w->sent - w->began_sent) * 1000 / w->rate);
-	if (due > now + RATE_SLICE_MS)
-		poll(NULL, 0, (int)(due - now));
+	pause.timeout_ms = (int)(due - now);
+	if (due > now + RATE_SLICE_MS && await(&pause, none, 1, "", &why) < 0 && why.num != ETIMEDOUT) {
+		*e = why;
+		return err_ret(e);
+	}
 	/* Who was idle has saved nothing up. */
 	if (due + 1000 < now) {
 		w->began = now;
 		w->began_sent = w->sent;
 	}
+	return 0;
 }
 
 void wire_done(struct wire *w)
 {
+	proc_end(&w->pulse);
+	fd_close(&w->turn);
 	free(w->buf);
 	w->buf = NULL;
 }
@@ -131,20 +179,36 @@ static uint32_t checksum(const uint8_t *header, const void *data, size_t len)
 	return crc32(crc32(0, header + 4, 8), data, len);
 }
 
+/* It ends with the process that has it. */
+static int take_turn(const struct wire *w, short what, struct err *e)
+{
+	struct flock lock = { .l_type = what, .l_whence = SEEK_SET };
+
+	while (w->turn >= 0 && fcntl(w->turn, F_SETLKW, &lock) < 0)
+		if (errno != EINTR)
+			return err_sys(e, "lock the connection to %s", w->peer);
+	return 0;
+}
+
+/* All that can be waited for comes before the first byte: a short frame is sent as a whole or not at all. */
 int wire_send(struct wire *w, enum wire_type type, const void *data, size_t len, struct err *e)
 {
 	uint8_t header[HEADER] = MAGIC;
+	struct err ignored;
 
 	if (len > WIRE_MAX)
 		return err_set(e, ERR_INTERNAL, EMSGSIZE, "frame %d of %zu bytes", (int)type, len);
+	if (w->broken)
+		return gone(w, e);
 	put(header + 4, type, 2);
 	put(header + 8, len, 4);
 	put(header + 12, checksum(header, data, len), 4);
-	if (write_all(w, header, HEADER, e) < 0 || write_all(w, data, len, e) < 0)
+	if (keep_rate(w, e) < 0 || take_turn(w, F_WRLCK, e) < 0)
 		return err_ret(e);
+	w->broken = write_all(w, header, HEADER, e) < 0 || write_all(w, data, len, e) < 0;
+	take_turn(w, F_UNLCK, &ignored);
 	w->sent += HEADER + len;
-	keep_rate(w);
-	return 0;
+	return w->broken ? err_ret(e) : 0;
 }
 
 int wire_send_text(struct wire *w, enum wire_type type, const char *text, struct err *e)
@@ -173,7 +237,7 @@ static int damaged(const struct wire *w, const char *how, struct err *e)
 	return err_set(e, ERR_STATE, EBADMSG, "what comes from %s is no frame of this protocol: %s", w->peer, how);
 }
 
-int wire_recv(struct wire *w, struct wire_frame *ret, struct err *e)
+int wire_next(struct wire *w, struct wire_frame *ret, struct err *e)
 {
 	uint8_t header[HEADER];
 	size_t len;
@@ -195,6 +259,15 @@ int wire_recv(struct wire *w, struct wire_frame *ret, struct err *e)
 		return damaged(w, "another checksum", e);
 	w->buf[len] = '\0';
 	*ret = (struct wire_frame){ (enum wire_type)get(header + 4, 2), w->buf, len };
+	return 0;
+}
+
+int wire_recv(struct wire *w, struct wire_frame *ret, struct err *e)
+{
+	do
+		if (wire_next(w, ret, e) < 0)
+			return err_ret(e);
+	while (ret->type == WIRE_ALIVE);
 	return 0;
 }
 
@@ -229,4 +302,49 @@ const char *wire_word(const struct wire_frame *f, size_t *at)
 
 	*at += strlen(word) + 1;
 	return word;
+}
+
+/* ---- both sides are there ---- */
+
+/* In a process of its own, since ours may be in a restore.  It never waits: a connection that takes nothing has enough to carry. */
+static void __attribute__((noreturn)) beat(struct wire *w)
+{
+	struct pollfd out = { .fd = w->wr, .events = POLLOUT };
+	struct err e = { 0 };
+
+	signal(SIGPIPE, SIG_IGN);
+	close(w->rd);
+	w->signals = -1;
+	w->rate = 0;
+	for (;;) {
+		poll(NULL, 0, ALIVE_MS);
+		if (take_turn(w, F_WRLCK, &e) < 0 || (poll(&out, 1, 0) > 0 && wire_send(w, WIRE_ALIVE, "", 0, &e) < 0))
+			_exit(1);
+		take_turn(w, F_UNLCK, &e);
+	}
+}
+
+static int start_pulse(struct wire *w, struct err *e)
+{
+	w->turn = memfd_create("turn", MFD_CLOEXEC);
+	if (w->turn < 0)
+		return err_sys(e, "memfd_create");
+	w->pulse = proc_fork(e);
+	if (w->pulse == 0)
+		beat(w);
+	return w->pulse < 0 ? (int)w->pulse : 0;
+}
+
+int wire_greet(struct wire *w, struct arena *a, struct err *e)
+{
+	const struct migration_hello ours = { .protocol = MIGRATION_PROTOCOL, .vzrun = PACKAGE_VERSION };
+	struct migration_hello theirs = { 0 };
+
+	if (wire_send_document(w, WIRE_HELLO, &migration_hello_type, &ours, e) < 0 ||
+	    wire_expect_document(w, WIRE_HELLO, &migration_hello_type, &theirs, a, e) < 0)
+		return err_ret(e);
+	if (theirs.protocol < MIGRATION_OLDEST)
+		return err_set(e, ERR_UNSUPPORTED, 0, "vzrun %.40s of %s speaks an older protocol: both sides need this version, %s",
+			       theirs.vzrun ? theirs.vzrun : "", w->peer, PACKAGE_VERSION);
+	return start_pulse(w, e);
 }

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # cut.py ACTION DIRECTION TYPE COMMAND...: runs the command with its standard streams between ours, and looks at the frames of
-# runtime/migrate/wire.h that pass.  At the first one of TYPE (a number; "25+33": of 25, behind one of 33 in either direction) going
-# "there" or "back":
+# runtime/migrate/wire.h that pass.  At the first one of TYPE going "there" or "back" (a number; "25+33": of 25, behind one of 33 in
+# either direction; "13+20+10=final": of 13, behind one of 20, behind one of 10 that says "final"):
 #   lose      it and everything after it, both ways: the connection is cut
 #   cut       behind it
 #   garble    one byte of it is another
+#   stall     nothing of it and after it, either way; the connection stays, until our input ends
 #   kill-there   the command dies when it has it       kill-here   our parent does
 # With ACTION "list" it only prints "DIRECTION TYPE" of each frame into the file $CUT_LIST.
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -33,14 +35,24 @@ def write_all(fd, data):
 
 def main():
     action, direction = sys.argv[1], sys.argv[2]
-    wanted, _, before = sys.argv[3].partition('+')
-    seen = {''}
+    wanted, *before = sys.argv[3].split('+')
     parent = os.getppid()
     child = subprocess.Popen(sys.argv[4:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     lock = threading.Lock()
 
     def die():
         os._exit(0)
+
+    def is_one(what, kind, body):
+        number, _, text = what.partition('=')
+        return str(kind) == number and body.startswith(text.encode())
+
+    def stall():
+        poll = select.poll()
+        poll.register(0, select.POLLHUP)
+        while not any(event & select.POLLHUP for _, event in poll.poll()):
+            pass
+        die()
 
     def relay(name, source, target):
         while True:
@@ -53,8 +65,11 @@ def main():
                 if action == 'list':
                     with open(os.environ['CUT_LIST'], 'a') as f:
                         f.write(f'{name} {kind}\n')
-                due = name == direction and str(kind) == wanted and before in seen
-                seen.add(str(kind))
+                due = name == direction and is_one(wanted, kind, body) and not before
+                if before and is_one(before[-1], kind, body):
+                    before.pop()
+                if due and action == 'stall':
+                    stall()
                 if due and action == 'lose':
                     die()
                 if due and action == 'garble':

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
+#include "runtime/flow/foreground.h"
 #include "runtime/migrate/wire.h"
 #include "tests/lib/test.h"
 
@@ -113,4 +118,136 @@ TEST(what_is_due)
 	CHECK(wire_send(&w, WIRE_DATA, "x", 1, &e) < 0);
 	CHECK_INT(e.num, EPIPE);
 	end(&w);
+}
+
+/* A peer that is there and does not read. */
+TEST(nobody_takes_it)
+{
+	static char much[WIRE_MAX];
+	struct wire w;
+	struct err e;
+
+	begin(&w);
+	w.timeout_ms = 50;
+	CHECK(wire_send(&w, WIRE_DATA, much, sizeof much, &e) < 0);
+	CHECK_INT(e.num, ETIMEDOUT);
+	CHECK(strstr(e.text, "takes nothing") != NULL);
+	/* What would follow a part of a frame is no frame. */
+	CHECK(wire_send(&w, WIRE_DATA, "x", 1, &e) < 0);
+	CHECK_INT(e.num, EPIPE);
+	end(&w);
+}
+
+/* In a process of its own, whose signals are blocked from then on. */
+static void signalled(struct wire *w, int sig, bool send)
+{
+	static char much[WIRE_MAX];
+	int64_t began = clock_ms();
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		struct foreground fg;
+		struct wire_frame f;
+		struct err e;
+		pid_t us = getpid();
+
+		if (foreground_begin(&fg, false, &e) < 0)
+			_exit(1);
+		w->signals = fg.signals;
+		w->timeout_ms = 20000;
+		if (fork() == 0) {
+			kill(us, SIGCHLD); /* does not ask us to end */
+			poll(NULL, 0, 50);
+			kill(us, sig);
+			_exit(0);
+		}
+		_exit((send ? wire_send(w, WIRE_DATA, much, sizeof much, &e) : wire_recv(w, &f, &e)) < 0 && e.num == EINTR ? 0 : 2);
+	}
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK_INT(status, 0);
+	CHECK(clock_ms() - began < 10000);
+}
+
+TEST(a_signal_ends_a_wait)
+{
+	struct wire w;
+
+	begin(&w);
+	signalled(&w, SIGTERM, false);
+	signalled(&w, SIGINT, true);
+	/* Nor does it wait for the rate. */
+	w.rate = 1;
+	w.sent = 1000;
+	w.began = clock_ms();
+	signalled(&w, SIGINT, true);
+	end(&w);
+}
+
+/* Who says that it is there is not silent. */
+TEST(alive)
+{
+	struct wire_frame f;
+	struct wire w;
+	struct err e;
+	pid_t pid;
+
+	begin(&w);
+	w.timeout_ms = 500;
+	pid = fork();
+	if (pid == 0) {
+		for (int i = 0; i < 16; i++) {
+			poll(NULL, 0, 100);
+			wire_send(&w, WIRE_ALIVE, "", 0, &e);
+		}
+		_exit(wire_send(&w, WIRE_RESTORED, "", 0, &e) < 0);
+	}
+	CHECK_INT(wire_expect(&w, WIRE_RESTORED, &f, &e), 0);
+	waitpid(pid, NULL, 0);
+	end(&w);
+}
+
+/* Both ends in one process: what each says is there for the other. */
+static void begin_two(struct wire *a, struct wire *b)
+{
+	begin(a);
+	begin(b);
+	int rd = a->rd;
+
+	a->rd = b->rd;
+	b->rd = rd;
+}
+
+TEST(greeting)
+{
+	struct arena arena = { 0 };
+	struct wire_frame f;
+	struct wire a, b;
+	struct err e;
+	pid_t pid;
+
+	begin_two(&a, &b);
+	pid = fork();
+	if (pid == 0) {
+		int r = wire_greet(&b, &arena, &e);
+
+		wire_send(&b, WIRE_DONE, "", 0, &e);
+		wire_done(&b);
+		_exit(r < 0);
+	}
+	CHECK_INT(wire_greet(&a, &arena, &e), 0);
+	CHECK(a.pulse > 0);
+	CHECK_INT(wire_expect(&a, WIRE_DONE, &f, &e), 0);
+	waitpid(pid, NULL, 0);
+	end(&a);
+	end(&b);
+	/* One that is older. */
+	begin_two(&a, &b);
+	CHECK_INT(wire_send_text(&b, WIRE_HELLO, "{\"protocol\": 2, \"vzrun\": \"0.0\"}", &e), 0);
+	CHECK(wire_greet(&a, &arena, &e) < 0);
+	CHECK_INT(e.kind, ERR_UNSUPPORTED);
+	CHECK(strstr(e.text, "vzrun 0.0 of the other side speaks an older protocol") != NULL);
+	end(&a);
+	end(&b);
+	arena_done(&arena);
 }
