@@ -7,6 +7,6 @@ libvzrun_a_SOURCES += runtime/migrate/relay.c runtime/migrate/relay.h
 libvzrun_a_SOURCES += runtime/migrate/resolve.c
 libvzrun_a_SOURCES += runtime/migrate/rsync.c
 libvzrun_a_SOURCES += runtime/migrate/source.c runtime/migrate/source.h runtime/migrate/source_check.c
-libvzrun_a_SOURCES += runtime/migrate/source_copy.c runtime/migrate/source_switch.c
+libvzrun_a_SOURCES += runtime/migrate/source_copy.c runtime/migrate/source_files.c runtime/migrate/source_switch.c
 libvzrun_a_SOURCES += runtime/migrate/target.c
 libvzrun_a_SOURCES += runtime/migrate/wire.c runtime/migrate/wire.h

@@ -22,7 +22,7 @@ static int settle(struct source *s, int64_t fate, struct err *e)
 	if (fate == MIGRATION_COMMITTED) {
 		if (container_destroy(c, e) < 0)
 			return err_ret(e);
-		return remove ? source_remove_bundle(c->state.bundle, e) : 0;
+		return remove ? source_remove_bundle(s, e) : 0;
 	}
 	if (c->state.migration->work && fs_remove_path(c->state.migration->work, &ignored) < 0)
 		log_warn("%s", ignored.text);

@@ -22,6 +22,7 @@
 #include "runtime/migrate/files.h"
 
 #define RSH_FD "VZRUN_MIGRATE_FD" /* in the environment of rsync and of migrate-rsh */
+#define OPTIONS_MAX 8
 #define WORDS_MAX 128
 #define WORDS_BYTES 32768
 #define CHUNK ((size_t)64 << 10)
@@ -98,12 +99,17 @@ int rsync_rsh(const struct oci_strs *words, struct err *e)
 	return atoi(status);
 }
 
-static int start_rsync(const char *from, int sock, pid_t *ret, struct err *e)
+static int start_rsync(const char *from, const char *const *options, int sock, pid_t *ret, struct err *e)
 {
 	char rsh[64], number[16];
-	const char *argv[] = { "rsync", "-aHAXSx", "--numeric-ids", "--delete", "--inplace", "-e", rsh, from, "target:" TARGET, NULL };
+	const char *argv[OPTIONS_MAX + 8] = { "rsync", "-aHAX", "--numeric-ids", "-e", rsh };
+	size_t n = 5;
 	int r;
 
+	while (*options && n < 5 + OPTIONS_MAX)
+		argv[n++] = *options++;
+	argv[n++] = from;
+	argv[n] = "target:" TARGET;
 	snprintf(rsh, sizeof rsh, "/proc/%d/exe migrate-rsh", (int)getpid());
 	snprintf(number, sizeof number, "%d", sock);
 	setenv(RSH_FD, number, 1);
@@ -188,7 +194,7 @@ static int converse(struct wire *w, int sock, struct err *e)
 	return sender == 0 || wait_status(sender) == 0 ? 0 : lost(w, e);
 }
 
-int rsync_send(struct wire *w, const char *from, struct err *e)
+int rsync_send(struct wire *w, const char *from, const char *const *options, struct err *e)
 {
 	char how[64];
 	int pair[2], status, r;
@@ -197,7 +203,7 @@ int rsync_send(struct wire *w, const char *from, struct err *e)
 	if (sock_pair(pair, e) < 0)
 		return err_ret(e);
 	cleanup_fd int ours = pair[0];
-	r = start_rsync(from, pair[1], &pid, e);
+	r = start_rsync(from, options, pair[1], &pid, e);
 	close(pair[1]);
 	if (r < 0)
 		return r;

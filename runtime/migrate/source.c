@@ -173,11 +173,6 @@ static int undecided(struct source *s, struct err *e)
 		       "--resolve %s\" asks there and ends it", why, s->o->host, s->o->id);
 }
 
-int source_remove_bundle(const char *bundle, struct err *e)
-{
-	return fs_remove_path(bundle, e) < 0 ? err_wrap(e, "it runs there; the bundle here") : 0;
-}
-
 int source_was_lost(struct err *e)
 {
 	char why[ERR_TEXT_MAX + 128];
@@ -223,7 +218,7 @@ static int move(struct source *s, struct err *e)
 		return err_wrap(e, "it runs on %s; what is left of it here", s->o->host);
 	if (wire_send(&s->w, WIRE_DONE, "", 0, &ignored) >= 0)
 		wire_expect(&s->w, WIRE_DONE, &f, &ignored);
-	return s->o->rootfs == MIGRATION_COPY && !s->o->keep ? source_remove_bundle(s->c.state.bundle, e) : 0;
+	return s->o->rootfs == MIGRATION_COPY && !s->o->keep ? source_remove_bundle(s, e) : 0;
 }
 
 static int begin(struct source *s, struct err *e)
@@ -268,7 +263,7 @@ int migrate(const struct migrate_options *o, struct err *e)
 		return 0;
 	if (o->post_copy)
 		log_warn(POST_COPY_WARNING);
-	if (make_work(&s, e) < 0 || source_send_files(&s, e) < 0 || source_send_rounds(&s, e) < 0 || source_send_files(&s, e) < 0)
+	if (make_work(&s, e) < 0 || source_send_files(&s, false, e) < 0 || source_send_rounds(&s, e) < 0 || source_send_files(&s, false, e) < 0)
 		return err_ret(e);
 	return move(&s, e);
 }

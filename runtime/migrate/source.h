@@ -2,13 +2,16 @@
 #pragma once
 
 /* The source of a migration, for the files that make it up: source.c the course of it, source_check.c what is asked before anything is
- * done, source_copy.c what is sent while the container runs, source_switch.c what is while it stands still, resolve.c what became of it. */
+ * done, source_files.c its files, source_copy.c what is sent of its memory while it runs, source_switch.c what is while it stands still,
+ * resolve.c what became of it. */
 
 #include <limits.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "runtime/flow/checkpoint.h"
 #include "runtime/migrate/migrate.h"
+#include "runtime/migrate/offer.h"
 #include "runtime/migrate/relay.h"
 
 enum outcome { HERE, THERE, UNDECIDED };
@@ -25,6 +28,9 @@ struct source {
 	int work_fd;
 	struct criu_features criu;
 	unsigned round;          /* the last one that was sent */
+	time_t copied_at;        /* when the first pass over the files began, by the clock that may be set; 0: not yet */
+	int64_t copied_ms;       /* and by the other */
+	bool by_time;            /* a file that has changed since can be told by its time */
 	enum outcome outcome;
 	volatile bool *given;    /* the word to go on there, or it is on its way: for who outlives us */
 	int64_t frozen_at;
@@ -53,8 +59,9 @@ int source_greet(struct source *s, struct err *e);
 int source_offer(struct source *s, struct err *e);
 int source_check(struct source *s, struct err *e);
 
-/* The bundle, with --rootfs copy. */
-int source_send_files(struct source *s, struct err *e);
+/* The bundle, with --rootfs copy.  `last`: it stands still, and what has changed unseen is brought as well. */
+int source_send_files(struct source *s, bool last, struct err *e);
+void source_check_bundle(struct source *s, struct problems *p);
 /* Memory, in rounds while the container runs. */
 int source_send_rounds(struct source *s, struct err *e);
 struct criu_options source_dump_options(const struct source *s, const char *images);
@@ -62,8 +69,8 @@ struct criu_options source_dump_options(const struct source *s, const char *imag
 /* Of a frozen container: what is left, the restore there and the word to go on.  s->outcome says where it is, whatever is returned. */
 int source_last_dump(struct source *s, struct err *e);
 
-/* What was copied is the other side's now. */
-int source_remove_bundle(const char *bundle, struct err *e);
+/* What was copied is the other side's now; unless others here have it too. */
+int source_remove_bundle(struct source *s, struct err *e);
 
 /* *e, why it ended there, becomes ENOTRECOVERABLE of migrate(). */
 int source_was_lost(struct err *e);

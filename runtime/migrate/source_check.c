@@ -216,6 +216,7 @@ int source_check(struct source *s, struct err *e)
 	int r;
 
 	check_here(s, &p);
+	source_check_bundle(s, &p);
 	if (make_marker(s, marker, sizeof marker, e) < 0)
 		return err_ret(e);
 	r = wire_send_document(&s->w, WIRE_OFFER, &migration_offer_type, &s->offer, e);

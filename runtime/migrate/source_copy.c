@@ -15,20 +15,6 @@
 #define FEW_PAGES 64      /* a round that brings no more is the last */
 #define GROWTH_PERCENT 10 /* and so is one that brings so much more than the one before */
 
-int source_send_files(struct source *s, struct err *e)
-{
-	cleanup_str struct str from = { 0 };
-	struct migrate_progress p = { .phase = "files", .round = s->round };
-
-	if (s->o->rootfs != MIGRATION_COPY)
-		return 0;
-	str_addf(&from, "%s/", s->c.state.bundle);
-	if (str_failed(&from))
-		return err_oom(e);
-	source_report(s, &p);
-	return rsync_send(&s->w, from.s, e);
-}
-
 struct criu_options source_dump_options(const struct source *s, const char *images)
 {
 	return (struct criu_options){
@@ -110,7 +96,7 @@ int source_send_rounds(struct source *s, struct err *e)
 		    (s->round > 1 && s->o->max_downtime_ms && ms <= s->o->max_downtime_ms))
 			break;
 		before = pages;
-		if (source_send_files(s, e) < 0)
+		if (source_send_files(s, false, e) < 0)
 			return err_ret(e);
 	}
 	return 0;

@@ -93,7 +93,7 @@ static int hand_over(void *arg, struct err *e)
 {
 	struct source *s = arg;
 
-	if (files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0 || source_send_files(s, e) < 0 || ask_restore(s, e) < 0)
+	if (files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0 || source_send_files(s, true, e) < 0 || ask_restore(s, e) < 0)
 		return err_ret(e);
 	if (commit(s, e) < 0 && s->outcome == UNDECIDED)
 		hold_network(s);
@@ -128,7 +128,7 @@ static int prepare_switch(void *arg, struct err *e)
 	if (holder < 0)
 		return (int)holder;
 	s->ready = true; /* also where only some of it is done, it is to be undone */
-	sent = files_send(&s->w, s->work_fd, "final", s->o->compress, e) >= 0 && source_send_files(s, e) >= 0 && cgroup_freeze(s->c.cg, true, e) >= 0;
+	sent = files_send(&s->w, s->work_fd, "final", s->o->compress, e) >= 0 && source_send_files(s, true, e) >= 0 && cgroup_freeze(s->c.cg, true, e) >= 0;
 	if (holder > 0 && proc_finish("nft", holder, &why) < 0 && sent) {
 		sent = false;
 		err_set(e, ERR_KERNEL, 0, "the container's network cannot be held: nft(8) fails in its network namespace");

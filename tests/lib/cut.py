@@ -93,6 +93,7 @@ def main():
     back.start()
     back.join()
     child.wait()
+    die()
 
 
 main()

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* The bundle: whether it can be copied and removed, and what a pass of rsync(1) brings.
+ *
+ * rsync takes a file for unchanged by its size and the time of its last change, which a program may set, which an old rsync looks at in
+ * seconds, and which a store into a mapped page changes only when the page was clean.  So the last pass, of a container that stands
+ * still, compares the content of every file that has changed at all since the first pass began.  That tells the time that nobody can set,
+ * st_ctim: the pages were clean then (syncfs), where the file system is one that learns of the first store into a page. */
+
+#include "runtime/migrate/source.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/log.h"
+#include "runtime/linux/mountinfo.h"
+#include "runtime/migrate/files.h"
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+#define BCACHEFS_MAGIC 0xca451a4e
+#define CHANGED "changed" /* the list of those files, in the directory of the images */
+#define WALK_FDS 64
+
+/* ---- whether it can move ---- */
+
+static const char *real(struct source *s, const char *path)
+{
+	char *text = realpath(path, NULL);
+	const char *copy = text ? arena_strdup(&s->arena, text) : path;
+
+	free(text);
+	return copy ? copy : path;
+}
+
+/* Another container of this --root that has the bundle, NULL: none has. */
+static const char *other_user(struct source *s)
+{
+	const char *bundle = real(s, s->c.state.bundle);
+	struct oci_strs ids = { 0 };
+	struct err ignored;
+
+	if (store_list(s->o->root, &ids, &s->arena, &ignored) < 0)
+		return NULL;
+	for (size_t i = 0; i < ids.n; i++) {
+		cleanup_store struct store_dir dir = STORE_DIR_NONE;
+		struct oci_state other;
+
+		if (strcmp(ids.v[i], s->o->id) == 0 || store_open(s->o->root, ids.v[i], STORE_LOOK, &dir, &ignored) < 0 ||
+		    store_load(&dir, ids.v[i], &other, &s->arena, &ignored) < 0 || !other.bundle)
+			continue;
+		if (strcmp(real(s, other.bundle), bundle) == 0)
+			return ids.v[i];
+	}
+	return NULL;
+}
+
+/* A mount at or below the bundle, other than `but` (NULL: any), NULL: there is none. */
+static const char *mount_in(struct source *s, const char *but)
+{
+	const char *bundle = real(s, s->c.state.bundle);
+	struct mountinfos seen;
+	struct err ignored;
+
+	if (mountinfo_read(0, &seen, &s->arena, &ignored) < 0)
+		return NULL;
+	for (size_t i = 0; i < seen.n; i++)
+		if (path_below(bundle, seen.v[i].point) && (!but || (strcmp(seen.v[i].point, but) != 0 && strcmp(seen.v[i].point, bundle) != 0)))
+			return seen.v[i].point;
+	return NULL;
+}
+
+void source_check_bundle(struct source *s, struct problems *p)
+{
+	const char *mount, *other;
+
+	if (s->o->rootfs != MIGRATION_COPY)
+		return;
+	mount = mount_in(s, real(s, s->c.state.rootfs));
+	if (mount)
+		problem(p, "%s is mounted in the bundle, of which only the root may be a mount: unmount it, or let the document mount it in the "
+			   "container", mount);
+	other = s->o->keep ? NULL : other_user(s);
+	if (other)
+		problem(p, "the bundle %s is also that of container %s, and would be removed here: --keep leaves it", s->c.state.bundle, other);
+}
+
+int source_remove_bundle(struct source *s, struct err *e)
+{
+	const char *bundle = s->c.state.bundle, *other = other_user(s), *mount = mount_in(s, NULL);
+
+	if (other)
+		log_warn("the bundle %s stays: it is also that of container %s", bundle, other);
+	else if (mount)
+		log_warn("the bundle %s stays: %s is a mount", bundle, mount);
+	else if (fs_remove_path(bundle, e) < 0)
+		return err_wrap(e, "it runs there; the bundle here");
+	return 0;
+}
+
+/* ---- the copy ---- */
+
+static bool keeps_times(struct source *s, const char *path);
+
+/* What lies over others knows of changes as its upper layer does. */
+static bool upper_keeps_times(struct source *s, const char *path)
+{
+	struct mountinfos seen;
+	struct err ignored;
+	const char *upper = NULL;
+	char *name;
+	size_t longest = 0;
+
+	if (mountinfo_read(0, &seen, &s->arena, &ignored) < 0)
+		return false;
+	for (size_t i = 0; i < seen.n; i++)
+		if (path_below(seen.v[i].point, path) && strlen(seen.v[i].point) >= longest) {
+			longest = strlen(seen.v[i].point);
+			upper = strcmp(seen.v[i].fs, "overlay") == 0 ? strstr(seen.v[i].super, ",upperdir=") : NULL;
+		}
+	if (!upper)
+		return false;
+	upper += strlen(",upperdir=");
+	name = arena_strndup(&s->arena, upper, strcspn(upper, ","));
+	return name && keeps_times(s, mountinfo_unescape(name));
+}
+
+/* By the clock of this host, and also for stores into mapped pages, of which tmpfs and some network file systems hear nothing. */
+static bool keeps_times(struct source *s, const char *path)
+{
+	struct statfs fs;
+
+	if (statfs(path, &fs) < 0)
+		return false;
+	switch ((unsigned)fs.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case BCACHEFS_MAGIC:
+		return true;
+	case OVERLAYFS_SUPER_MAGIC:
+		return upper_keeps_times(s, real(s, path));
+	default:
+		return false;
+	}
+}
+
+static bool sync_at(const char *path)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && syncfs(fd) == 0;
+}
+
+static int first_pass(struct source *s, const char *from, struct err *e)
+{
+	static const char *const options[] = { "--delete", "--sparse", NULL };
+	const char *bundle = s->c.state.bundle, *root = s->c.state.rootfs;
+
+	s->copied_at = time(NULL);
+	s->copied_ms = clock_ms();
+	s->by_time = keeps_times(s, bundle) && keeps_times(s, root) && sync_at(bundle) && sync_at(root);
+	return rsync_send(&s->w, from, options, e);
+}
+
+/* Each with a NUL, of the one walk that there is. */
+static struct {
+	FILE *to;
+	size_t prefix, n;
+	time_t since;
+} walk;
+
+static int look(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)at;
+	if (type != FTW_F || !S_ISREG(st->st_mode) || st->st_ctim.tv_sec < walk.since)
+		return 0;
+	walk.n++;
+	path += walk.prefix;
+	return fputs(path + strspn(path, "/"), walk.to) < 0 || fputc('\0', walk.to) < 0;
+}
+
+/* The clock may have been set back meanwhile; and a file's time is a little behind it. */
+static time_t since(const struct source *s)
+{
+	time_t now = time(NULL) - (time_t)((clock_ms() - s->copied_ms) / 1000);
+
+	return (now < s->copied_at ? now : s->copied_at) - 2;
+}
+
+static int list_changed(struct source *s, const char *list, struct err *e)
+{
+	const char *bundle = real(s, s->c.state.bundle);
+	int r;
+
+	walk.to = fopen(list, "we");
+	if (!walk.to)
+		return err_sys(e, "%s", list);
+	walk.prefix = strlen(bundle);
+	walk.n = 0;
+	walk.since = since(s);
+	r = nftw(bundle, look, WALK_FDS, FTW_PHYS);
+	if (fclose(walk.to) != 0 || r != 0)
+		return err_sys(e, "%s", r < 0 ? bundle : list);
+	return 0;
+}
+
+/* Nothing changes, and no name leads elsewhere than it did a moment ago. */
+static int compare_changed(struct source *s, const char *from, struct err *e)
+{
+	char list[PATH_MAX], word[PATH_MAX + 16];
+	const char *const options[] = { "--inplace", "--ignore-times", "--from0", word, NULL };
+
+	snprintf(list, sizeof list, "%s/" CHANGED, s->work);
+	snprintf(word, sizeof word, "--files-from=%s", list);
+	if (list_changed(s, list, e) < 0)
+		return err_ret(e);
+	return walk.n ? rsync_send(&s->w, from, options, e) : 0;
+}
+
+int source_send_files(struct source *s, bool last, struct err *e)
+{
+	static const char *const by_time[] = { "--delete", "--inplace", NULL };
+	static const char *const by_content[] = { "--delete", "--inplace", "--checksum", NULL };
+	struct migrate_progress p = { .phase = "files", .round = s->round };
+	const char *from;
+
+	if (s->o->rootfs != MIGRATION_COPY)
+		return 0;
+	from = arena_printf(&s->arena, "%s/", s->c.state.bundle);
+	if (!from)
+		return err_oom(e);
+	source_report(s, &p);
+	if (!s->copied_at)
+		return first_pass(s, from, e);
+	if (rsync_send(&s->w, from, last && !s->by_time ? by_content : by_time, e) < 0)
+		return err_ret(e);
+	return last && s->by_time ? compare_changed(s, from, e) : 0;
+}
