@@ -138,6 +138,19 @@ stood_still() {
 	goes_on "$T/moved"
 }
 
+@test "post-copy: a signal meanwhile: it is ended there, and goes on here when that is known" {
+	start_worker memory 24 0 /tmp/count
+	begin_move
+	kill -TERM "$mover"
+	end_move 3
+	[[ $(<"$T/move.err") == *'interrupted by TERM: it ran on host, where it is ended unless all of its memory came'* ]]
+	wait_until test ! -e "$THERE/$ID-2"
+	run_vzrun migrate --resolve "$ID"
+	[[ $status == 4 ]]
+	goes_on "$BUNDLE"
+	is_clean_there
+}
+
 @test "post-copy: CRIU there is killed meanwhile: the container is ended, and goes on here at once" {
 	start_worker memory 24 0 /tmp/count
 	begin_move

@@ -5,7 +5,7 @@
 #   start_worker WORD...   a container that counts      goes_on BUNDLE   it does
 #   migrate ...            there, must succeed          refused TEXT ... must not, and leave nothing there
 #   there ...              vzrun at the other side
-#   each_frame ACTION      what tests/lib/cut.py does, at every kind of frame of a migration
+#   each_frame ACTION      what tests/lib/cut.py does, at every kind of frame of a migration; with "last", at those of the last copy
 
 load ../lib/helpers
 
@@ -120,7 +120,22 @@ at_frame() {
 	after "$2" "$3"
 }
 
-# each_frame ACTION: at the first of every kind of frame, in either direction.
+# of_last_copy: "DIRECTION TYPE" of a frame becomes that of one which is sent while the container stands still.
+of_last_copy() {
+	local direction type
+
+	while read -r direction type; do
+		case $direction$type in
+		there10) type=10=final ;;
+		there1[1-5] | there20) type+=+10=final ;;
+		back13 | *21 | *22) type+=+20+10=final ;;
+		esac
+		echo "$direction $type"
+	done
+	echo there 13+20+10=final
+}
+
+# each_frame ACTION [last]: at the first of every kind of frame, in either direction; with "last" not in what is sent while it runs.
 each_frame() {
 	local direction type
 
@@ -132,7 +147,8 @@ each_frame() {
 	[[ $status == 0 ]]
 	there delete --force "$ID-2"
 	rm -rf "$T/moved"
-	sort -u "$T/list" >"$T/kinds"
+	grep -vx '.* 4' "$T/list" | sort -u >"$T/kinds" # 4 comes when a side has nothing else to say
+	[[ ${2:-} != last ]] || { of_last_copy <"$T/kinds" >"$T/last" && mv "$T/last" "$T/kinds"; }
 	(($(wc -l <"$T/kinds") > 15))
 	while read -r direction type <&9; do
 		at_frame "$1" "$direction" "$type"
