@@ -234,8 +234,8 @@ bool path_same_mount(int a, int b)
 	       x.stx_mask & y.stx_mask & STATX_MNT_ID && x.stx_mnt_id == y.stx_mnt_id;
 }
 
-/* openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV) by hand; ".." is not worth the care. */
-static int walk_strict(int dirfd, const char *path, int flags)
+/* openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS), and RESOLVE_NO_XDEV, by hand; ".." is not worth the care. */
+static int walk_strict(int dirfd, const char *path, int flags, bool one_mount)
 {
 	cleanup_walk struct walk w;
 	struct component c;
@@ -254,7 +254,7 @@ static int walk_strict(int dirfd, const char *path, int flags)
 			return -ELOOP;
 		if (r < 0)
 			return r;
-		if (!path_same_mount(fd, dirfd)) {
+		if (one_mount && !path_same_mount(fd, dirfd)) {
 			close(fd);
 			return -EXDEV;
 		}
@@ -299,13 +299,23 @@ int path_open(int root_fd, const char *path, int flags, struct err *e)
 	return fd < 0 ? err_set(e, ERR_KERNEL, -fd, "open %s", path) : fd;
 }
 
-int path_open_strict(int dirfd, const char *path, int flags, struct err *e)
+static int open_strict(int dirfd, const char *path, int flags, bool one_mount, struct err *e)
 {
-	int fd = in_root(dirfd, *path ? path : ".", flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+	int fd = in_root(dirfd, *path ? path : ".", flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | (one_mount ? RESOLVE_NO_XDEV : 0U));
 
 	if (fd == -ENOSYS || fd == -EPERM)
-		fd = walk_strict(dirfd, path, flags);
+		fd = walk_strict(dirfd, path, flags, one_mount);
 	return fd < 0 ? err_set(e, ERR_KERNEL, -fd, "open %s", path) : fd;
+}
+
+int path_open_strict(int dirfd, const char *path, int flags, struct err *e)
+{
+	return open_strict(dirfd, path, flags, true, e);
+}
+
+int path_open_linkless(int dirfd, const char *path, int flags, struct err *e)
+{
+	return open_strict(dirfd, path, flags, false, e);
 }
 
 /* What is to be made where nothing is. */

@@ -23,6 +23,9 @@ int path_try_open(int root_fd, const char *path, int flags);
 /* The same, but a symlink anywhere in the path is an error (ELOOP), and so is leaving the mount (EXDEV). */
 int path_open_strict(int dirfd, const char *path, int flags, struct err *e);
 
+/* The same, but other mounts are entered: for what the host mounted below a directory whose files are somebody else's. */
+int path_open_linkless(int dirfd, const char *path, int flags, struct err *e);
+
 /* Open a directory inside the root and make what is missing of it, component by component; a dangling symlink
  * on the way is followed inside the root and its target is made.  New directories get `mode` less the umask. */
 int path_mkdir_all(int root_fd, const char *path, mode_t mode, struct err *e);

@@ -285,7 +285,8 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 		return 0;
 	if (k->c->cg && cgroup_nested(k->c->cg, &k->image.nested, &k->c->arena, e) < 0)
 		return err_ret(e);
-	if (criu_free_external_files(k->dirs.images_fd, e) < 0 || criu_write_record(&k->dirs, &k->image, &k->c->arena, e) < 0)
+	if (criu_free_external_files(k->dirs.images_fd, e) < 0 || criu_part_external_mounts(k->dirs.images_fd, e) < 0 ||
+	    criu_write_record(&k->dirs, &k->image, &k->c->arena, e) < 0)
 		return err_ret(e);
 	return k->o->hold ? k->o->hold(k->o->hold_arg, e) : 0;
 }

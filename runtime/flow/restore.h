@@ -10,11 +10,13 @@
 #define RESTORE_NAMESPACES 2 /* handed over by descriptor: network and pid */
 #define RESTORE_STREAMS 3
 
-struct restore_mount {       /* one from outside */
+struct restore_mount {       /* one from outside: a view of its cgroup, one to be mounted once more, or a place of the host */
 	const char *point;
-	const struct oci_image_mount *again; /* to be mounted once more, or NULL */
-	int source;          /* index of the document's mount of which a clone is attached for CRIU, or -1 */
-	const char *path;    /* of the host; with a source: below it, "" for itself */
+	const char *view;    /* or NULL */
+	const struct oci_image_mount *again; /* or NULL */
+	const char *base;    /* what the administrator names, links and all; or NULL */
+	const char *rest;    /* below it, "" for itself: the container may write there, and no link is followed */
+	ssize_t source;      /* index of the document's mount that has this base, or -1 */
 };
 
 struct restore {
@@ -29,8 +31,8 @@ struct restore {
 	bool held; /* the network */
 };
 
-/* Whether a clone of the document's mount is attached for CRIU, which does not get to its source. */
-bool restore_is_attached(const struct flow *f, size_t mount);
+/* Where CRIU finds one of restore.mounts, other than a view: in the directory of all containers, which is covered for that. */
+#define RESTORE_PLACE "%s/%zu"
 
 /* In CRIU's process, before it is CRIU: `prepare` of struct criu_child, with the flow. */
 int restore_place(struct criu_child *child, void *flow, struct err *e);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 /* Where CRIU runs for a restore: a mount namespace of its own, a slave of the host's.  There the root is a mount, as it wants it, and
- * what is mapped to other ids is mounted so.  Nothing of that is left behind, whoever is killed. */
+ * all that is mounted from outside lies ready for it.  Nothing of that is left behind, whoever is killed. */
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,6 +15,8 @@
 
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/flow/restore.h"
 #include "runtime/linux/mount_api.h"
@@ -34,28 +36,106 @@ static int cover_root(const struct flow *f, struct err *e)
 		       err_sys(e, "tmpfs for the sources of mounts, on %s", f->o->root) : 0;
 }
 
-static int attach_source(int source, const char *path, struct err *e)
+static int make_place(int fd, const char *path, struct err *e)
 {
 	struct stat st;
 
-	if (fstat(source, &st) < 0)
+	if (fstat(fd, &st) < 0 || (S_ISDIR(st.st_mode) ? mkdir(path, 0700) < 0 : mknod(path, S_IFREG | 0600, 0) < 0))
 		return err_sys(e, "%s", path);
-	if (S_ISDIR(st.st_mode) ? mkdir(path, 0700) < 0 : mknod(path, S_IFREG | 0600, 0) < 0)
-		return err_sys(e, "%s", path);
-	return sys_move_mount(source, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? err_sys(e, "move_mount %s", path) : 0;
+	return 0;
 }
 
-static int attach_sources(struct flow *f, struct err *e)
+/* Before the directory of all containers is covered: extensions have files there. */
+static int open_place(const struct restore_mount *m, struct err *e)
+{
+	cleanup_fd int base = open(m->base, O_PATH | O_CLOEXEC);
+	int fd;
+
+	if (base < 0)
+		return err_sys(e, "%s: %s", m->point, m->base);
+	if (!*m->rest)
+		return fd_take(&base);
+	fd = path_open_linkless(base, m->rest, O_PATH, e);
+	if (fd < 0 && e->num == ELOOP)
+		return err_set(e, ERR_CONFIG, ELOOP, "%s was mounted from %s%s%s, and now a symbolic link leads there: --mount-map %s=SOURCE says "
+			       "what to take", m->point, m->base, str_ends(m->base, "/") ? "" : "/", m->rest, m->point);
+	return fd < 0 ? err_wrap(e, "%s: %s", m->point, m->base) : fd;
+}
+
+/* What is mapped to other ids is a mount of its own, and so are its parts. */
+static int attach_mapped(struct flow *f, struct err *e)
 {
 	char path[PATH_MAX];
 
-	if (cover_root(f, e) < 0)
-		return err_ret(e);
 	for (size_t i = 0; i < f->spec.mounts.n; i++) {
-		if (snprintf(path, sizeof path, "%s/%zu", f->o->root, i) >= (int)sizeof path)
-			return err_set(e, ERR_USAGE, ENAMETOOLONG, "--root");
-		if (restore_is_attached(f, i) && attach_source(f->sources[i], path, e) < 0)
-			return err_wrap(e, "/mounts/%zu", i);
+		if (f->sources[i] < 0 || !f->wishes[i].idmap)
+			continue;
+		snprintf(path, sizeof path, "%s/mapped-%zu", f->o->root, i);
+		if (make_place(f->sources[i], path, e) < 0)
+			return err_ret(e);
+		if (sys_move_mount(f->sources[i], "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+			return err_sys(e, "move_mount %s", path);
+	}
+	return 0;
+}
+
+static bool is_same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* The same file in there, instead of the host's. */
+static void use_mapped(const struct flow *f, const struct restore_mount *m, int *fd)
+{
+	struct err ignored;
+	cleanup_fd int other = -1;
+
+	if (m->source < 0 || !f->wishes[m->source].idmap)
+		return;
+	other = *m->rest ? path_open_linkless(f->sources[m->source], m->rest, O_PATH, &ignored) :
+			   fcntl(f->sources[m->source], F_DUPFD_CLOEXEC, 3);
+	if (other < 0 || !is_same_file(other, *fd))
+		return; /* the host has mounted something on it */
+	close(*fd);
+	*fd = fd_take(&other);
+}
+
+/* By descriptor: what a name leads to may be another thing the next moment.  Root of a user namespace, as whom CRIU mounts, would
+ * perhaps not be let through the directories on the way either. */
+static int attach(const struct flow *f, size_t i, int *fd, struct err *e)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, RESTORE_PLACE, f->o->root, i);
+	use_mapped(f, &f->restore->mounts[i], fd);
+	if (make_place(*fd, path, e) < 0)
+		return err_ret(e);
+	return mount(fd_path(*fd).s, path, NULL, MS_BIND, NULL) < 0 ? err_sys(e, "bind %s", f->restore->mounts[i].point) : 0;
+}
+
+static int attach_all(struct flow *f, struct err *e)
+{
+	const struct restore *r = f->restore;
+	int *fds = arena_alloc_n(&f->arena, r->n_mounts + 1, sizeof *fds);
+
+	if (!fds)
+		return err_oom(e);
+	for (size_t i = 0; i < f->spec.mounts.n; i++)
+		if (!f->wishes[i].idmap)
+			fd_close(&f->sources[i]);
+	for (size_t i = 0; i < r->n_mounts; i++)
+		if (r->mounts[i].base && (fds[i] = open_place(&r->mounts[i], e)) < 0)
+			return err_ret(e);
+	if (cover_root(f, e) < 0 || attach_mapped(f, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < r->n_mounts; i++) {
+		if (!r->mounts[i].base)
+			continue;
+		if (attach(f, i, &fds[i], e) < 0)
+			return err_ret(e);
+		close(fds[i]);
 	}
 	return 0;
 }
@@ -86,7 +166,7 @@ static int mount_all_again(const struct flow *f, struct err *e)
 		if (ns->v[i].type == CLONE_NEWNET && f->ns_fds[i] >= 0)
 			ret = ns_join(f->ns_fds[i], CLONE_NEWNET, e);
 	for (size_t i = 0; i < r->n_mounts && ret == 0; i++) {
-		snprintf(path, sizeof path, "%s/again-%zu", f->o->root, i);
+		snprintf(path, sizeof path, RESTORE_PLACE, f->o->root, i);
 		if (r->mounts[i].again)
 			ret = mount_again(r->mounts[i].again, path, e);
 	}
@@ -98,7 +178,7 @@ static int mount_all_again(const struct flow *f, struct err *e)
 static bool needs_place(const struct flow *f)
 {
 	for (size_t i = 0; i < f->restore->n_mounts; i++)
-		if (f->restore->mounts[i].source >= 0 || f->restore->mounts[i].again)
+		if (f->restore->mounts[i].base || f->restore->mounts[i].again)
 			return true;
 	return false;
 }
@@ -242,5 +322,5 @@ int restore_place(struct criu_child *child, void *arg, struct err *e)
 		return err_ret(e);
 	if (!needs_place(f))
 		return 0;
-	return attach_sources(f, e) < 0 ? err_ret(e) : mount_all_again(f, e);
+	return attach_all(f, e) < 0 ? err_ret(e) : mount_all_again(f, e);
 }

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -133,20 +132,14 @@ static const char *mapped(const struct flow *f, const char *point)
 	return NULL;
 }
 
-/* The document's mount at or above this place, the nearest and of these the last; -1: none. */
-static ssize_t document_source(const struct flow *f, const char *point, const char **ret_rest)
+/* The document's bind on this place, of several the last; -1: none. */
+static ssize_t document_bind(const struct flow *f, const char *point)
 {
-	ssize_t best = -1;
+	ssize_t i = (ssize_t)f->spec.mounts.n;
 
-	for (size_t i = 0; i < f->spec.mounts.n; i++) {
-		const char *rest = path_below(f->wishes[i].target, point);
-
-		if (f->sources[i] < 0 || !rest || (best >= 0 && strlen(f->wishes[i].target) < strlen(f->wishes[best].target)))
-			continue;
-		best = (ssize_t)i;
-		*ret_rest = rest;
-	}
-	return best;
+	while (--i >= 0 && (f->sources[i] < 0 || strcmp(f->wishes[i].target, point) != 0))
+		;
+	return i;
 }
 
 static const char *cgroup_view(const struct flow *f, const char *point)
@@ -159,40 +152,46 @@ static const char *cgroup_view(const struct flow *f, const char *point)
 	return NULL;
 }
 
-/* What is mapped to other ids is a mount of its own; and root of a user namespace, as whom CRIU mounts there, may not be let through
- * the directories on the way to a source. */
-bool restore_is_attached(const struct flow *f, size_t i)
+/* Whether anybody says now what is to be mounted there. */
+static bool is_said(const struct flow *f, const char *point, struct restore_mount *ret)
 {
-	return f->sources[i] >= 0 && (f->wishes[i].idmap || flow_has_userns(f));
+	const char *path = mapped(f, point);
+
+	ret->source = path ? -1 : document_bind(f, point);
+	ret->base = ret->source < 0 ? path : f->wishes[ret->source].source;
+	return ret->base;
 }
 
-/* Of the container's own cgroup, or from a path of the host's; from what the document says; from where it was. */
-static int source_of(struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
+/* A part of what the document mounts, that was mounted with it (rbind) or by somebody since: from the same part of what that is now.
+ * Where it was mounted tells nothing: on a place in a volume a hook may have put anything.  Of several the one that says most of the
+ * source, and then the one that it is mounted below. */
+static bool is_part(const struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret)
 {
-	const char *rest = "", *path = mapped(f, m->point);
-	ssize_t i;
+	const struct oci_image_mounts *all = &f->restore->image.mounts;
+	size_t best = 0;
 
-	*ret = (struct restore_mount){ .point = m->point, .source = -1 };
-	if (!path && str_starts(m->fs, "cgroup"))
-		path = cgroup_view(f, m->point);
-	if (path) {
-		ret->path = path;
-		return 0;
-	}
-	i = document_source(f, m->point, &rest);
-	if (i >= 0 && restore_is_attached(f, (size_t)i)) {
-		ret->source = (int)i;
-		ret->path = rest;
-		return 0;
-	}
-	if (i >= 0) {
-		char real[PATH_MAX];
+	for (size_t i = 0; i < all->n; i++) {
+		const struct oci_image_mount *whole = &all->v[i];
+		const char *rest = whole->external && *whole->source ? path_below(whole->source, m->source) : NULL;
+		size_t rank = rest ? strlen(whole->source) * 2 + (path_below(whole->point, m->point) != NULL) : 0;
 
-		if (!realpath(f->wishes[i].source, real))
-			return err_sys(e, "/mounts/%zd: %s", i, f->wishes[i].source);
-		ret->path = arena_printf(&f->arena, "%s%s", real, rest);
-		return ret->path ? 0 : err_oom(e);
+		if (rank <= best || document_bind(f, whole->point) < 0)
+			continue;
+		best = rank;
+		is_said(f, whole->point, ret);
+		ret->rest = rest + (*rest == '/');
 	}
+	return best;
+}
+
+/* Of the container's own cgroup; from what is said; from where it was. */
+static int source_of(const struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
+{
+	*ret = (struct restore_mount){ .point = m->point, .rest = "", .source = -1 };
+	if (str_starts(m->fs, "cgroup") && !mapped(f, m->point))
+		ret->view = cgroup_view(f, m->point);
+	if (ret->view || is_said(f, m->point, ret) || is_part(f, m, ret))
+		return 0;
 	if (m->device) {
 		ret->again = m;
 		return 0;
@@ -200,7 +199,8 @@ static int source_of(struct flow *f, const struct oci_image_mount *m, struct res
 	if (!*m->source)
 		return err_set(e, ERR_CONFIG, 0, "the container had %s mounted on %s from outside, and the document has nothing there: "
 			       "--mount-map %s=SOURCE says what to take", m->fs, m->point, m->point);
-	ret->path = m->source;
+	ret->base = "/";
+	ret->rest = m->source + 1;
 	return 0;
 }
 
@@ -276,15 +276,11 @@ int step_mount_points(struct flow *f, struct err *e)
 		return err_sys(e, "%s", f->state.rootfs);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct oci_image_mount *below = mount_under(m, m->v[i].point);
-		const char *rest = m->v[i].point, *deeper;
-		ssize_t at = -1;
+		const char *rest = m->v[i].point;
+		ssize_t at = below && below->external ? document_bind(f, below->point) : -1;
 
-		if (below && !below->external)
-			continue;
-		if (below)
-			at = document_source(f, below->point, &deeper);
-		if (below && (at < 0 || *deeper))
-			continue; /* inside what the host has: it is there or is not */
+		if (below && at < 0)
+			continue; /* CRIU keeps it; or inside what the host has: it is there or is not */
 		if (below)
 			rest = path_below(below->point, m->v[i].point);
 		if (make_point(below ? f->sources[at] : root, rest, m->v[i].directory, e) < 0)
@@ -395,9 +391,7 @@ static int add_mounts(struct flow *f, struct criu_request *req, struct err *e)
 		return err_oom(e);
 	for (size_t i = 0; i < r->n_mounts; i++) {
 		const struct restore_mount *m = &r->mounts[i];
-		const char *path = m->again ? arena_printf(&f->arena, "%s/again-%zu", f->o->root, i) :
-				   m->source < 0 ? m->path :
-						   arena_printf(&f->arena, "%s/%d%s", f->o->root, m->source, m->path);
+		const char *path = m->view ? m->view : arena_printf(&f->arena, RESTORE_PLACE, f->o->root, i);
 
 		if (!path)
 			return err_oom(e);

@@ -206,9 +206,12 @@ static const struct opening strict[] = {
 
 static void check_strict(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(strict); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(strict); i++) {
 		expect("strict", strict[i].path, path_open_strict(root, strict[i].path, strict[i].flags, &e),
 		       strict[i].place, strict[i].error);
+		expect("linkless", strict[i].path, path_open_linkless(root, strict[i].path, strict[i].flags, &e),
+		       strict[i].place, strict[i].error);
+	}
 }
 
 /* Procfs: other links than those of its root jump, and a mount is left at its edge. */
@@ -221,6 +224,9 @@ static void check_proc(void)
 	expect("magic", "/proc/self/cwd", path_try_open(slash, "/proc/self/cwd", O_PATH), NULL, ELOOP);
 	expect("magic", "/proc/self/exe", path_try_open(slash, "/proc/self/exe", O_PATH), NULL, ELOOP);
 	expect("edge", "proc/version", path_open_strict(slash, "proc/version", O_PATH, &e), NULL, EXDEV);
+	cleanup_fd int over = path_open_linkless(slash, "proc/version", O_RDONLY, &e);
+	CHECK(over >= 0);
+	expect("over the edge", "proc/self/stat", path_open_linkless(slash, "proc/self/stat", O_PATH, &e), NULL, ELOOP);
 }
 
 static const struct making {
