@@ -486,6 +486,7 @@ new_network() {
 	"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
 	client=$! helpers+=" $!"
 	sleep 1
+	rules() { nsenter -t "$holder" -n nft list ruleset; }
 	for lock in nftables skip iptables; do
 		if { [[ $lock == skip ]] && ! criu_is 3.19; } || { [[ $lock == nftables ]] && ! criu_is 4.1; }; then
 			fails "network-lock $lock: CRIU" checkpoint --tcp-established --network-lock "$lock" --image-path "$IMG" "$ID"
@@ -493,8 +494,16 @@ new_network() {
 		fi
 		IMG=$T/images-$lock
 		checkpoint --tcp-established --network-lock "$lock"
+		# It stays until the restore.
+		case $lock in
+			nftables) want="table inet CRIU" ;;
+			iptables) want="jump CRIU" ;;
+			skip) want= ;;
+		esac
+		assert_eq "$(rules | grep -o 'table inet CRIU\|jump CRIU' | sort -u)" "$want"
 		restore --tcp-established --network-lock "$lock"
 		goes_on
+		! rules | grep CRIU
 	done
 	kill -TERM "$client"
 	wait "$client" || { cat "$T/client"; false; }
@@ -558,6 +567,77 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	was=$(ticks "$pid")
 	sleep 2
 	(($(ticks "$pid") - was < 100))
+}
+
+# What is in the cgroup that vzrun has made already, and what is below it.
+@test "checkpoint: --manage-cgroups-mode: which properties and which cgroups come back" {
+	for mode in soft full ignore strict; do
+		IMG=$T/images-$mode
+		start_counting
+		dir=$(cg_dir "$(pid_of "$ID")" cgroup)
+		[[ -e $dir/cgroup.max.depth ]] || skip "no cgroup2"
+		mkdir "$dir/sub"
+		echo 5 >"$dir/cgroup.max.depth"
+		echo 7 >"$dir/sub/cgroup.max.descendants"
+		checkpoint --manage-cgroups-mode "$mode"
+		[[ ! -e $dir ]]
+		case $mode in
+			soft) want="max 7" ;;
+			full) want="5 7" ;;
+			ignore) want="max" ;;
+			strict)
+				fails "Abort restore of existing cgroups" restore -d -b "$BUNDLE" --image-path "$IMG" --manage-cgroups-mode strict "$ID"
+				[[ ! -e $dir && ! -e $ROOT/$ID ]]
+				# Only restore's word counts, where there is something to restore; and without one it is soft.
+				want="max 7" mode=
+				;;
+		esac
+		restore ${mode:+--manage-cgroups-mode "$mode"}
+		goes_on
+		assert_eq "$(cat "$dir/cgroup.max.depth" "$dir/sub/cgroup.max.descendants" 2>/dev/null | xargs)" "$want"
+		ok delete --force "$ID"
+	done
+	# Nothing of it is in the images of the third.
+	IMG=$T/images-ignore
+	restore
+	goes_on
+	[[ ! -e $dir/sub ]]
+}
+
+@test "checkpoint: --empty-ns network: nothing of the network namespace comes back" {
+	start_counting
+	nsenter -t "$(pid_of "$ID")" -n sh -c "ip link set lo up; ip addr add 10.9.9.9/32 dev lo"
+	addresses() { nsenter -t "$(pid_of "$ID")" -n ip -br addr; }
+	checkpoint
+	restore
+	goes_on
+	assert_match "$(addresses)" "*10.9.9.9*"
+	IMG=$T/images-2
+	checkpoint --leave-running
+	ok delete --force "$ID"
+	restore --empty-ns network
+	goes_on
+	assert_match "$(addresses)" "lo *DOWN*"
+	ok delete --force "$ID"
+	restore
+	IMG=$T/images-3
+	checkpoint --empty-ns network
+	restore
+	goes_on
+	assert_match "$(addresses)" "lo *DOWN*"
+}
+
+@test "checkpoint: --tcp-skip-in-flight leaves out a connection that nobody has taken in yet" {
+	new_network
+	start_worker listen 7000 /tmp/count
+	exec 7<>/dev/tcp/10.77.0.2/7000
+	fails 'n-flight connection' checkpoint --tcp-established --image-path "$IMG" "$ID"
+	goes_on
+	checkpoint --tcp-established --tcp-skip-in-flight
+	exec 7>&-
+	restore --tcp-established
+	goes_on
+	timeout 10 bash -c 'exec 7<>/dev/tcp/10.77.0.2/7000' # it listens
 }
 
 @test "restore: the cgroup has the container's limits, and its processes are in it" {

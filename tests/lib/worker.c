@@ -8,6 +8,7 @@
  *                                     once it is removed, the longest from then on
  *   worker clock FILE                 CLOCK_MONOTONIC, in ms, into FILE; ends with 1 when it ever goes back
  *   worker serve PORT                 a TCP server that echoes, to as many as come
+ *   worker listen PORT FILE           listens, takes nobody in, and counts into FILE
  *   worker client ADDRESS PORT MS     numbers to it and back for MS or until SIGTERM; prints "pause MS" of each pause of a tenth of a
  *                                     second or more, and in the end how many came and the longest pause; ends with 1 on a wrong or
  *                                     lost byte
@@ -163,16 +164,31 @@ static int all(int fd, const char *buf, size_t len)
 	return 0;
 }
 
+static int listener(const char *port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	return bind(fd, (struct sockaddr *)&at, sizeof at) < 0 || listen(fd, 16) < 0 ? -1 : fd;
+}
+
+static int cmd_listen(char **args)
+{
+	if (listener(args[0]) < 0)
+		return fail("listen");
+	for (long long n = 0;; n++, sleep_ms(TICK_MS))
+		if (tell(args[1], n))
+			return 1;
+}
+
 static int cmd_serve(char **args)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(args[0])) };
 	struct pollfd fds[CLIENTS_MAX];
 	nfds_t n = 1;
-	int one = 1;
 
-	fds[0] = (struct pollfd){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .events = POLLIN };
-	setsockopt(fds[0].fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(fds[0].fd, (struct sockaddr *)&at, sizeof at) < 0 || listen(fds[0].fd, 16) < 0)
+	fds[0] = (struct pollfd){ .fd = listener(args[0]), .events = POLLIN };
+	if (fds[0].fd < 0)
 		return fail("listen");
 	for (;;) {
 		if (poll(fds, n, -1) < 0 && errno != EINTR)
@@ -286,6 +302,7 @@ int main(int argc, char **argv)
 	} commands[] = {
 		{ "memory", 3, cmd_memory }, { "pause", 3, cmd_pause },   { "clock", 1, cmd_clock },   { "serve", 1, cmd_serve },
 		{ "client", 3, cmd_client }, { "lock", 2, cmd_lock },     { "dgram", 2, cmd_dgram },
+		{ "listen", 2, cmd_listen },
 	};
 
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
