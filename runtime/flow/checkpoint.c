@@ -20,6 +20,7 @@
 #include "runtime/flow/criu_compress.h"
 #include "runtime/flow/criu_image.h"
 #include "runtime/flow/externals.h"
+#include "runtime/flow/network.h"
 
 #define DUMP_LOG "dump.log"
 #define PAGES_SETTING "ps-socket 6" /* CRIU_FDS */
@@ -299,6 +300,18 @@ static int on_answered(void *arg, const struct criu_event *ev, struct err *e)
 	return k->o->serve && strcmp(ev->script, "status-ready") == 0 ? k->o->serve(k->o->hold_arg, e) : 0;
 }
 
+/* Who was killed has left the container cut off. */
+static void unlock_network(const struct checkpoint *k)
+{
+	pid_t pid = (pid_t)k->c->state.pid;
+	cleanup_fd int pidfd = network_is_own(pid) ? sys_pidfd_open(pid, 0) : -1;
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (pidfd >= 0 && network_unlock(pid, pidfd, &e) < 0)
+		log_warn("container %s may be cut off by CRIU's rules: %s", k->c->id, err_format(&e, text, sizeof text));
+}
+
 static int dump(struct checkpoint *k, struct err *e)
 {
 	const struct criu_listener l = { .event = on_event, .answered = on_answered, .arg = k, .signals = k->o->signals };
@@ -311,6 +324,8 @@ static int dump(struct checkpoint *k, struct err *e)
 		return err_ret(e);
 	if (criu_do(&k->criu, &k->req, &l, NULL, e) < 0) {
 		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
+		if (!k->criu.pid)
+			unlock_network(k);
 		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, e);
 	}
 	thaw(k);

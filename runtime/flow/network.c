@@ -11,6 +11,7 @@
 
 #define SECONDS 5
 #define FAMILY "inet"
+#define NFT "exec nft -f -"
 #define PROGRAMS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Before connection tracking and before CRIU's own rules. */
@@ -27,15 +28,25 @@ static const struct {
 	[NETWORK_RESTORE] = { TABLE("vzrun_restore", "meta l4proto tcp drop"), "delete table " FAMILY " vzrun_restore\n" },
 };
 
+/* CRIU's own, by iptables or in a table named after the run. */
+static const char unlock[] =
+	"exec 2>/dev/null\n"
+	"for t in iptables ip6tables; do\n"
+	"	for c in INPUT OUTPUT; do while $t -w -D $c -j CRIU; do :; done; done\n"
+	"	$t -w -F CRIU && $t -w -X CRIU\n"
+	"done\n"
+	"nft list tables inet | while read -r t f name; do case $name in CRIU-*) nft delete table inet $name ;; esac; done\n"
+	"! { iptables -w -S; ip6tables -w -S; nft list tables; } | grep CRIU\n";
+
 struct job {
-	const char *rules;
+	const char *command, *rules;
 };
 
 /* In a child that is in the container's network namespace, with our programs. */
-static int run_nft(void *arg, struct err *e)
+static int run_filter(void *arg, struct err *e)
 {
 	const struct job *job = arg;
-	const char *const argv[] = { "sh", "-c", "exec nft -f -", NULL };
+	const char *const argv[] = { "sh", "-c", job->command, NULL };
 	const char *const envp[] = { "PATH=" PROGRAMS, NULL };
 	cleanup_str struct str output = { 0 };
 	int status;
@@ -46,7 +57,7 @@ static int run_nft(void *arg, struct err *e)
 			  &output, e);
 	if (status < 0)
 		return status;
-	return status == 0 ? 0 : err_set(e, ERR_KERNEL, 0, "nft: %s", str_cstr(&output));
+	return status == 0 ? 0 : err_set(e, ERR_KERNEL, 0, "network filter: %s", str_cstr(&output));
 }
 
 bool network_is_own(pid_t pid)
@@ -64,14 +75,21 @@ bool network_can_hold(void)
 
 int network_hold(pid_t pid, int pidfd, enum network_hold what, struct err *e)
 {
-	struct job job = { rules[what].hold };
+	struct job job = { NFT, rules[what].hold };
 
-	return ns_call(pid, pidfd, CLONE_NEWNET, run_nft, &job, sizeof job, e);
+	return ns_call(pid, pidfd, CLONE_NEWNET, run_filter, &job, sizeof job, e);
 }
 
 int network_release(pid_t pid, int pidfd, enum network_hold what, struct err *e)
 {
-	struct job job = { rules[what].release };
+	struct job job = { NFT, rules[what].release };
 
-	return ns_call(pid, pidfd, CLONE_NEWNET, run_nft, &job, sizeof job, e);
+	return ns_call(pid, pidfd, CLONE_NEWNET, run_filter, &job, sizeof job, e);
+}
+
+int network_unlock(pid_t pid, int pidfd, struct err *e)
+{
+	struct job job = { unlock, "" };
+
+	return ns_call(pid, pidfd, CLONE_NEWNET, run_filter, &job, sizeof job, e);
 }

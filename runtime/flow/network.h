@@ -17,3 +17,6 @@ bool network_is_own(pid_t pid); /* and not the host's, which is not held */
 bool network_can_hold(void);    /* there is nft */
 int network_hold(pid_t pid, int pidfd, enum network_hold what, struct err *e);
 int network_release(pid_t pid, int pidfd, enum network_hold what, struct err *e);
+
+/* Takes away the lock of a CRIU that has died. */
+int network_unlock(pid_t pid, int pidfd, struct err *e);

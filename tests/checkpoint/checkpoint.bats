@@ -1161,6 +1161,74 @@ c.close()' 3>&- 4>&- &
 	[[ ! -e $IMG/vzrun.json ]]
 }
 
+# held_checkpoint [ARG...]: one in the background ($bg, its output in $T/out), whose CRIU waits when all is written and the network is
+# locked.
+held_checkpoint() {
+	criu_is 4.0 || skip "CRIU before 4.0 calls no script here"
+	rm -f "$T/still"
+	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != post-dump -o -e %s ] || { touch %s; sleep 2; }\n' "$T/still" "$T/still" >"$T/hold"
+	chmod 755 "$T/hold"
+	echo "action-script $T/hold" >"$T/criu.conf"
+	config_annotation org.criu.config "$T/criu.conf"
+	start_counting
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" "$@" "$ID" >"$T/out" 2>&1 3>&- 4>&- &
+	bg=$!
+	wait_until test -e "$T/still"
+}
+
+@test "checkpoint: a second one meanwhile waits, and then there is no container, or it goes on" {
+	held_checkpoint
+	fails 'checkpoint failed: container does not exist' checkpoint --image-path "$T/second" "$ID"
+	wait "$bg"
+	[[ ! -e $T/second ]]
+	restore
+	goes_on
+	ok delete --force "$ID"
+	IMG=$T/images-2
+	held_checkpoint --leave-running
+	ok checkpoint --image-path "$T/second" "$ID"
+	wait "$bg"
+	IMG=$T/second
+	restore
+	goes_on
+}
+
+@test "checkpoint: one that is killed when all is written leaves images that are whole, and a network that is not locked" {
+	new_network
+	held_checkpoint
+	kill -KILL "$bg"
+	wait_state "$ID" stopped
+	ok delete --force "$ID"
+	restore
+	goes_on
+	ping -c 1 -W 5 10.77.0.2
+}
+
+@test "checkpoint: whose CRIU is killed goes on and is not cut off, and can be checkpointed again" {
+	new_network
+	rules() { nsenter -t "$holder" -n nft list ruleset; }
+	answers() { ping -c 1 -W 5 10.77.0.2; }
+	for lock in iptables nftables; do
+		held_checkpoint --network-lock "$lock"
+		rules | grep CRIU
+		! ping -c 1 -W 1 10.77.0.2
+		kill -KILL "$(pgrep -P "$bg" -x criu)"
+		! wait "$bg"
+		grep -q 'checkpoint failed: CRIU ended: signal: killed' "$T/out"
+		[[ ! -e $IMG/vzrun.json ]]
+		goes_on
+		! rules | grep CRIU
+		answers
+		checkpoint --network-lock "$lock"
+		restore --network-lock "$lock"
+		goes_on
+		answers
+		ok delete --force "$ID"
+		rm -rf "$IMG"
+		criu_is 4.1 || break
+	done
+}
+
 # ---- extensions ----
 
 # settings_and_limits: what somebody has set and what the kernel has.
