@@ -20,6 +20,7 @@ static TABLE(oci_image_mount);
 static const struct oci_field oci_image_file_fields[] = {
 	STR(struct oci_image_file, name, "name", .flags = OCI_REQ),
 	U64(struct oci_image_file, size, "size"),
+	STR(struct oci_image_file, sum, "crc32"),
 	ROW_END
 };
 static TABLE(oci_image_file);
@@ -33,6 +34,7 @@ static const struct oci_field oci_image_fields[] = {
 	I64(struct oci_image, criu, "criu", NUMBERS(0, INT32_MAX)),
 	BOOL(struct oci_image, empty_network, "emptyNetwork"),
 	BOOL(struct oci_image, terminal, "terminal"),
+	BOOL(struct oci_image, pre_dump, "preDump"),
 	WORDS(struct oci_image, namespaces, "namespaces", &names_namespaces),
 	LIST(struct oci_image, mounts, "mounts", oci_image_mount),
 	LIST(struct oci_image, files, "files", oci_image_file),

@@ -3,7 +3,7 @@
 
 /* What vzrun keeps beside CRIU's images of a checkpoint, vzrun.json: what the images were made of and with, so that a restore
  * can tell what is missing or another before anything runs.  It is written when everything else is complete: a directory
- * without it holds no finished checkpoint. */
+ * without it holds no finished checkpoint.  A pre-dump has one too, by which its files are known. */
 
 #include "oci/decode.h"
 #include "oci/spec.h"
@@ -29,6 +29,7 @@ struct oci_image_mounts {
 struct oci_image_file {
 	const char *name;
 	uint64_t size;
+	const char *sum; /* CRC-32, "0123abcd"; NULL of memory and of what is big */
 };
 
 struct oci_image_files {
@@ -44,6 +45,7 @@ struct oci_image {
 	int64_t criu;        /* 40101: 4.1.1 */
 	bool empty_network;  /* the network namespace was left out: hooks make it anew */
 	bool terminal;
+	bool pre_dump;       /* memory only, that a checkpoint is based on */
 	struct oci_ints namespaces; /* types that it had of its own or joined, CLONE_NEW* */
 	struct oci_image_mounts mounts;
 	struct oci_image_files files;

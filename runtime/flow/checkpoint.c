@@ -169,7 +169,7 @@ static int describe(struct checkpoint *k, struct err *e)
 
 	*im = (struct oci_image){
 		.version = OCI_IMAGE_VERSION, .id = c->id, .created = arena_strdup(&c->arena, clock_rfc3339(9).s),
-		.criu = k->criu.version, .terminal = k->spec.process && k->spec.process->terminal.v,
+		.criu = k->criu.version, .terminal = k->spec.process && k->spec.process->terminal.v, .pre_dump = k->o->pre_dump,
 		.empty_network = k->o->empty_network || network_is_made_by_hooks(&k->spec),
 	};
 	im->namespaces.v = arena_alloc_n(&c->arena, l ? l->namespaces.n + 1 : 1, sizeof *im->namespaces.v);
@@ -329,14 +329,14 @@ static int dump(struct checkpoint *k, struct err *e)
 		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, e);
 	}
 	thaw(k);
-	return 0;
+	/* Of this CRIU tells only when it is over. */
+	return k->o->pre_dump ? criu_write_record(&k->dirs, &k->image, &k->c->arena, e) : 0;
 }
 
-/* CRIU compares with what was written last, which may have been compressed since. */
-static int expand_parents(const struct checkpoint *k, struct err *e)
+/* CRIU compares with what was written last, which may have been compressed since, or cut. */
+static int check_base(const struct checkpoint *k, struct err *e)
 {
 	struct criu_dirs parent = { .images = k->o->parent, .work_fd = -1 };
-	int r;
 
 	if (!k->o->parent)
 		return 0;
@@ -344,10 +344,7 @@ static int expand_parents(const struct checkpoint *k, struct err *e)
 	if (fd < 0)
 		return err_sys(e, "--parent-path %s", k->o->parent);
 	parent.images_fd = fd;
-	r = criu_check_images(&parent, e);
-	if (r == 0)
-		r = criu_expand(&parent, e);
-	return r < 0 ? err_wrap(e, "--parent-path") : 0;
+	return criu_check_base(&parent, e) < 0 ? err_wrap(e, "--parent-path") : 0;
 }
 
 /* The images are whole with and without, and the container may be gone. */
@@ -378,7 +375,7 @@ static int run(struct checkpoint *k, struct err *e)
 		return err_ret(e);
 	if (o->begin && (start_guard(k, e) < 0 || o->begin(o->hold_arg, e) < 0))
 		return err_ret(e);
-	if (describe(k, e) < 0 || make_request(k, e) < 0 || expand_parents(k, e) < 0 || dump(k, e) < 0)
+	if (describe(k, e) < 0 || make_request(k, e) < 0 || check_base(k, e) < 0 || dump(k, e) < 0)
 		return err_ret(e);
 	if (o->compress)
 		compress(k);

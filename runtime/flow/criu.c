@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "oci/emit.h"
+#include "runtime/base/crc.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/str.h"
@@ -24,6 +25,8 @@
 #define QUOTED_LINES 4 /* of the log: the first ones are the reasons, what follows them is the consequence */
 #define PARENTS_MAX 1000 /* rounds of pre-dump */
 #define RECORD_MAX ((size_t)64 << 20)
+#define SUM_MAX ((size_t)1 << 20)
+#define MEMORY "pages-"
 
 /* ---- directories ---- */
 
@@ -177,6 +180,21 @@ static bool is_kept(const char *name)
 	return !is_ours(name) && str_ends(name, ".img");
 }
 
+/* What says who the processes are, and what they have: small files, which are read in no time.  Memory is not read twice while a
+ * container stands still, and parts of it may be taken out later (auto-dedup). */
+static int sum_file(int dir, const char *name, uint64_t size, struct arena *a, const char **ret, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	*ret = NULL;
+	if (size > SUM_MAX || str_starts(name, MEMORY))
+		return 0;
+	if (fs_read(dir, name, SUM_MAX, &text, e) < 0)
+		return err_ret(e);
+	*ret = arena_printf(a, "%08x", crc32(0, text.s, text.len));
+	return *ret ? 0 : err_oom(e);
+}
+
 static int list_files(const struct criu_dirs *d, struct oci_image_files *ret, struct arena *a, struct err *e)
 {
 	int fd = openat(d->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -202,8 +220,10 @@ static int list_files(const struct criu_dirs *d, struct oci_image_files *ret, st
 		}
 		ret->v[ret->n].name = arena_strdup(a, entry->d_name);
 		ret->v[ret->n].size = (uint64_t)st.st_size;
-		if (!ret->v[ret->n++].name)
+		if (!ret->v[ret->n].name)
 			return err_oom(e);
+		if (sum_file(fd, entry->d_name, (uint64_t)st.st_size, a, &ret->v[ret->n++].sum, e) < 0)
+			return err_wrap(e, "%s", d->images);
 	}
 	return 0;
 }
@@ -257,25 +277,41 @@ static int check_owners(const struct criu_dirs *d, struct err *e)
 	return 0;
 }
 
-static int check_files(const struct criu_dirs *d, const struct oci_image *image, struct err *e)
+static int check_file(const struct criu_dirs *d, const struct oci_image_file *f, struct arena *a, struct err *e)
+{
+	const char *sum;
+	struct stat st;
+
+	if (fstatat(d->images_fd, f->name, &st, 0) < 0)
+		return err_sys(e, "%s/%s", d->images, f->name);
+	/* What memory was the same as the parent's may have been taken out since (auto-dedup): that is a hole, not a shorter file. */
+	if ((uint64_t)st.st_size != f->size)
+		return err_set(e, ERR_CONFIG, 0, "%s/%s: %lld bytes, but the checkpoint wrote %llu: it was cut, or is another's",
+			       d->images, f->name, (long long)st.st_size, (unsigned long long)f->size);
+	if (!f->sum)
+		return 0;
+	if (sum_file(d->images_fd, f->name, f->size, a, &sum, e) < 0)
+		return err_wrap(e, "%s", d->images);
+	return str_eq(sum, f->sum) ? 0 : err_set(e, ERR_CONFIG, 0, "%s/%s is not what the checkpoint wrote: it was changed, or is another's",
+						 d->images, f->name);
+}
+
+static int check_files(const struct criu_dirs *d, const struct oci_image *image, struct arena *a, struct err *e)
 {
 	for (size_t i = 0; i < image->files.n; i++) {
-		const struct oci_image_file *f = &image->files.v[i];
-		struct stat st;
+		const char *name = image->files.v[i].name;
 
-		if (strchr(f->name, '/'))
-			return err_set(e, ERR_CONFIG, 0, "%s: /files/%zu/name: %s is no name of a file", OCI_IMAGE_FILE, i, f->name);
-		if (fstatat(d->images_fd, f->name, &st, 0) < 0)
-			return err_sys(e, "%s/%s", d->images, f->name);
-		/* What memory was the same as the parent's may have been taken out since (auto-dedup): that is a hole, not a shorter file. */
-		if ((uint64_t)st.st_size != f->size)
-			return err_set(e, ERR_CONFIG, 0, "%s/%s: %lld bytes, but the checkpoint wrote %llu: it was cut, or is another's",
-				       d->images, f->name, (long long)st.st_size, (unsigned long long)f->size);
+		if (strchr(name, '/'))
+			return err_set(e, ERR_CONFIG, 0, "%s: /files/%zu/name: %s is no name of a file", OCI_IMAGE_FILE, i, name);
+		if (check_file(d, &image->files.v[i], a, e) < 0)
+			return err_ret(e);
 	}
 	return 0;
 }
 
-static int check_parents(const struct criu_dirs *d, int depth, struct err *e)
+typedef int check_dir(const struct criu_dirs *d, struct err *e);
+
+static int check_parents(const struct criu_dirs *d, int depth, check_dir *check, struct err *e)
 {
 	char target[PATH_MAX];
 	struct stat st;
@@ -292,38 +328,64 @@ static int check_parents(const struct criu_dirs *d, int depth, struct err *e)
 	if (fd < 0)
 		return err_sys(e, "%s: its parent images %s", d->images, target);
 	struct criu_dirs parent = { .images = target, .images_fd = fd, .work_fd = -1 };
-	if (check_owners(&parent, e) < 0)
+	if (check(&parent, e) < 0)
 		return err_wrap(e, "parent images");
-	return check_parents(&parent, depth + 1, e);
+	return check_parents(&parent, depth + 1, check, e);
 }
 
-int criu_check_images(const struct criu_dirs *d, struct err *e)
+/* Those that they are based on as well. */
+static int check_all_owners(const struct criu_dirs *d, struct err *e)
 {
-	return check_owners(d, e) < 0 ? err_ret(e) : check_parents(d, 0, e);
+	return check_owners(d, e) < 0 ? err_ret(e) : check_parents(d, 0, check_owners, e);
+}
+
+static int parse_record(const struct criu_dirs *d, struct oci_image *ret, struct arena *a, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	if (fs_read(d->images_fd, OCI_IMAGE_FILE, RECORD_MAX, &text, e) < 0 || oci_image_parse(text.s, text.len, ret, a, e) < 0)
+		return err_wrap(e, "%s", d->images);
+	return 0;
+}
+
+/* Pre-dumps of older vzrun, and of others, have no record. */
+static int check_recorded(const struct criu_dirs *d, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct oci_image image;
+
+	if (faccessat(d->images_fd, OCI_IMAGE_FILE, F_OK, 0) < 0 && errno == ENOENT)
+		return 0;
+	return parse_record(d, &image, &a, e) < 0 ? err_ret(e) : check_files(d, &image, &a, e);
+}
+
+int criu_check_base(const struct criu_dirs *d, struct err *e)
+{
+	if (check_all_owners(d, e) < 0 || criu_expand(d, e) < 0 || check_recorded(d, e) < 0)
+		return err_ret(e);
+	return check_parents(d, 0, check_recorded, e);
 }
 
 int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct arena *a, struct err *e)
 {
-	cleanup_str struct str text = { 0 };
 	struct utsname u;
 
-	if (criu_check_images(d, e) < 0)
+	if (check_all_owners(d, e) < 0)
 		return err_ret(e);
-	if (fs_read(d->images_fd, OCI_IMAGE_FILE, RECORD_MAX, &text, e) < 0) {
-		if (e->num == ENOENT)
-			return err_set(e, ERR_CONFIG, 0, "%s holds no finished checkpoint of vzrun: there is no %s", d->images,
-				       OCI_IMAGE_FILE);
-		return err_wrap(e, "%s", d->images);
-	}
-	if (oci_image_parse(text.s, text.len, ret, a, e) < 0)
-		return err_wrap(e, "%s", d->images);
+	if (faccessat(d->images_fd, OCI_IMAGE_FILE, F_OK, 0) < 0 && errno == ENOENT)
+		return err_set(e, ERR_CONFIG, 0, "%s holds no finished checkpoint of vzrun: there is no %s", d->images, OCI_IMAGE_FILE);
+	if (parse_record(d, ret, a, e) < 0)
+		return err_ret(e);
+	if (ret->pre_dump)
+		return err_set(e, ERR_CONFIG, 0, "%s holds no finished checkpoint of vzrun, but a pre-dump, memory that a later one is based on",
+			       d->images);
 	if (uname(&u) < 0)
 		return err_sys(e, "uname");
 	if (strcmp(ret->machine, u.machine) != 0)
 		return err_set(e, ERR_CONFIG, 0, "%s: the images are of a %s machine, this is a %s", d->images, ret->machine, u.machine);
-	if (criu_expand(d, e) < 0)
+	if (criu_expand(d, e) < 0 || check_files(d, ret, a, e) < 0)
 		return err_ret(e);
-	return check_files(d, ret, e);
+	return check_parents(d, 0, check_recorded, e);
 }
 
 int criu_check_record(const struct oci_image *image, int version, struct err *e)

@@ -78,12 +78,12 @@ const char *criu_config_more(const struct criu_dirs *d, const char *config, cons
 
 int criu_write_record(const struct criu_dirs *d, struct oci_image *image, struct arena *a, struct err *e);
 
-/* Reads it and looks at all files: nobody but us (or root) may have been able to write them, and they are as they were
- * written.  Another architecture, and a CRIU older than the one that made them, are refused. */
+/* Reads it and looks at all files, with those of the images that they are based on: nobody but us (or root) may have been able to
+ * write them, and they are as they were written.  Another architecture is refused. */
 int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct arena *a, struct err *e);
 
-/* What a restore is to trust, or a checkpoint to build on: the directory, its files, and the images that they are based on. */
-int criu_check_images(const struct criu_dirs *d, struct err *e);
+/* What a checkpoint is to build on: the same of images that may be a pre-dump's, or of others than vzrun. */
+int criu_check_base(const struct criu_dirs *d, struct err *e);
 int criu_check_record(const struct oci_image *image, int version, struct err *e);
 
 /* descriptors.json, which runc's restore reads too. */

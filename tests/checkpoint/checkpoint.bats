@@ -263,6 +263,35 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	goes_on
 }
 
+@test "checkpoint: parent images that were cut or changed are refused; a pre-dump is no checkpoint; an old one has no record" {
+	needs_criu_feature mem_dirty_track
+	start_worker memory 4 0 /tmp/count
+	ok checkpoint --pre-dump --image-path "$T/pre-1" "$ID"
+	ok checkpoint --pre-dump --image-path "$T/pre-2" --parent-path ../pre-1 "$ID"
+	fails "$T/pre-1 holds no finished checkpoint of vzrun, but a pre-dump" restore -d -b "$BUNDLE" --image-path "$T/pre-1" "$ID-2"
+	cp -a "$T/pre-1" "$T/kept"
+	truncate -s 4096 "$T/pre-1/pages-1.img"
+	fails "--parent-path: parent images: ../pre-1/pages-1.img: 4096 bytes, but the checkpoint wrote" \
+		checkpoint --image-path "$IMG" --parent-path ../pre-2 "$ID"
+	goes_on
+	rm -r "$T/pre-1"
+	cp -a "$T/kept" "$T/pre-1"
+	checkpoint --parent-path ../pre-2
+	bad_parent() {
+		(cd "$T/pre-1" && eval "$2")
+		fails "parent images: ../pre-1/$1" restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
+		[[ ! -e $ROOT/$ID ]]
+		rm -r "$T/pre-1"
+		cp -a "$T/kept" "$T/pre-1"
+	}
+	bad_parent 'pages-1.img: 4096 bytes, but the checkpoint wrote' 'truncate -s 4096 pages-1.img'
+	bad_parent 'pagemap-1.img is not what the checkpoint wrote' 'n=$(stat -c %s pagemap-1.img); head -c $n /dev/urandom >pagemap-1.img'
+	bad_parent 'inventory.img: no such file' 'rm inventory.img'
+	rm "$T/pre-1/vzrun.json" "$T/pre-2/vzrun.json"
+	restore
+	goes_on
+}
+
 @test "checkpoint: --auto-dedup frees in the parent what was written again" {
 	needs_criu_feature mem_dirty_track
 	start_worker memory 16 8000 /tmp/count
@@ -1081,10 +1110,33 @@ bind_parts() {
 	bad 'the images are of a vax machine' 'sed -i "s/\"machine\":\"[^\"]*/\"machine\":\"vax/" vzrun.json'
 	bad 'were made by CRIU 99.1' 'sed -i "s/\"criu\":[0-9]*/\"criu\":990100/" vzrun.json'
 	bad '/mounts/0/point' 'sed -i "s/\"point\":\"[^\"]*\"/\"point\":3/" vzrun.json'
-	bad "magic doesn't match" 'n=$(stat -c %s core-1.img); head -c $n /dev/urandom >core-1.img'
+	bad 'core-1.img is not what the checkpoint wrote' 'n=$(stat -c %s core-1.img); head -c $n /dev/urandom >core-1.img'
+	bad "magic doesn't match" 'n=$(stat -c %s core-1.img); head -c $n /dev/urandom >core-1.img; sed -i "s/\"crc32\":/\"none\":/g" vzrun.json'
 	config_set '.linux.namespaces |= map(select(.type != "uts")) | del(.hostname)'
 	fails '/linux/namespaces: the container of the images had a uts namespace' restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
 	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "restore: an image of another checkpoint among the images, as long as its own, is refused" {
+	start_counting
+	checkpoint --leave-running
+	n=$(count)
+	wait_until counted_to $((n + 3))
+	ok checkpoint --image-path "$T/other" "$ID"
+	tried=0
+	for f in core-1 mm-1 mountpoints inventory files; do
+		f=$(basename "$IMG/$f"*.img)
+		[[ $(stat -c %s "$T/other/$f") == "$(stat -c %s "$IMG/$f")" ]] && ! cmp -s "$T/other/$f" "$IMG/$f" || continue
+		tried=$((tried + 1))
+		cp "$IMG/$f" "$T/kept"
+		cp "$T/other/$f" "$IMG"
+		fails "$IMG/$f is not what the checkpoint wrote: it was changed, or is another's" restore -d -b "$BUNDLE" --image-path "$IMG" "$ID"
+		[[ ! -e $ROOT/$ID ]]
+		cp "$T/kept" "$IMG/$f"
+	done
+	((tried > 0))
+	restore
+	goes_on
 }
 
 @test "restore: a root in which a running program is another: CRIU's reason is quoted, and the log is named" {
