@@ -858,6 +858,23 @@ bind_parts() {
 	assert_eq "$(inside cat /data/sub/file /mnt/file)" $'x\nx2'
 }
 
+@test "restore: a part of a volume whose ids are mapped has them mapped too" {
+	mkdir -p "$T/vol/x" "$BUNDLE/rootfs/mnt"
+	echo x >"$T/vol/x/file"
+	add_mount /data bind "$T/vol" rbind rw idmap
+	new_userns
+	chmod 777 "$BUNDLE/rootfs/tmp"
+	set_args true
+	run_vzrun run --bundle "$BUNDLE" "$ID"
+	[[ $status == 0 ]] || skip "no mapped ids on this file system: $stderr"
+	start_counting
+	ok exec --cap CAP_SYS_ADMIN "$ID" mount --bind /data/x /mnt
+	checkpoint
+	restore
+	goes_on
+	assert_eq "$(inside stat -c %u /data/x/file /mnt/file)" $'0\n0'
+}
+
 @test "restore: a symbolic link that the container leaves in place of what it mounted leads nowhere" {
 	for userns in "" userns; do
 		bind_parts $userns
