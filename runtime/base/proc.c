@@ -22,6 +22,8 @@
 #include "runtime/base/fs.h"
 #include "runtime/base/sys.h"
 
+#define PF_EXITING 0x4U /* include/linux/sched.h */
+
 /* Field N of /proc/PID/stat, counted from 1 as in proc(5), for N > 2; *ret points into text. */
 static int stat_field(struct str *text, int n, const char **ret)
 {
@@ -60,6 +62,15 @@ int proc_stat(pid_t pid, uint64_t *ret_start, char *ret_state, struct err *e)
 	*ret_state = *state;
 	*ret_start = strtoull(start, NULL, 10);
 	return 0;
+}
+
+bool proc_is_ending(pid_t pid)
+{
+	cleanup_str struct str text = { 0 };
+	const char *flags;
+	struct err ignored;
+
+	return read_stat(pid, &text, &ignored) == 0 && stat_field(&text, 9, &flags) == 0 && strtoul(flags, NULL, 10) & PF_EXITING;
 }
 
 int proc_exit_status(pid_t pid, uint64_t start, int *ret_status)

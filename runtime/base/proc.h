@@ -15,6 +15,9 @@
  * counts as gone).  Returns 0, or an error with num ESRCH when there is no such process. */
 int proc_stat(pid_t pid, uint64_t *ret_start, char *ret_state, struct err *e);
 
+/* It has begun to end, and may have closed its files: a zombie in a moment, unless something holds it up. */
+bool proc_is_ending(pid_t pid);
+
 /* The wait status of a zombie (field 52, for whoever may trace it); below zero when it is none or cannot be known. */
 int proc_exit_status(pid_t pid, uint64_t start, int *ret_status);
 

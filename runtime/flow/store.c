@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -14,6 +15,7 @@
 #include "runtime/base/fs.h"
 #include "runtime/base/proc.h"
 
+#define ENDING_MS 1000
 #define STATE_MAX ((size_t)32 << 20)
 
 int store_check_id(const char *id, struct err *e)
@@ -229,6 +231,12 @@ static bool was_released(const struct store_dir *d)
 	return fd < 0 && errno == ENXIO;
 }
 
+/* Nor has an init that was killed it any more, before it counts as gone. */
+static bool is_dead_soon(pid_t pid, int pidfd)
+{
+	return proc_is_ending(pid) && poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, ENDING_MS) > 0;
+}
+
 int store_status(const struct store_dir *d, const struct oci_state *s, int64_t *ret_status, int *ret_pidfd)
 {
 	struct err ignored;
@@ -246,7 +254,7 @@ int store_status(const struct store_dir *d, const struct oci_state *s, int64_t *
 	if (pidfd < 0)
 		*ret_status = OCI_STOPPED;
 	else if (s->status == OCI_CREATED && was_released(d))
-		*ret_status = OCI_RUNNING;
+		*ret_status = is_dead_soon((pid_t)s->pid, pidfd) ? OCI_STOPPED : OCI_RUNNING;
 	if (ret_pidfd)
 		*ret_pidfd = fd_take(&pidfd);
 	return 0;

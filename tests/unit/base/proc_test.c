@@ -4,11 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
 #include "tests/lib/child.h"
 
 static struct err e;
@@ -22,6 +30,16 @@ static int sh(const char *script, const char *input, size_t keep, unsigned timeo
 				.timeout = timeout, .cwd_fd = -1 };
 
 	return proc_run(&run, ret, &e);
+}
+
+/* By /proc/PID/task/PID/children. */
+static pid_t child_of(pid_t pid)
+{
+	cleanup_str struct str text = { 0 };
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	return fs_read(AT_FDCWD, path, 64, &text, &e) < 0 ? -1 : (pid_t)atoi(str_cstr(&text));
 }
 
 static double now(void)
@@ -183,6 +201,42 @@ TEST(zombies_are_gone)
 	CHECK_INT(proc_open(pid, start, &e), -ESRCH);
 	waitpid(pid, NULL, 0);
 	CHECK_INT(proc_open(pid, start, &e), -ESRCH);
+}
+
+/* Process 1 of a pid namespace waits for the others, when its files are closed: here for one that we trace and do not take back. */
+TEST(one_that_ends_is_no_zombie_yet)
+{
+	uint64_t start;
+	char state;
+	int pair[2];
+	pid_t init, child;
+
+	CHECK_INT(pipe(pair), 0);
+	init = (pid_t)syscall(SYS_clone, SIGCHLD | CLONE_NEWPID, NULL, NULL, NULL, NULL);
+	if (init == 0) {
+		close(pair[0]);
+		if (fork() > 0)
+			prctl(PR_SET_NAME, "init");
+		pause();
+		_exit(0);
+	}
+	close(pair[1]);
+	if (init < 0)
+		return; /* not root */
+	CHECK(!proc_is_ending(init));
+	for (int i = 0; (child = child_of(init)) <= 0 && i < 5000; i++)
+		usleep(1000);
+	CHECK(child > 0);
+	CHECK_INT(ptrace(PTRACE_SEIZE, child, NULL, NULL), 0);
+	kill(init, SIGKILL);
+	CHECK_INT(read(pair[0], &state, 1), 0); /* its files are closed, and so are the child's */
+	CHECK(proc_is_ending(init));
+	CHECK_INT(proc_stat(init, &start, &state, &e), 0);
+	CHECK(state != 'Z');
+	CHECK_INT(waitpid(child, NULL, __WALL), child);
+	CHECK_INT(waitpid(init, NULL, 0), init);
+	CHECK(!proc_is_ending(init));
+	close(pair[0]);
 }
 
 TEST(names_with_parentheses)
