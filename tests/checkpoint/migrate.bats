@@ -187,7 +187,7 @@ stalls() {
 	"$VZRUN" --root "$ROOT" migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" --max-rounds 1 \
 		"$ID" host >"$T/move.out" 2>"$T/move.err" </dev/null 3>&- 4>&- &
 	local mover=$! s=0 began
-	VZ_TIMEOUT=60 wait_until grep -q "^$3" "$T/move.out"
+	wait_until grep -q "^$3" "$T/move.out"
 	sleep 1
 	began=$SECONDS
 	kill -"$2" "$mover"

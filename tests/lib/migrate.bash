@@ -155,10 +155,14 @@ each_frame() {
 	done 9<"$T/kinds"
 }
 
+# Who was killed before the word to go on has left somebody who lets it go on here, once CRIU has ended.
+is_decided() { [[ $("$VZRUN" --root "$ROOT" state "$ID" 2>/dev/null | jq -r '.migration.undecided // false') != true ]]; }
+
 after() {
 	local where="$action $1 $2" undecided ended=$status
 
 	unhindered
+	[[ $action != kill-here ]] || wait_until is_decided >/dev/null || :
 	undecided=$("$VZRUN" --root "$ROOT" state "$ID" 2>/dev/null | jq -r '.migration.undecided // false')
 	if [[ $undecided == true ]]; then
 		who_runs
