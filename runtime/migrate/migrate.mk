@@ -3,6 +3,7 @@ libvzrun_a_SOURCES += runtime/migrate/fetch.c runtime/migrate/fetch.h
 libvzrun_a_SOURCES += runtime/migrate/files.c runtime/migrate/files.h
 libvzrun_a_SOURCES += runtime/migrate/migrate.h
 libvzrun_a_SOURCES += runtime/migrate/offer.c runtime/migrate/offer.h
+libvzrun_a_SOURCES += runtime/migrate/record.c runtime/migrate/record.h
 libvzrun_a_SOURCES += runtime/migrate/relay.c runtime/migrate/relay.h
 libvzrun_a_SOURCES += runtime/migrate/resolve.c
 libvzrun_a_SOURCES += runtime/migrate/rsync.c

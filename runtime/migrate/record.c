@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/migrate/record.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "oci/emit.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
+#include "runtime/base/log.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/str.h"
+#include "runtime/flow/container.h"
+#include "runtime/migrate/migrate.h"
+
+#define RECORDS ".migrations"
+#define RECORD_MAX 65536
+#define RECORD_BLOCK 4096
+
+int record_open(const char *root, const char *token, int flags, struct err *e)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (strspn(token, "0123456789abcdef") != strlen(token) || !*token)
+		return err_set(e, ERR_STATE, EINVAL, "\"%.40s\" is no name of a migration", token);
+	snprintf(path, sizeof path, "%s/" RECORDS, root);
+	if (flags & O_CREAT && fs_mkdir_all(path, 0700, e) < 0)
+		return err_ret(e);
+	snprintf(path, sizeof path, "%s/" RECORDS "/%s", root, token);
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+	if (fd < 0)
+		return err_sys(e, "%s", path);
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR) {
+			close(fd);
+			return err_sys(e, "lock %s", path);
+		}
+	return fd;
+}
+
+int record_read(int fd, struct migration_record *ret, struct arena *a, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	*ret = (struct migration_record){ .fate = MIGRATION_UNKNOWN };
+	if (lseek(fd, 0, SEEK_SET) < 0 || fs_read_fd(fd, RECORD_MAX, RECORDS, &text, e) < 0)
+		return err_ret(e);
+	return text.len ? migration_parse(&migration_record_type, text.s, text.len, ret, a, e) : 0;
+}
+
+int record_write(int fd, const struct migration_record *r, struct err *e)
+{
+	cleanup_str struct str text = { 0 };
+
+	decode_emit(&migration_record_type, r, &(struct emit){ .out = &text });
+	if (str_failed(&text))
+		return err_oom(e);
+	/* Over what was there and no longer than that: a full disk leaves it as it is. */
+	while (text.len % RECORD_BLOCK)
+		str_addc(&text, ' ');
+	if (str_failed(&text))
+		return err_oom(e);
+	if (lseek(fd, 0, SEEK_SET) < 0 || fs_write_fd(fd, text.s, text.len, RECORDS, e) < 0)
+		return err_ret(e);
+	return ftruncate(fd, (off_t)text.len) < 0 ? err_sys(e, RECORDS) : 0;
+}
+
+void record_forget(const char *root, const char *token)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/" RECORDS "/%s", root, token);
+	unlink(path);
+}
+
+void record_remove(const char **path)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (*path && fs_remove_path(*path, &e) < 0)
+		log_warn("%s", err_format(&e, text, sizeof text));
+	else
+		*path = NULL;
+}
+
+static bool is_cleared(const struct migration_record *r)
+{
+	return r->fate == MIGRATION_COMMITTED || (!r->work && !r->bundle);
+}
+
+/* ---- the answer to "what became of it?" ---- */
+
+/* 1: it runs, or did; 0: it never will; below: it cannot be known now.  Whoever restores it holds its lock: when we have that, nothing
+ * changes any more.  A vzrun that was killed behind its word to CRIU has left a container that runs and nothing that says so. */
+static int has_run(const char *root, const struct migration_record *r, struct err *e)
+{
+	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
+
+	if (r->ran)
+		return 1;
+	if (container_open(root, r->id ? r->id : "", STORE_WAIT, &c, e) < 0)
+		return e->kind == ERR_STATE && e->num == ENOENT ? 0 : err_ret(e);
+	if (c.state.status != OCI_CREATING)
+		return 1;
+	/* CRIU's own process, or one that it is about to take back, is gone in a moment. */
+	if (c.pidfd < 0 || poll(&(struct pollfd){ .fd = c.pidfd, .events = POLLIN }, 1, 3000) > 0)
+		return 0;
+	c.state.status = OCI_RUNNING;
+	return store_save(&c.dir, &c.state, e) < 0 ? err_ret(e) : 1;
+}
+
+/* A restore that did not come to its end, and no container of that id that somebody has made otherwise. */
+static bool is_half_made(const char *root, const char *id)
+{
+	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
+	struct err e;
+
+	return container_open(root, id, STORE_LOOK, &c, &e) == 0 ? c.state.status == OCI_CREATING : e.num == ENOENT && e.kind == ERR_STATE;
+}
+
+/* The container of this migration, which runs; another of its id is left alone. */
+static int end_own(const char *root, const struct migration_record *r, struct err *e)
+{
+	return container_delete_own(root, r->id ? r->id : "", r->created ? r->created : "", true, e) < 0 ? err_ret(e) : 0;
+}
+
+int record_undo(const char *root, struct migration_record *r, struct err *e)
+{
+	/* As long as it may live its files stay, and so does the record that tells of them. */
+	if (r->id && r->created && end_own(root, r, e) < 0)
+		return err_ret(e);
+	if (r->id && !r->created && is_half_made(root, r->id) && container_delete(root, r->id, true, e) < 0)
+		return err_ret(e);
+	record_remove(&r->work);
+	record_remove(&r->bundle); /* what is there from now on is others' */
+	return 0;
+}
+
+/* Its images are not needed any more. */
+static void undo_work(const char *root, const struct migration_record *r)
+{
+	struct err ignored;
+
+	record_undo(root, &(struct migration_record){ .work = r->work }, &ignored);
+}
+
+static bool is_alive(const struct migration_record *r)
+{
+	struct err ignored;
+	cleanup_fd int pidfd = r->pid > 0 ? proc_open((pid_t)r->pid, r->start_time, &ignored) : -1;
+
+	return pidfd >= 0;
+}
+
+int record_find_fate(const char *root, const struct migration_question *q, int64_t *ret, struct arena *a, struct err *e)
+{
+	cleanup_fd int fd = record_open(root, q->token, 0, e);
+	struct migration_record r;
+	int ran = 0;
+
+	*ret = MIGRATION_UNKNOWN;
+	if (fd < 0)
+		return e->num == ENOENT ? 0 : err_ret(e);
+	if (record_read(fd, &r, a, e) < 0)
+		return err_ret(e);
+	if (r.fate == MIGRATION_COMMITTED)
+		ran = has_run(root, &r, e);
+	if (ran < 0)
+		return err_ret(e);
+	if (ran) {
+		if (!is_alive(&r))
+			undo_work(root, &r);
+		*ret = MIGRATION_COMMITTED;
+		return 0;
+	}
+	/* Its memory was where the question comes from, which has lost us: it must not run when that has our answer. */
+	if (r.fate == MIGRATION_FETCHING || r.fate == MIGRATION_LOST) {
+		if (record_undo(root, &r, e) < 0)
+			return err_ret(e);
+		r.fate = *ret = MIGRATION_LOST;
+		return record_write(fd, &r, e);
+	}
+	/* Whoever still waits for the word gets it too late, and cleans up itself. */
+	r.fate = *ret = MIGRATION_ABORTED;
+	if (!is_alive(&r) && record_undo(root, &r, e) < 0)
+		return err_ret(e);
+	return record_write(fd, &r, e);
+}
+
+/* The source knows. */
+void record_settled(const char *root, const char *token)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct migration_record r;
+	struct err ignored;
+	cleanup_fd int fd = record_open(root, token, 0, &ignored);
+
+	if (fd >= 0 && record_read(fd, &r, &a, &ignored) >= 0 && is_cleared(&r))
+		record_forget(root, token);
+}
+
+int migrate_reconcile(const char *root, struct err *e)
+{
+	cleanup_arena struct arena a = { 0 };
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/" RECORDS, root);
+	cleanup_dir DIR *dir = opendir(path);
+	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+		char text[ERR_TEXT_MAX + 128];
+		struct migration_record r;
+		struct err why;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		cleanup_fd int fd = record_open(root, entry->d_name, 0, e);
+		if (fd < 0 || record_read(fd, &r, &a, e) < 0)
+			return err_ret(e);
+		if (is_alive(&r))
+			continue;
+		/* A container that has come to run here is no part of this any more, nor is another of its id; its images are. */
+		if (r.fate == MIGRATION_COMMITTED)
+			undo_work(root, &r);
+		else if (record_undo(root, &r, &why) < 0) {
+			log_warn("%s", err_format(&why, text, sizeof text));
+			continue;
+		}
+		if (is_cleared(&r) && (r.fate != MIGRATION_COMMITTED || has_run(root, &r, &why) == 0))
+			record_forget(root, entry->d_name); /* else somebody may still ask */
+	}
+	return 0;
+}
