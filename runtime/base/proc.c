@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,40 +309,6 @@ int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
 	return status;
 }
 
-static int spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret)
-{
-	extern char **environ;
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	int r = posix_spawn_file_actions_init(&files);
-
-	if (r)
-		return r;
-	r = posix_spawnattr_init(&attr);
-	sigemptyset(&none);
-	if (r == 0)
-		r = posix_spawnattr_setsigmask(&attr, &none);
-	if (r == 0)
-		r = posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSIGMASK | (apart ? POSIX_SPAWN_SETPGROUP : 0)));
-	if (r == 0 && in >= 0)
-		r = posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-	if (r == 0 && out >= 0)
-		r = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
-	if (r == 0)
-		r = posix_spawnp(ret, argv[0], &files, &attr, (char *const *)argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	return r;
-}
-
-int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e)
-{
-	int r = spawn(argv, in, out, apart, ret);
-
-	return r ? err_set(e, ERR_KERNEL, r, "exec %s", argv[0]) : 0;
-}
-
 pid_t proc_fork(struct err *e)
 {
 	pid_t us = getpid(), pid = fork();
@@ -353,6 +318,42 @@ pid_t proc_fork(struct err *e)
 	if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != us))
 		_exit(1);
 	return pid;
+}
+
+static void __attribute__((noreturn)) become(const char *const *argv, int in, int out, bool apart, int word)
+{
+	sigset_t none;
+	int num;
+
+	sigemptyset(&none);
+	if ((!apart || setpgid(0, 0) == 0) && (in < 0 || dup2(in, STDIN_FILENO) >= 0) && (out < 0 || dup2(out, STDOUT_FILENO) >= 0) &&
+	    sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+		execvp(argv[0], (char *const *)argv);
+	num = errno;
+	_exit(write(word, &num, sizeof num) == sizeof num ? 126 : 125);
+}
+
+int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e)
+{
+	int word[2], num;
+	pid_t pid;
+
+	if (pipe2(word, O_CLOEXEC) < 0)
+		return err_sys(e, "pipe");
+	cleanup_fd int theirs = word[1], ours = word[0];
+	pid = apart ? fork() : proc_fork(e);
+	if (pid == 0)
+		become(argv, in, out, apart, theirs);
+	if (pid < 0)
+		return apart ? err_sys(e, "fork") : (int)pid;
+	fd_close(&theirs);
+	/* It closes by CLOEXEC. */
+	if (read(ours, &num, sizeof num) != sizeof num) {
+		*ret = pid;
+		return 0;
+	}
+	proc_end(&pid);
+	return err_set(e, ERR_KERNEL, num, "exec %s", argv[0]);
 }
 
 int proc_finish(const char *name, pid_t pid, struct err *e)

@@ -61,8 +61,8 @@ struct proc_run {
  * the program could not be started. */
 int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e);
 
-/* Start a program of PATH with these as standard input and output (-1: ours) and the rest of our streams, and no signal blocked; with
- * `apart` in a process group of its own, which a ^C on our terminal does not reach. */
+/* Start a program of PATH with these as standard input and output (-1: ours) and the rest of our streams, and no signal blocked.  It
+ * is killed when we are; with `apart` it is not, and is in a process group of its own, which a ^C on our terminal does not reach. */
 int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e);
 
 /* fork(), of which the child ends when we are killed: it has all our descriptors, and nobody could tell by them.  Call it from a process

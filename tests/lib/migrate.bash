@@ -116,7 +116,7 @@ at_frame() {
 	config_set '.root.readonly = false'
 	start_worker memory "$MOVED_MIB" 0 /tmp/count
 	through "$@"
-	VZ_TIMEOUT=30 move
+	VZ_TIMEOUT=90 move
 	after "$2" "$3"
 }
 
@@ -182,9 +182,9 @@ after() {
 	else
 		there delete --force "$ID-2"
 		rm -rf "$T/moved"
+		there reconcile
 		# The source did not say that it knows: the record that it ran waits for a question for ever.
 		! grep -q '"ran":true' "$THERE"/.migrations/* 2>/dev/null || rm "$THERE"/.migrations/*
-		there reconcile
 	fi
 	assert_eq "$(find "$T/tmp" -mindepth 1)" ""
 	wait_until settled || { echo "$where: left there:"; find "$T/tmp-there" "$THERE" "$T/moved" | head; return 1; }

@@ -17,6 +17,7 @@
 
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
+#include "runtime/base/sys.h"
 #include "tests/lib/child.h"
 
 static struct err e;
@@ -201,6 +202,43 @@ TEST(zombies_are_gone)
 	CHECK_INT(proc_open(pid, start, &e), -ESRCH);
 	waitpid(pid, NULL, 0);
 	CHECK_INT(proc_open(pid, start, &e), -ESRCH);
+}
+
+TEST(what_is_started_ends_with_us_unless_it_is_apart)
+{
+	static const char *const argv[] = { "sleep", "100", NULL };
+
+	for (int apart = 0; apart < 2; apart++) {
+		pid_t us, sleeper = -1;
+		int pair[2], status;
+
+		CHECK_INT(pipe(pair), 0);
+		us = fork();
+		if (us == 0) {
+			if (proc_spawn(argv, -1, -1, apart, &sleeper, &e) < 0 || write(pair[1], &sleeper, sizeof sleeper) < 0)
+				_exit(1);
+			pause();
+		}
+		CHECK_INT(read(pair[0], &sleeper, sizeof sleeper), sizeof sleeper);
+		cleanup_fd int pidfd = sys_pidfd_open(sleeper, 0);
+		CHECK(pidfd >= 0);
+		kill(us, SIGKILL);
+		CHECK_INT(waitpid(us, &status, 0), us);
+		CHECK_INT(poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, apart ? 200 : 5000), !apart);
+		sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+		close(pair[0]);
+		close(pair[1]);
+	}
+}
+
+TEST(what_cannot_be_started_is_told)
+{
+	static const char *const argv[] = { "no-such-program", NULL };
+	pid_t pid;
+
+	CHECK(proc_spawn(argv, -1, -1, false, &pid, &e) < 0);
+	CHECK_INT(e.num, ENOENT);
+	CHECK(strstr(e.text, "exec no-such-program"));
 }
 
 /* Process 1 of a pid namespace waits for the others, when its files are closed: here for one that we trace and do not take back. */
