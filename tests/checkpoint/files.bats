@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# migrate --rootfs copy: the bundle that is copied there and removed here.
+
+load ../lib/migrate
+
+# at_pass N COMMAND: what is done at the other side behind the N-th rsync there.
+at_pass() {
+	[[ -e $T/bin/rsync ]] || printf '#!/bin/sh\n/usr/bin/rsync "$@" || exit\necho >>%s/passes\ncase $(wc -l <%s/passes) in\n' "$T" "$T" >"$T/bin/rsync"
+	printf '%s) %s ;;\n' "$1" "$2" >>"$T/bin/rsync"
+	chmod 755 "$T/bin/rsync"
+}
+
+# Two files change so that their size and time do not tell; the second one by a mapped page that has been written to before.
+unseen_changes() {
+	local f=$BUNDLE/rootfs/tmp
+
+	rm -f "$T/bin/rsync" "$T/passes"
+	echo old >"$f/in-place"
+	printf %4096s old >"$f/mapped"
+	touch -d 2020-01-01 "$f/in-place"
+	mkfifo "$T/say"
+	python3 -c 'import mmap, sys
+f = open(sys.argv[1], "r+b")
+m = mmap.mmap(f.fileno(), 0)
+m[0:5] = b"first"
+for line in open(sys.argv[2]):
+    m[0:5] = line[0:5].encode()
+    open(sys.argv[2] + "-done", "w").close()' "$f/mapped" "$T/say" 3>&- 4>&- &
+	exec 7>"$T/say"
+	# Dirty from here on, and newer than the first pass; and then again.
+	at_pass 1 "echo third >$T/say; until [ -e $T/say-done ]; do sleep .1; done; rm $T/say-done"
+	at_pass 2 "echo fifth >$T/say; until [ -e $T/say-done ]; do sleep .1; done; printf new | dd of=$f/in-place conv=notrunc status=none
+		touch -d 2020-01-01 $f/in-place"
+	echo esac >>"$T/bin/rsync"
+	start_worker memory 2 0 /tmp/count
+	migrate --max-rounds 0
+	exec 7>&-
+	assert_eq "$(head -c 5 "$T/moved/rootfs/tmp/mapped")" fifth
+	assert_eq "$(cat "$T/moved/rootfs/tmp/in-place")" new
+	goes_on "$T/moved"
+	assert_eq "$(find "$T/tmp" -mindepth 1)" ""
+}
+
+# bundle_on MOUNT-WORD...: it lies on a file system of its own, which is not a part of it.
+bundle_on() {
+	mkdir "$T/disk"
+	mount "$@" "$T/disk"
+	mv "$BUNDLE" "$T/disk/bundle"
+	BUNDLE=$T/disk/bundle CONFIG=$T/disk/bundle/config.json
+}
+
+@test "migrate: files that have changed unseen are brought, from a file system that hears of stores into pages" {
+	needs_command mkfs.ext4
+	truncate -s 64M "$T/disk.img"
+	mkfs.ext4 -q "$T/disk.img"
+	bundle_on -o loop "$T/disk.img"
+	unseen_changes
+	umount "$T/disk"
+}
+
+@test "migrate: files that have changed unseen are brought, from tmpfs" {
+	bundle_on -t tmpfs none
+	unseen_changes
+	umount "$T/disk"
+}
+
+@test "migrate: a root that is a mount is copied; other mounts in the bundle are named" {
+	cp -a "$BUNDLE/rootfs" "$T/lower"
+	mkdir "$T/lower/volume"
+	mount --bind "$T/lower" "$BUNDLE/rootfs"
+	start_worker memory 2 0 /tmp/count
+	mount -t tmpfs none "$BUNDLE/rootfs/volume"
+	refused "$BUNDLE/rootfs/volume is mounted in the bundle" --dry-run
+	umount "$BUNDLE/rootfs/volume"
+	migrate --max-rounds 0
+	goes_on "$T/moved"
+	[[ $stderr == *"the bundle $BUNDLE stays: $BUNDLE/rootfs is a mount"* ]]
+	[[ -e $BUNDLE/rootfs/bin/worker && -e $BUNDLE/config.json ]]
+	umount "$BUNDLE/rootfs"
+}
+
+@test "migrate: a bundle that another container has too is not removed" {
+	start_worker memory 2 0 /tmp/count
+	ok create --bundle "$BUNDLE" "$ID-3"
+	refused "the bundle $BUNDLE is also that of container $ID-3, and would be removed here: --keep leaves it" --dry-run
+	ok delete --force "$ID-3"
+	# One that comes between the answer and the question.
+	through lose back 33
+	move --max-rounds 0
+	[[ $status == 3 ]]
+	unhindered
+	ok create --bundle "$BUNDLE" "$ID-3"
+	run_vzrun migrate --resolve "$ID"
+	[[ $status == 0 && -e $BUNDLE/config.json ]]
+	[[ $stderr == *"the bundle $BUNDLE stays: it is also that of container $ID-3"* ]]
+	goes_on "$T/moved"
+	ok delete --force "$ID-3"
+}
+
+# Something is mounted in it, whenever rsync does not look.
+@test "migrate: what cannot be removed there is not forgotten" {
+	cat >"$T/bin/rsync" <<-EOF
+		#!/bin/sh
+		umount $T/moved/held 2>/dev/null && rmdir $T/moved/held
+		/usr/bin/rsync "\$@" || exit
+		mkdir $T/moved/held && mount -t tmpfs none $T/moved/held
+	EOF
+	chmod 755 "$T/bin/rsync"
+	start_worker memory 4 0 /tmp/count
+	through lose there 30
+	move
+	[[ $status == 1 ]]
+	goes_on "$BUNDLE"
+	[[ ! -e $THERE/$ID-2 && -e $T/moved ]]
+	assert_eq "$(jq -r .bundle "$THERE"/.migrations/*)" "$T/moved"
+	umount "$T/moved/held"
+	there reconcile
+	is_clean_there
+}
