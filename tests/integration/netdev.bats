@@ -20,18 +20,18 @@ links() { cut -d' ' -f2 "$T/links" | tr -d : | cut -d@ -f1 | tr '\n' ' '; }
 
 @test "netdev: a device goes in: its addresses, up, gone from the host" {
 	config_set '.linux.netDevices = {va: {}}'
-	run_sh 'ip addr show va; ls /sys/class/net'
+	run_sh 'ip addr show va; '"$INTERFACES"
 	assert_match "$output" "*va*<*UP*mtu 1400*link/ether 02:00:00:00:07:01*10.7.0.1/24*10.7.0.2/32*fd07::1/64*"
 }
 
 @test "netdev: with a name of its own, with a template" {
 	config_set '.linux.netDevices = {va: {name: "eth0"}}'
-	run_sh 'ls /sys/class/net; ip addr show eth0'
+	run_sh "$INTERFACES"'; ip addr show eth0'
 	assert_match "$output" "eth0
 lo
 *10.7.0.1/24*"
 	config_set '.linux.netDevices = {va: {name: "net%d"}, vb: {name: "net%d"}}'
-	run_sh 'ls /sys/class/net'
+	run_sh "$INTERFACES"
 	assert_eq "$output" "lo
 net0
 net1"

@@ -119,7 +119,7 @@ character special file 5:0
 @test "plain user: with a network of its own sysfs is mounted, and lo is up" {
 	config_set '.linux.namespaces += [{type: "network"}] | .mounts |= map(if .destination == "/sys" then
 		{destination: "/sys", type: "sysfs", source: "sysfs", options: ["ro", "nosuid", "nodev", "noexec"]} else . end)'
-	run_sh 'ls /sys/class/net; ip link show lo; cat /proc/self/mountinfo'
+	run_sh "$INTERFACES"'; ip link show lo; cat /proc/self/mountinfo'
 	assert_match "$output" "lo*LOOPBACK,UP*"
 	assert_eq "$(mount_fs /sys)" sysfs
 }

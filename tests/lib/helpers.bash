@@ -366,6 +366,9 @@ assert_fds() {
 	payload_fds "$@" && assert_eq "$output" "$want"
 }
 
+# For sh in a container: the names of its network interfaces.  The bonding driver has a file among them.
+INTERFACES='for i in /sys/class/net/*/; do i=${i%/}; echo "${i##*/}"; done'
+
 # A CRIU that runs on this kernel.
 needs_criu() {
 	needs_command criu
