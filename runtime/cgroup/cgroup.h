@@ -117,9 +117,10 @@ int cgroup_remove(struct cgroup *cg, struct err *e);              /* waits for i
 
 /* Which controllers the container's cgroup and those that the payload made below it hand down (cgroup2): "system.slice": "memory
  * pids", "." its own.  And to have them so again, in cgroups that are there: of those that are gone nothing is said.  All processes
- * that stand in the container's own cgroup go to ours, since one that hands down controllers has none. */
+ * that stand in the container's own cgroup go to ours, since one that hands down controllers has none; but where `init`, its process 1,
+ * is one of them. */
 int cgroup_nested(const struct cgroup *cg, struct oci_map *ret, struct arena *a, struct err *e);
-int cgroup_nest(struct cgroup *cg, const struct oci_map *nested, struct err *e);
+int cgroup_nest(struct cgroup *cg, const struct oci_map *nested, pid_t init, struct err *e);
 
 /* Kills by the OOM killer so far (memory.events oom_kill, memory.oom_control oom_kill); -1 unknown. */
 int64_t cgroup_oom_kills(const struct cgroup *cg);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -86,8 +87,17 @@ int cgroup_nested(const struct cgroup *cg, struct oci_map *ret, struct arena *a,
 
 /* ---- and again ---- */
 
-/* Who restores steps out of the container's cgroup, to where we are ourselves. */
-static int vacate(struct cg_dir *d, struct err *e)
+static bool has_pid(const char *list, pid_t pid)
+{
+	for (const char *p = list; *p; p += strcspn(p, "\n"), p += *p == '\n')
+		if (atoi(p) == (int)pid)
+			return true;
+	return false;
+}
+
+/* Who restores steps out of the container's cgroup, to where we are ourselves.  Where process 1 stands in it, it hands down only what
+ * goes beside processes (threaded controllers): then all stay, and the container does not leave its limits. */
+static int vacate(struct cg_dir *d, pid_t init, struct err *e)
 {
 	cleanup_arena struct arena a = { 0 };
 	cleanup_str struct str pids = { 0 };
@@ -97,6 +107,8 @@ static int vacate(struct cg_dir *d, struct err *e)
 
 	if (fs_read(d->fd, "cgroup.procs", CG_FILE_MAX, &pids, e) < 0 || cg_host_probe(NULL, &host, &a, e) < 0)
 		return err_ret(e);
+	if (has_pid(str_cstr(&pids), init))
+		return 0;
 	for (size_t i = 0; i < host.n; i++)
 		if (host.mounts[i].v2)
 			to = arena_printf(&a, "%s%s/cgroup.procs", host.mounts[i].dir, host.mounts[i].own_path);
@@ -128,7 +140,7 @@ static int hand_down(const struct cg_dir *d, const struct oci_pair *p, struct er
 	return fs_write(fd, "cgroup.subtree_control", str_cstr(&words), e) < 0 ? err_wrap(e, "cgroup %s/%s", d->dir, p->key) : 0;
 }
 
-int cgroup_nest(struct cgroup *cg, const struct oci_map *nested, struct err *e)
+int cgroup_nest(struct cgroup *cg, const struct oci_map *nested, pid_t init, struct err *e)
 {
 	struct cg_dir *d = cg_find_v2(cg);
 
@@ -136,7 +148,7 @@ int cgroup_nest(struct cgroup *cg, const struct oci_map *nested, struct err *e)
 		return 0;
 	if (cg_dir_fd(d) < 0)
 		return err_sys(e, "cgroup %s", d->dir);
-	if (vacate(d, e) < 0)
+	if (vacate(d, init, e) < 0)
 		return err_ret(e);
 	for (size_t i = nested->n; i > 0; i--) /* the children came first */
 		if (hand_down(d, &nested->v[i - 1], e) < 0)

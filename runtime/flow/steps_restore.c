@@ -530,7 +530,7 @@ static int on_entered(struct flow *f, struct err *e)
 {
 	if (!f->cg || f->o->criu->cgroups == CRIU_CGROUPS_IGNORE)
 		return 0;
-	return cgroup_nest(f->cg, &f->restore->image.nested, e);
+	return cgroup_nest(f->cg, &f->restore->image.nested, f->pid, e);
 }
 
 /* All is there, and nothing runs yet. */

@@ -574,6 +574,21 @@ systemd_root() {
 # ticks PID: of CPU.
 ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 
+@test "restore: process 1 beside threaded cgroups stays in the container's cgroup" {
+	local dir
+	start_counting
+	dir=$(cg_dir "$(pid_of "$ID")" cgroup)
+	grep -qw pids "$dir/cgroup.controllers" 2>/dev/null || skip "needs cgroup v2"
+	mkdir "$dir/sub"
+	echo threaded >"$dir/sub/cgroup.type"
+	echo +pids >"$dir/cgroup.subtree_control"
+	checkpoint
+	restore
+	goes_on
+	assert_eq "$(cg_dir "$(pid_of "$ID")" cgroup)" "$dir"
+	grep -qx "$(pid_of "$ID")" "$dir/cgroup.threads"
+}
+
 @test "checkpoint: systemd as process 1, with its cgroups, and what it watches in them" {
 	needs_command systemctl
 	[[ -x /usr/lib/systemd/systemd ]] || skip "no command systemd"
