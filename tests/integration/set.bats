@@ -767,3 +767,60 @@ per_mille() {
 	done
 	! grep -rnE "openvz[.][a-z]" "$TOP/runtime"
 }
+
+# The program is linked anew, with the flags of its build and whatever else it consists of.
+@test "an extension more is one file and one line in the registry" {
+	local build=${VZRUN%/*} flags
+
+	[[ -e $build/Makefile ]] || skip "no build directory here"
+	mkdir -p "$T/more/extensions"
+	sed '/X(hostname)/s/^/\tX(greeting) \\\n/' "$TOP/extensions/registry.h" >"$T/more/extensions/registry.h"
+	cat >"$T/more/extensions/greeting.c" <<'C'
+#include "extensions/registry.h"
+#include "extensions/values.h"
+
+struct greeting {
+	const char *text;
+};
+
+static int parse(const char *text, void *member, struct arena *a, struct err *e)
+{
+	const char **to = member;
+
+	if (!*text)
+		return err_set(e, ERR_CONFIG, 0, "nobody is greeted");
+	*to = arena_strdup(a, text);
+	return *to ? 0 : err_oom(e);
+}
+
+static const struct ext_value value = { "TEXT", parse, value_print_text };
+static const struct ext_row rows[] = {
+	{ .name = "greeting", .offset = EXT_MEMBER(struct greeting, text), .value = &value, .help = "Words of welcome" },
+	EXT_ROWS_END,
+};
+static int update(struct ext_env *env, const void *was, const void *now, void *saved, struct err *e)
+{
+	(void)env, (void)was, (void)now, (void)saved, (void)e;
+	return 0;
+}
+const struct ext ext_greeting = { .name = "greeting", .rows = rows, .config_size = sizeof(struct greeting), .update = update };
+C
+	# The flags without what says where dependencies are written.
+	flags=$(printf 'include Makefile\nflags:\n\t@echo $(CC) $(CPPFLAGS) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) ; echo $(VZ_LIBS)\n' |
+		make -s -C "$build" -f - flags)
+	cd "$build"
+	# shellcheck disable=SC2086
+	${flags%%$'\n'*} -D_GNU_SOURCE -I"$T/more" -I"$TOP" -I. -include config.h -o "$T/more/vzrun" "$TOP/runtime/cli/main.c" \
+		"$TOP/extensions/registry.c" "$T/more/extensions/greeting.c" libvzrun.a ${flags#*$'\n'}
+	cd "$TOP"
+	VZRUN=$T/more/vzrun
+	annotations greeting hello
+	start_sleep
+	setting_is greeting "hello -"
+	ok set "$ID" --greeting welcome
+	setting_is greeting "welcome -"
+	fails "nobody is greeted" set "$ID" --greeting ""
+	setting_is greeting "welcome -"
+	ok set --help
+	assert_match "$output" "*--greeting TEXT*Words of welcome*"
+}
