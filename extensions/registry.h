@@ -12,19 +12,19 @@
 #endif
 
 /* In the order in which they act; `set` applies in it, too: what bounds damage first. */
-#define EACH_EXTENSION(X)                                                      \
-	X(memory)                                                              \
-	X(cpu)                                                                 \
-	X(devices)                                                             \
-	X(beancounters)                                                        \
-	X(traffic)                                                             \
-	X(privileges)                                                          \
-	X(hostname)                                                            \
-	X(proc)                                                                \
-	X(netdev)                                                              \
-	X(pci) /* behind it: interfaces come back before their function does */ \
-	X(reboot)                                                              \
-	X(io) /* follows all that bring devices */                             \
+#define EACH_EXTENSION(X)                                                                          \
+	X(memory)                                                                                  \
+	X(cpu)                                                                                     \
+	X(devices)                                                                                 \
+	X(beancounters)                                                                            \
+	X(traffic)                                                                                 \
+	X(privileges)                                                                              \
+	X(hostname)                                                                                \
+	X(proc)                                                                                    \
+	X(netdev)                                                                                  \
+	X(pci) /* behind it: interfaces come back before their function does */                    \
+	X(reboot)                                                                                  \
+	X(io) /* follows all that bring devices */                                                 \
 	OF_TESTS(X)
 
 #define DECLARE_EXTENSION(name) extern const struct ext ext_##name;
