@@ -40,31 +40,9 @@ static int parse_function(const char *text, void *member, struct arena *a, struc
 	return pci_parse(text, member, a, e);
 }
 
-static int parse_mode(const char *text, void *member, struct arena *a, struct err *e)
-{
-	(void)a;
-	return value_choose(text, mode_words, member, e);
-}
-
-static void print_mode(const void *member, struct str *out)
-{
-	str_add(out, mode_words[*(const unsigned *)member]);
-}
-
-static int parse_sysfs(const char *text, void *member, struct arena *a, struct err *e)
-{
-	(void)a;
-	return value_choose(text, sysfs_words, member, e);
-}
-
-static void print_sysfs(const void *member, struct str *out)
-{
-	str_add(out, sysfs_words[*(const unsigned *)member]);
-}
-
 static const struct ext_value value_function = { "[dddd:]bb:dd.f", parse_function, value_print_text };
-static const struct ext_value value_mode = { "auto|vfio", parse_mode, print_mode };
-static const struct ext_value value_sysfs = { "ro|rw", parse_sysfs, print_sysfs };
+VALUE_CHOICE(value_mode, mode_words, "auto|vfio")
+VALUE_CHOICE(value_sysfs, sysfs_words, "ro|rw")
 
 static const struct ext_row rows[] = {
 	{ .name = "pci", .kind = EXT_LIST, .flags = EXT_GRANT, .offset = EXT_MEMBER(struct pci, functions), .value = &value_function,

@@ -63,18 +63,7 @@ struct proc_saved {
 
 /* ---- values ---- */
 
-static int parse(const char *text, void *member, struct arena *a, struct err *e)
-{
-	(void)a;
-	return value_choose(text, words, member, e);
-}
-
-static void print(const void *member, struct str *out)
-{
-	str_add(out, words[*(const unsigned *)member]);
-}
-
-static const struct ext_value value_mode = { "off|auto|on", parse, print };
+VALUE_CHOICE(value_mode, words, "off|auto|on")
 
 static const struct ext_row rows[] = {
 	{ .name = "proc", .offset = EXT_MEMBER(struct proc, mode), .value = &value_mode, .action = "reattach",

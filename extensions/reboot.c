@@ -16,18 +16,7 @@ struct reboot {
 	unsigned mode; /* enum mode */
 };
 
-static int parse(const char *text, void *member, struct arena *a, struct err *e)
-{
-	(void)a;
-	return value_choose(text, words, member, e);
-}
-
-static void print(const void *member, struct str *out)
-{
-	str_add(out, words[*(const unsigned *)member]);
-}
-
-static const struct ext_value value_mode = { "on|off", parse, print };
+VALUE_CHOICE(value_mode, words, "on|off")
 
 static const struct ext_row rows[] = {
 	{ .name = "reboot", .offset = EXT_MEMBER(struct reboot, mode), .value = &value_mode,

@@ -30,19 +30,8 @@ static int parse_rate(const char *text, void *member, struct arena *a, struct er
 	return *word ? 0 : err_oom(e);
 }
 
-static int parse_level(const char *text, void *member, struct arena *a, struct err *e)
-{
-	(void)a;
-	return value_choose(text, levels, member, e);
-}
-
-static void print_level(const void *member, struct str *out)
-{
-	str_add(out, levels[*(const unsigned *)member]);
-}
-
 static const struct ext_value value_rate = { "DEVICE:CLASS:KBITS", parse_rate, value_print_text };
-static const struct ext_value value_level = { "disabled|stateless|stateful|full", parse_level, print_level };
+VALUE_CHOICE(value_level, levels, "disabled|stateless|stateful|full")
 
 static const struct ext_row rows[] = {
 	{ .name = "rate", .kind = EXT_LIST, .flags = EXT_INERT, .offset = EXT_MEMBER(struct traffic, rate), .value = &value_rate,

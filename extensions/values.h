@@ -26,6 +26,19 @@ extern const struct ext_value value_number;
 /* One of several words; an index of `words`, which begins with "" for a member that is not set and ends with NULL. */
 int value_choose(const char *text, const char *const *words, unsigned *ret, struct err *e);
 
+/* A row's value, such an index. */
+#define VALUE_CHOICE(name, words, form)                                                                   \
+	static int name##_parse(const char *text, void *member, struct arena *a, struct err *e)           \
+	{                                                                                                 \
+		(void)a;                                                                                  \
+		return value_choose(text, words, member, e);                                              \
+	}                                                                                                 \
+	static void name##_print(const void *member, struct str *out)                                     \
+	{                                                                                                 \
+		str_add(out, (words)[*(const unsigned *)member]);                                         \
+	}                                                                                                 \
+	static const struct ext_value name = { form, name##_parse, name##_print };
+
 /* Members that are texts, such as the words of a list. */
 void value_print_text(const void *member, struct str *out);
 bool value_listed(const struct oci_strs *list, const char *word);

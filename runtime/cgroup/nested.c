@@ -26,15 +26,18 @@ struct walk {
 	struct arena *arena;
 };
 
-/* Of a descriptor; what is removed meanwhile gets " (deleted)" behind it and cannot be read. */
-static const char *path_of(int fd, struct arena *a)
+/* Of a descriptor, 0 or -errno; what is removed meanwhile gets " (deleted)" behind it and cannot be read. */
+static int path_of(int fd, const char **ret, struct arena *a)
 {
 	char link[64], path[PATH_MAX];
 	ssize_t n;
 
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
 	n = readlink(link, path, sizeof path);
-	return n < 0 || n == (ssize_t)sizeof path ? NULL : arena_strndup(a, path, (size_t)n);
+	if (n < 0 || n == (ssize_t)sizeof path)
+		return n < 0 ? -errno : -ENAMETOOLONG;
+	*ret = arena_strndup(a, path, (size_t)n);
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int grow(struct walk *w)
@@ -56,11 +59,16 @@ static int note(int fd, void *arg)
 	struct walk *w = arg;
 	char list[256];
 	const char *path;
+	int r;
 
 	if (!cg_read_text(fd, "cgroup.subtree_control", list, sizeof list) || !*list)
 		return 0;
-	path = path_of(fd, w->arena);
-	if (!path || strlen(path) < w->prefix || (w->to->n == w->cap && grow(w) < 0))
+	r = path_of(fd, &path, w->arena);
+	if (r < 0)
+		return r;
+	if (strlen(path) < w->prefix)
+		return -EXDEV; /* moved, which cgroup2 does not do */
+	if (w->to->n == w->cap && grow(w) < 0)
 		return -ENOMEM;
 	path += w->prefix;
 	w->to->v[w->to->n++] = (struct oci_pair){ .key = *path == '/' ? path + 1 : ".", .value = arena_strdup(w->arena, list) };
@@ -77,11 +85,11 @@ int cgroup_nested(const struct cgroup *cg, struct oci_map *ret, struct arena *a,
 	*ret = (struct oci_map){ 0 };
 	if (!d || cg_dir_fd(d) < 0)
 		return 0;
-	own = path_of(d->fd, a);
-	if (!own)
-		return err_oom(e);
-	w.prefix = strlen(own);
-	r = cg_tree_each(d->fd, note, &w);
+	r = path_of(d->fd, &own, a);
+	if (r == 0) {
+		w.prefix = strlen(own);
+		r = cg_tree_each(d->fd, note, &w);
+	}
 	return r < 0 ? err_set(e, ERR_KERNEL, -r, "cgroup %s: its sub-cgroups", d->dir) : 0;
 }
 
