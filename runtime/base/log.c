@@ -128,6 +128,13 @@ void log_error(const struct err *e)
 	plain("", text);
 }
 
+void log_warn_err(const struct err *e)
+{
+	char text[ERR_TEXT_MAX + 128];
+
+	log_warn("%s", err_format(e, text, sizeof text));
+}
+
 void log_warn(const char *fmt, ...)
 {
 	char text[LINE_MAX_LEN - 64];

@@ -25,5 +25,6 @@ void log_setup(const struct log_options *options);
 bool log_debugging(void); /* asks before building a costly text */
 
 void log_error(const struct err *e); /* formats with err_format() */
+void log_warn_err(const struct err *e); /* the same as a warning */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

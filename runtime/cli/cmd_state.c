@@ -55,13 +55,12 @@ static void refresh(struct oci_map *annotations, const struct oci_map *settings)
 static void show_settings(struct container *c)
 {
 	const struct oci_resources *limits;
-	char text[ERR_TEXT_MAX + 128];
 	struct oci_state *s = &c->state;
 	struct oci_map map;
 	struct err e;
 
 	if (container_settings(c, &map, &e) < 0 || container_resources(c, &limits, &e) < 0) {
-		log_warn("%s", err_format(&e, text, sizeof text));
+		log_warn_err(&e);
 		return;
 	}
 	refresh(&s->annotations, &map);
@@ -142,13 +141,12 @@ static void list_all(const struct cli *c, const struct oci_strs *ids, enum list_
 		str_add(out, ids->n ? "[" : "null");
 	for (size_t i = 0; i < ids->n; i++) {
 		cleanup_container struct container box = { .dir = STORE_DIR_NONE, .pidfd = -1 };
-		char text[ERR_TEXT_MAX + 128];
 		struct err skipped;
 
 		/* One that comes or goes meanwhile is none; a damaged one must not hide the others. */
 		if (container_open(c->root, ids->v[i], STORE_LOOK, &box, &skipped) < 0) {
 			if (skipped.kind != ERR_NOTFOUND && skipped.num != ENOENT)
-				log_warn("%s", err_format(&skipped, text, sizeof text));
+				log_warn_err(&skipped);
 			continue;
 		}
 		name_owner(&box);

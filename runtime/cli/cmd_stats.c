@@ -49,14 +49,13 @@ static void round_done(struct round *r)
 /* In a list of all, one that comes, goes or does not run is not meant, and a damaged one does not hide the others. */
 static bool is_skipped(const struct err *e, bool named, bool first)
 {
-	char text[ERR_TEXT_MAX + 128];
 
 	if (e->kind == ERR_NOTFOUND || e->kind == ERR_STATE)
 		return !named || !first;
 	if (named)
 		return false;
 	if (first)
-		log_warn("%s", err_format(e, text, sizeof text));
+		log_warn_err(e);
 	return true;
 }
 

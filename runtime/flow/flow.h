@@ -195,6 +195,7 @@ const char *flow_restored_stream(const struct flow *f, int fd); /* NULL: it is n
 bool flow_has_userns(const struct flow *f);
 bool flow_new_mount_ns(const struct flow *f);
 int flow_choose_cgroup(struct flow *f, struct err *e); /* once; later calls do nothing */
+bool flow_unit_first(const struct flow *f); /* init goes nowhere before its unit is known to systemd */
 int flow_rootfs(struct flow *f, const char **ret, struct err *e); /* the document's root as an absolute path */
 bool flow_keeps_groups(const struct flow *f); /* the caller's additional groups, by annotation */
 const struct oci_linux *flow_linux(const struct flow *f); /* never NULL */

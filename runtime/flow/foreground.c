@@ -232,12 +232,11 @@ static void drain(struct terminal *t)
 /* What it hears of concerns others: an error is a warning, the payload runs on. */
 static void take_watched(struct foreground_watch *w)
 {
-	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 	int r = w->take(w->arg, &e);
 
 	if (r < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
+		log_warn_err(&e);
 	if (r != 0)
 		w->fd = -1;
 }

@@ -244,13 +244,12 @@ void ext_end(struct ext_env *env, const struct oci_state *state)
 	if (ext_run(&uses, EXT_AFTER_STOP, env, &e) < 0)
 		log_warn("extensions: %s", err_format(&e, text, sizeof text));
 	if (ext_reclaim(env, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
+		log_warn_err(&e);
 }
 
 int ext_reclaim(struct ext_env *env, struct err *e)
 {
 	const struct ext *const *list = ext_registry();
-	char text[ERR_TEXT_MAX + 128];
 	int r = 0;
 
 	for (size_t i = 0; list[i]; i++) {
@@ -259,7 +258,7 @@ int ext_reclaim(struct ext_env *env, struct err *e)
 		if (!list[i]->reclaim || list[i]->reclaim(env, &one) >= 0)
 			continue;
 		if (r < 0)
-			log_warn("%s", err_format(e, text, sizeof text));
+			log_warn_err(e);
 		*e = one;
 		r = err_wrap(e, "%s", list[i]->name);
 	}

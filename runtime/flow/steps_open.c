@@ -431,9 +431,8 @@ int step_intent(struct flow *f, struct err *e)
 
 void undo_intent(struct flow *f)
 {
-	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
 	if (store_remove(&f->dir, f->o->id, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
+		log_warn_err(&e);
 }

@@ -83,11 +83,10 @@ void record_forget(const char *root, const char *token)
 
 void record_remove(const char **path)
 {
-	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
 	if (*path && fs_remove_path(*path, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
+		log_warn_err(&e);
 	else
 		*path = NULL;
 }
@@ -216,7 +215,6 @@ int migrate_reconcile(const char *root, struct err *e)
 	snprintf(path, sizeof path, "%s/" RECORDS, root);
 	cleanup_dir DIR *dir = opendir(path);
 	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
-		char text[ERR_TEXT_MAX + 128];
 		struct migration_record r;
 		struct err why;
 
@@ -231,7 +229,7 @@ int migrate_reconcile(const char *root, struct err *e)
 		if (r.fate == MIGRATION_COMMITTED)
 			undo_work(root, &r);
 		else if (record_undo(root, &r, &why) < 0) {
-			log_warn("%s", err_format(&why, text, sizeof text));
+			log_warn_err(&why);
 			continue;
 		}
 		if (is_cleared(&r) && (r.fate != MIGRATION_COMMITTED || has_run(root, &r, &why) == 0))

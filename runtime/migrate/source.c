@@ -115,14 +115,13 @@ int source_record(struct source *s, bool undecided, struct err *e)
 
 static void unrecord(struct source *s)
 {
-	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
 	if (!s->c.state.migration || s->outcome != HERE)
 		return;
 	s->c.state.migration = NULL;
 	if (store_save(&s->c.dir, &s->c.state, &e) < 0)
-		log_warn("%s", err_format(&e, text, sizeof text));
+		log_warn_err(&e);
 }
 
 /* Of one that was killed before it came to anything. */
