@@ -116,6 +116,24 @@ static int read_both(pid_t pid, const struct oci_spec *spec, struct search *s, s
 	return 0;
 }
 
+static bool is_same(const struct mountinfo *a, const struct mountinfo *b)
+{
+	return a->major == b->major && a->minor == b->minor && strcmp(a->root, b->root) == 0;
+}
+
+/* CRIU tells mounts from outside by where they are: what covers one would be taken for it, and its content would be lost. */
+static int check_stack(const struct search *s, size_t top, struct err *e)
+{
+	const struct mountinfo *v = s->inside.v;
+
+	for (size_t i = 0; i < top; i++)
+		if (strcmp(v[i].point, v[top].point) == 0 && !is_same(&v[i], &v[top]) &&
+		    (is_external(s, &v[i]) || is_external(s, &v[top])))
+			return err_set(e, ERR_UNSUPPORTED, 0, "%s: %s is mounted over what comes from outside: CRIU cannot tell the two apart; "
+				       "unmount it, or mount it elsewhere", v[top].point, v[top].source);
+	return 0;
+}
+
 int externals_mounts(pid_t pid, const struct oci_spec *spec, struct oci_image_mounts *ret, struct arena *a, struct err *e)
 {
 	struct search s;
@@ -132,6 +150,8 @@ int externals_mounts(pid_t pid, const struct oci_spec *spec, struct oci_image_mo
 
 		if (strcmp(m->point, "/") == 0)
 			continue;
+		if (check_stack(&s, i, e) < 0)
+			return err_ret(e);
 		*to = (struct oci_image_mount){ .point = m->point, .fs = m->fs, .external = is_external(&s, m),
 						.directory = is_directory(pid, m->point) };
 		source = to->external ? mountinfo_locate(&s.host, m, a) : NULL;

@@ -852,6 +852,21 @@ bind_parts() {
 	ok exec --cap CAP_SYS_ADMIN "$ID" mount --bind /data/x /mnt
 }
 
+@test "checkpoint: what covers a mount from outside is not taken for it: refused, and the container goes on" {
+	mkdir "$T/vol"
+	add_mount /vol bind "$T/vol" bind
+	start_counting
+	nsenter -t "$(pid_of "$ID")" -m mount -t tmpfs over /vol
+	fails "/vol: over is mounted over what comes from outside*unmount it" checkpoint --image-path "$IMG" "$ID"
+	goes_on
+	nsenter -t "$(pid_of "$ID")" -m umount /vol
+	# The same once more is no question.
+	nsenter -t "$(pid_of "$ID")" -m mount --bind /vol /vol
+	checkpoint
+	restore
+	goes_on
+}
+
 @test "checkpoint: parts of a volume that the container mounted once more come from the volume, wherever it is now" {
 	bind_parts
 	checkpoint
