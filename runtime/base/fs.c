@@ -152,7 +152,7 @@ struct removal {
 	struct place {
 		dev_t dev;
 		ino_t ino;
-	} *way;
+	} *way, barren; /* the last one in which nothing was seen */
 	size_t n, cap;
 };
 
@@ -195,6 +195,9 @@ static int go_down(struct removal *r, int at, const char *name, struct err *e)
 	}
 	if (stand_in(r, fd, &st, e) < 0)
 		return err_ret(e);
+	/* A file system that shows nothing and yet says that something is there would keep us for ever. */
+	if (st.st_dev == r->barren.dev && st.st_ino == r->barren.ino)
+		return err_set(e, ERR_KERNEL, ENOTEMPTY, "remove %s", name);
 	r->way[r->n++] = (struct place){ st.st_dev, st.st_ino };
 	return 0;
 }
@@ -215,16 +218,30 @@ static int go_up(struct removal *r, struct err *e)
 /* What can be removed here at once; at what cannot it goes down.  Above zero: nothing is left. */
 static int clear_here(struct removal *r, struct err *e)
 {
-	for (struct dirent *d = readdir(r->dir); d; d = readdir(r->dir)) {
-		int full = 0;
+	size_t seen = 0;
+	int full = 0;
 
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			full = remove_entry(dirfd(r->dir), d->d_name, e);
-		if (full < 0)
-			return full;
+	while (full == 0) {
+		struct dirent *d;
+
+		errno = 0;
+		d = readdir(r->dir);
+		if (!d && errno)
+			return err_sys(e, "read directory");
+		if (!d)
+			break;
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		seen++;
+		full = remove_entry(dirfd(r->dir), d->d_name, e);
 		if (full > 0)
 			return go_down(r, dirfd(r->dir), d->d_name, e);
+		r->barren = (struct place){ 0 }; /* it may have been that one: its number can be another's now */
 	}
+	if (full < 0)
+		return full;
+	if (seen == 0)
+		r->barren = r->way[r->n - 1];
 	return 1;
 }
 

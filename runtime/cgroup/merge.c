@@ -134,6 +134,17 @@ static int merge_network(struct oci_network *to, const struct oci_network *from,
 
 #define SAID(object, field) (r->object && r->object->field.set && r->object->field.v != 0)
 
+static bool says_hugetlb(const struct oci_hugepage_limits *limits, const char *file)
+{
+	for (size_t i = 0; i < limits->n; i++) {
+		const char *size = limits->v[i].page_size, *rest = file + sizeof "hugetlb." - 1;
+
+		if (str_starts(file, "hugetlb.") && str_starts(rest, size) && (str_eq(rest + strlen(size), ".max") || str_eq(rest + strlen(size), ".rsvd.max")))
+			return true;
+	}
+	return false;
+}
+
 bool cg_says(const struct oci_resources *r, const char *file)
 {
 	const struct {
@@ -157,7 +168,7 @@ bool cg_says(const struct oci_resources *r, const char *file)
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		if (strcmp(files[i].file, file) == 0)
 			return files[i].said;
-	return false;
+	return says_hugetlb(&r->hugepage_limits, file);
 }
 
 /* `unified` is written last: what it had for the file of a field that is said anew would undo that. */

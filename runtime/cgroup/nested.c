@@ -11,6 +11,7 @@
 
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
+#include "runtime/base/path.h"
 #include "runtime/base/sys.h"
 
 /* Cgroups that the payload has made below its own (systemd, an engine in the container), cgroup2 alone: v1 hands nothing down.
@@ -131,12 +132,11 @@ static int vacate(struct cg_dir *d, pid_t init, struct err *e)
 
 static int hand_down(const struct cg_dir *d, const struct oci_pair *p, struct err *e)
 {
-	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
-	cleanup_fd int fd = sys_openat2(d->fd, p->key, &how);
+	cleanup_fd int fd = path_open_strict(d->fd, p->key, O_RDONLY | O_DIRECTORY, e);
 	cleanup_str struct str words = { 0 };
 
 	if (fd < 0)
-		return errno == ENOENT ? 0 : err_sys(e, "cgroup %s/%s", d->dir, p->key);
+		return e->num == ENOENT ? 0 : err_wrap(e, "cgroup %s", d->dir);
 	for (const char *word = p->value; *word;) {
 		size_t n = strcspn(word, " ");
 

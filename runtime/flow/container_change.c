@@ -67,19 +67,26 @@ int container_update(struct container *c, const struct oci_resources *changes, c
 		     struct err *e)
 {
 	const struct oci_resources *was;
+	struct oci_resources *recorded = c->state.resources;
+	struct err unsaved;
 	int r = may_change(c, e);
 
 	if (r == 0)
 		r = container_need_cgroup(c, e);
 	if (r == 0)
 		r = container_resources(c, &was, e);
-	if (r == 0 && rdt)
-		r = update_rdt(c, rdt, e);
 	if (r == 0)
 		r = change_resources(c, was, changes, e);
 	if (r < 0)
 		return r;
 	r = store_save(&c->dir, &c->state, e);
+	/* Last: it cannot be taken back, and the record says nothing of it. */
+	if (r == 0 && rdt && update_rdt(c, rdt, e) < 0) {
+		r = err_ret(e);
+		c->state.resources = recorded;
+		if (store_save(&c->dir, &c->state, &unsaved) < 0)
+			log_warn_err(&unsaved);
+	}
 	if (r < 0)
 		cgroup_update_undo(c->cg);
 	return r;

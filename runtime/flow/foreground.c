@@ -66,6 +66,14 @@ int foreground_ending_signal(int signals)
 	return 0;
 }
 
+void foreground_hear_none(int signals)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	signalfd(signals, &none, 0);
+}
+
 int foreground_pause(struct foreground *fg, int64_t ms)
 {
 	const int64_t end = clock_ms() + ms;

@@ -23,6 +23,8 @@ void foreground_done(struct foreground *fg);
 
 /* Of the signals that wait: one that asks us to end (HUP, INT, QUIT, TERM), or 0.  The others are dropped. */
 int foreground_ending_signal(int signals);
+/* From now on none is heard by whoever has that descriptor: they wait. */
+void foreground_hear_none(int signals);
 
 /* Between two payloads: so long, or until a signal asks us to end, or one has come to a dead payload.  That signal, or 0. */
 int foreground_pause(struct foreground *fg, int64_t ms);

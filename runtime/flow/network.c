@@ -28,14 +28,17 @@ static const struct {
 	[NETWORK_RESTORE] = { TABLE("vzrun_restore", "meta l4proto tcp drop"), "delete table " FAMILY " vzrun_restore\n" },
 };
 
-/* CRIU's own, by iptables or in a table named after the run. */
+/* CRIU's own, by iptables or in a table named after the run.  The container may have tables of any name: nft takes words for options and
+ * commands wherever they stand. */
 static const char unlock[] =
 	"exec 2>/dev/null\n"
 	"for t in iptables ip6tables; do\n"
 	"	for c in INPUT OUTPUT; do while $t -w -D $c -j CRIU; do :; done; done\n"
 	"	$t -w -F CRIU && $t -w -X CRIU\n"
 	"done\n"
-	"nft list tables inet | while read -r t f name; do case $name in CRIU-*) nft delete table inet $name ;; esac; done\n"
+	"nft list tables inet | while read -r t f name; do\n"
+	"	case $name in *[!A-Za-z0-9-]*) ;; CRIU-*) nft delete table inet \"$name\" ;; esac\n"
+	"done\n"
 	"! { iptables -w -S; ip6tables -w -S; nft list tables; } | grep CRIU\n";
 
 struct job {

@@ -171,14 +171,16 @@ int step_mount_points(struct flow *f, struct err *e)
 		return err_sys(e, "%s", f->state.rootfs);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct oci_image_mount *below = mount_under(m, m->v[i].point);
-		const char *rest = m->v[i].point;
+		const char *rest = below ? path_below(below->point, m->v[i].point) : m->v[i].point;
+		const char *other = below && below->external ? mapped(f, below->point) : NULL;
 		ssize_t at = below && below->external ? document_bind(f, below->point) : -1;
+		cleanup_fd int fd = other ? open(other, O_PATH | O_CLOEXEC) : -1;
 
-		if (below && at < 0)
+		if (other && fd < 0)
+			return err_sys(e, "--mount-map %s=%s", below->point, other);
+		if (below && !other && at < 0)
 			continue; /* CRIU keeps it; or inside what the host has: it is there or is not */
-		if (below)
-			rest = path_below(below->point, m->v[i].point);
-		if (make_point(below ? f->sources[at] : root, rest, m->v[i].directory, e) < 0)
+		if (make_point(other ? fd : below ? f->sources[at] : root, rest, m->v[i].directory, e) < 0)
 			return err_wrap(e, "mount point %s", m->v[i].point);
 	}
 	return 0;

@@ -91,9 +91,17 @@ void record_remove(const char **path)
 		*path = NULL;
 }
 
+static bool is_alive(const struct migration_record *r)
+{
+	struct err ignored;
+	cleanup_fd int pidfd = r->pid > 0 ? proc_open((pid_t)r->pid, r->start_time, &ignored) : -1;
+
+	return pidfd >= 0;
+}
+
 static bool is_cleared(const struct migration_record *r)
 {
-	return r->fate == MIGRATION_COMMITTED || (!r->work && !r->bundle);
+	return r->fate == MIGRATION_COMMITTED ? !r->work || is_alive(r) /* who removes it */ : !r->work && !r->bundle;
 }
 
 /* ---- the answer to "what became of it?" ---- */
@@ -108,6 +116,8 @@ static int has_run(const char *root, const struct migration_record *r, struct er
 		return 1;
 	if (container_open(root, r->id ? r->id : "", STORE_WAIT, &c, e) < 0)
 		return e->kind == ERR_STATE && e->num == ENOENT ? 0 : err_ret(e);
+	if (r->created && !str_eq(c.state.created, r->created))
+		return err_set(e, ERR_STATE, 0, "container %s is another there: whether the one that moved ever ran cannot be known any more", r->id);
 	if (c.state.status != OCI_CREATING)
 		return 1;
 	/* CRIU's own process, or one that it is about to take back, is gone in a moment. */
@@ -144,20 +154,16 @@ int record_undo(const char *root, struct migration_record *r, struct err *e)
 	return 0;
 }
 
-/* Its images are not needed any more. */
-static void undo_work(const char *root, const struct migration_record *r)
+/* Its images are not needed any more; whoever restored it and lives removes them itself. */
+static void undo_work(int fd, struct migration_record *r)
 {
-	struct err ignored;
+	struct err e;
 
-	record_undo(root, &(struct migration_record){ .work = r->work }, &ignored);
-}
-
-static bool is_alive(const struct migration_record *r)
-{
-	struct err ignored;
-	cleanup_fd int pidfd = r->pid > 0 ? proc_open((pid_t)r->pid, r->start_time, &ignored) : -1;
-
-	return pidfd >= 0;
+	if (!r->work || is_alive(r))
+		return;
+	record_remove(&r->work);
+	if (!r->work && record_write(fd, r, &e) < 0)
+		log_warn_err(&e);
 }
 
 int record_find_fate(const char *root, const struct migration_question *q, int64_t *ret, struct arena *a, struct err *e)
@@ -176,8 +182,7 @@ int record_find_fate(const char *root, const struct migration_question *q, int64
 	if (ran < 0)
 		return err_ret(e);
 	if (ran) {
-		if (!is_alive(&r))
-			undo_work(root, &r);
+		undo_work(fd, &r);
 		*ret = MIGRATION_COMMITTED;
 		return 0;
 	}
@@ -227,7 +232,7 @@ int migrate_reconcile(const char *root, struct err *e)
 			continue;
 		/* A container that has come to run here is no part of this any more, nor is another of its id; its images are. */
 		if (r.fate == MIGRATION_COMMITTED)
-			undo_work(root, &r);
+			undo_work(fd, &r);
 		else if (record_undo(root, &r, &why) < 0) {
 			log_warn_err(&why);
 			continue;

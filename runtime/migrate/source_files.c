@@ -45,26 +45,35 @@ static const char *real(struct source *s, const char *path)
 	return copy ? copy : path;
 }
 
-/* Another container of this --root that has the bundle, NULL: none has. */
-static const char *other_user(struct source *s)
+static bool is_in(struct source *s, const char *bundle, const char *path)
+{
+	return path && path_below(bundle, real(s, path));
+}
+
+/* Another container of this --root that has something of the bundle: its own, or its root; NULL: none has. */
+static int other_user(struct source *s, const char **ret, struct err *e)
 {
 	const char *bundle = real(s, s->c.state.bundle);
 	struct oci_strs ids = { 0 };
-	struct err ignored;
 
-	if (store_list(s->o->root, &ids, &s->arena, &ignored) < 0)
-		return NULL;
-	for (size_t i = 0; i < ids.n; i++) {
+	*ret = NULL;
+	if (store_list(s->o->root, &ids, &s->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < ids.n && !*ret; i++) {
 		cleanup_store struct store_dir dir = STORE_DIR_NONE;
 		struct oci_state other;
 
-		if (strcmp(ids.v[i], s->o->id) == 0 || store_open(s->o->root, ids.v[i], STORE_LOOK, &dir, &ignored) < 0 ||
-		    store_load(&dir, ids.v[i], &other, &s->arena, &ignored) < 0 || !other.bundle)
+		if (strcmp(ids.v[i], s->o->id) == 0)
 			continue;
-		if (strcmp(real(s, other.bundle), bundle) == 0)
-			return ids.v[i];
+		if (store_open(s->o->root, ids.v[i], STORE_LOOK, &dir, e) < 0 || store_load(&dir, ids.v[i], &other, &s->arena, e) < 0) {
+			if (e->kind == ERR_NOTFOUND || e->num == ENOENT)
+				continue; /* it comes or goes */
+			return err_wrap(e, "whether container %s has something of it", ids.v[i]);
+		}
+		if (is_in(s, bundle, other.bundle) || is_in(s, bundle, other.rootfs))
+			*ret = ids.v[i];
 	}
-	return NULL;
+	return 0;
 }
 
 /* A mount at or below the bundle, other than `but` (NULL: any), NULL: there is none. */
@@ -84,7 +93,9 @@ static const char *mount_in(struct source *s, const char *but)
 
 void source_check_bundle(struct source *s, struct problems *p)
 {
-	const char *mount, *other;
+	const char *mount, *other = NULL;
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
 
 	if (s->o->rootfs != MIGRATION_COPY)
 		return;
@@ -92,17 +103,21 @@ void source_check_bundle(struct source *s, struct problems *p)
 	if (mount)
 		problem(p, "%s is mounted in the bundle, of which only the root may be a mount: unmount it, or let the document mount it in the "
 			   "container", mount);
-	other = s->o->keep ? NULL : other_user(s);
+	if (!s->o->keep && other_user(s, &other, &e) < 0)
+		problem(p, "the bundle %s would be removed here: %s: --keep leaves it", s->c.state.bundle, err_format(&e, text, sizeof text));
 	if (other)
-		problem(p, "the bundle %s is also that of container %s, and would be removed here: --keep leaves it", s->c.state.bundle, other);
+		problem(p, "the bundle %s would be removed here, and container %s has it, or something of it: --keep leaves it", s->c.state.bundle,
+			other);
 }
 
 int source_remove_bundle(struct source *s, struct err *e)
 {
-	const char *bundle = s->c.state.bundle, *other = other_user(s), *mount = mount_in(s, NULL);
+	const char *bundle = s->c.state.bundle, *other, *mount = mount_in(s, NULL);
 
+	if (other_user(s, &other, e) < 0)
+		return err_wrap(e, "it runs there; the bundle %s stays", bundle);
 	if (other)
-		log_warn("the bundle %s stays: it is also that of container %s", bundle, other);
+		log_warn("the bundle %s stays: container %s has it, or something of it", bundle, other);
 	else if (mount)
 		log_warn("the bundle %s stays: %s is a mount", bundle, mount);
 	else if (fs_remove_path(bundle, e) < 0)
@@ -222,7 +237,7 @@ static int list_changed(struct source *s, const char *list, struct err *e)
 static int compare_changed(struct source *s, const char *from, struct err *e)
 {
 	char list[PATH_MAX], word[PATH_MAX + 16];
-	const char *const options[] = { "--inplace", "--ignore-times", "--from0", word, NULL };
+	const char *const options[] = { "--ignore-times", "--from0", word, NULL };
 
 	snprintf(list, sizeof list, "%s/" CHANGED, s->work);
 	snprintf(word, sizeof word, "--files-from=%s", list);
@@ -233,8 +248,9 @@ static int compare_changed(struct source *s, const char *from, struct err *e)
 
 int source_send_files(struct source *s, bool last, struct err *e)
 {
-	static const char *const by_time[] = { "--delete", "--inplace", NULL };
-	static const char *const by_content[] = { "--delete", "--inplace", "--checksum", NULL };
+	/* Not --inplace: it would write into what was one file with another before, and is one no more. */
+	static const char *const by_time[] = { "--delete", NULL };
+	static const char *const by_content[] = { "--delete", "--checksum", NULL };
 	struct migrate_progress p = { .phase = "files", .round = s->round };
 	const char *from;
 

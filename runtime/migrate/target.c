@@ -87,7 +87,7 @@ static int commit(struct target *t, struct err *e)
 		return called_off(e);
 	r.fate = t->lazy && !t->running ? MIGRATION_FETCHING : MIGRATION_COMMITTED;
 	r.ran = t->running;
-	if (r.fate == MIGRATION_FETCHING && created_at(t, &r.created, e) < 0)
+	if (!r.created && created_at(t, &r.created, e) < 0)
 		return err_ret(e);
 	return record_write(fd, &r, e);
 }
@@ -265,7 +265,11 @@ static int wait_for_word(void *arg, struct err *e)
 		return err_ret(e);
 	if (wire_send(&t->w, WIRE_RESTORED, "", 0, e) < 0 || wire_expect(&t->w, WIRE_COMMIT, &f, e) < 0)
 		return err_ret(e);
-	return commit(t, e);
+	if (commit(t, e) < 0)
+		return err_ret(e);
+	/* A signal would take back what the source must take for done. */
+	foreground_hear_none(t->signals);
+	return 0;
 }
 
 static enum cg_driver_kind driver_of(const char *name)
@@ -321,8 +325,9 @@ static int take_restore(struct target *t, const struct wire_frame *f, struct err
 			return err_ret(e);
 	}
 	if (wire_send(&t->w, t->lazy ? WIRE_FETCHED : WIRE_RUNNING, "", 0, &ignored) >= 0 && wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0) {
-		remove_work(t);                  /* while the record names it */
-		record_forget(t->root, t->offer.token); /* the source knows: nobody will ask */
+		remove_work(t);
+		if (!*t->work)
+			record_forget(t->root, t->offer.token); /* the source knows: nobody will ask */
 		wire_send(&t->w, WIRE_DONE, "", 0, &ignored);
 	}
 	return 0;
@@ -381,12 +386,28 @@ static int serve(struct target *t, struct err *e)
 	return r;
 }
 
+/* The restore failed behind the word to go on, and is undone. */
+static void note_failure(struct target *t)
+{
+	struct err e;
+	cleanup_fd int fd = record_open(t->root, t->offer.token, 0, &e);
+	struct migration_record r;
+
+	if (fd < 0 || record_read(fd, &r, &t->arena, &e) < 0 || r.fate != MIGRATION_COMMITTED)
+		return;
+	r.fate = MIGRATION_ABORTED;
+	if (record_write(fd, &r, &e) < 0)
+		log_warn_err(&e);
+}
+
 /* What cannot be removed is left to reconcile, and the record tells of it. */
 static void clean_up(struct target *t)
 {
 	const char *bundle = t->made_bundle && (!t->running || t->lost) && !t->stuck ? t->offer.bundle : NULL;
 
 	fetch_done(&t->fetch, true); /* one that ran and must not has been ended */
+	if (t->recorded && !t->running)
+		note_failure(t); /* before what takes long: the source may ask */
 	remove_work(t);
 	record_remove(&bundle);
 	if (t->recorded && !t->running && !bundle && !*t->work)

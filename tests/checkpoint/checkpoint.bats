@@ -442,7 +442,8 @@ new_network() {
 	ip link set "vz$$" master "br$$" up
 	nsenter -t "\$pid" -n sh -c 'ip link set eth0 address 02:00:00:00:79:02; ip addr add 10.79.0.2/24 dev eth0; ip link set eth0 up; ip link set lo up'
 	n=\$(cat "$T/packets")
-	for i in \$(seq 100); do
+	# Who sends again waits as long as the pause has taken so far.
+	for i in \$(seq 400); do
 		got=\$(nsenter -t "\$pid" -n awk '/^Ip: [0-9]/ { print \$4 }' /proc/net/snmp)
 		[ "\$got" -lt "\$n" ] || break
 		sleep .2
@@ -463,7 +464,7 @@ new_network() {
 	checkpoint --tcp-established
 	echo 1 >"$T/packets"
 	: >"$T/rules"
-	restore --tcp-established
+	VZ_TIMEOUT=150 restore --tcp-established
 	goes_on
 	longer() { (($(wc -l <"$T/client") > 0)) && kill -0 "$client"; }
 	wait_until longer
@@ -756,6 +757,18 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	restore --mount-map /data="$T/vol-2"
 	goes_on
 	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" cat /data/file)" two
+}
+
+@test "restore: --mount-map: mount points are made in what is taken instead" {
+	mkdir -p "$T/vol" "$T/new"
+	add_mount /vol bind "$T/vol" bind
+	add_mount /vol/cache tmpfs none
+	start_counting
+	checkpoint
+	rmdir "$T/vol/cache"
+	restore --mount-map "/vol=$T/new"
+	goes_on
+	[[ -d $T/new/cache && ! -e $T/vol/cache ]]
 }
 
 @test "checkpoint: what a hook mounted is there again, though no document names it" {
@@ -1344,6 +1357,35 @@ settings_and_limits() {
 	"$VZRUN" --root "$ROOT" exec "$ID" sh -c 'hostname; ls -l /dev/fuse /dev/loop-control; grep ^CapEff /proc/self/status
 		(exec 3<>/dev/fuse) && echo fuse; [ -e /dev/loop-control ] || exit 0
 		(exec 3</dev/loop-control) && echo loop; (exec 3<>/dev/loop-control) || echo only' 2>/dev/null
+}
+
+# table_named NAME: nft itself takes only some names, the kernel any.
+table_named() {
+	nsenter -t "$holder" -n python3 - "$1" <<-'P'
+	import socket, struct, sys
+	def message(kind, flags, family, resource, attributes=b''):
+	    body = struct.pack('>BBH', family, 0, resource) + attributes
+	    return struct.pack('=IHHII', 16 + len(body), kind, flags, 0, 0) + body
+	name = sys.argv[1].encode() + b'\0'
+	name = struct.pack('=HH', 4 + len(name), 1) + name + b'\0' * (-len(name) % 4)
+	s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+	s.send(message(0x10, 1, 0, 10) + message(10 << 8, 0x405, 1, 0, name) + message(0x11, 1, 0, 10))
+	sys.exit(-struct.unpack_from('=i', s.recv(4096), 16)[0])
+	P
+}
+
+@test "checkpoint: whose CRIU is killed: names of the container's tables are no words of a command" {
+	new_network
+	echo "add table inet taken" >"$T/words"
+	table_named "CRIU-1 -f $T/words"
+	table_named "CRIU-1; add table inet taken"
+	held_checkpoint
+	kill -KILL "$(pgrep -P "$bg" -x criu)"
+	! wait "$bg"
+	goes_on
+	ping -c 1 -W 5 10.77.0.2
+	nsenter -t "$holder" -n nft list tables | grep -c '^table inet CRIU-1'
+	! nsenter -t "$holder" -n nft list tables | grep -x 'table inet taken'
 }
 
 @test "restore: settings of extensions, also those that were changed while it lived" {

@@ -65,6 +65,27 @@ bundle_on() {
 	umount "$T/disk"
 }
 
+@test "migrate: names of one file that become two files, and the other way round" {
+	local f=$BUNDLE/rootfs/tmp t=$T/moved/rootfs/tmp
+
+	echo old | tee "$f/a" >"$f/c"
+	ln "$f/a" "$f/b"
+	echo other >"$f/d"
+	at_pass 1 "echo new >$f/new; mv $f/new $f/b; ln -f $f/c $f/d"
+	at_pass 2 "echo newer >$f/new; mv $f/new $f/b"
+	echo esac >>"$T/bin/rsync"
+	start_worker memory 2 0 /tmp/count
+	migrate --max-rounds 0
+	goes_on "$T/moved"
+	assert_eq "$(cat "$t/a" "$t/b" "$t/c" "$t/d")" "old
+newer
+old
+old"
+	assert_eq "$(stat -c %i "$t/c")" "$(stat -c %i "$t/d")"
+	assert_eq "$(stat -c %h "$t/a" "$t/b")" "1
+1"
+}
+
 @test "migrate: a root that is a mount is copied; other mounts in the bundle are named" {
 	cp -a "$BUNDLE/rootfs" "$T/lower"
 	mkdir "$T/lower/volume"
@@ -83,8 +104,20 @@ bundle_on() {
 @test "migrate: a bundle that another container has too is not removed" {
 	start_worker memory 2 0 /tmp/count
 	ok create --bundle "$BUNDLE" "$ID-3"
-	refused "the bundle $BUNDLE is also that of container $ID-3, and would be removed here: --keep leaves it" --dry-run
+	refused "the bundle $BUNDLE would be removed here, and container $ID-3 has it, or something of it: --keep leaves it" --dry-run
 	ok delete --force "$ID-3"
+	# And one that has only its root there.
+	cp -a "$BUNDLE" "$T/third"
+	rm -rf "$T/third/rootfs"
+	jq --arg r "$BUNDLE/rootfs" '.root.path = $r' "$BUNDLE/config.json" >"$T/third/config.json"
+	ok create --bundle "$T/third" "$ID-3"
+	refused "the bundle $BUNDLE would be removed here, and container $ID-3 has it, or something of it: --keep leaves it" --dry-run
+	ok delete --force "$ID-3"
+	# Nobody knows what one has whose record cannot be read.
+	mkdir "$ROOT/$ID-3"
+	echo '{' >"$ROOT/$ID-3/state.json"
+	refused "the bundle $BUNDLE would be removed here: whether container $ID-3 has something of it*--keep leaves it" --dry-run
+	rm -r "$ROOT/$ID-3"
 	# One that comes between the answer and the question.
 	through lose back 33
 	move --max-rounds 0
@@ -93,7 +126,7 @@ bundle_on() {
 	ok create --bundle "$BUNDLE" "$ID-3"
 	run_vzrun migrate --resolve "$ID"
 	[[ $status == 0 && -e $BUNDLE/config.json ]]
-	[[ $stderr == *"the bundle $BUNDLE stays: it is also that of container $ID-3"* ]]
+	[[ $stderr == *"the bundle $BUNDLE stays: container $ID-3 has it, or something of it"* ]]
 	goes_on "$T/moved"
 	ok delete --force "$ID-3"
 }

@@ -189,3 +189,34 @@ load ../lib/migrate
 	at_frame kill-there there 32
 	at_frame kill-here there 32
 }
+
+# hook_there SCRIPT: poststart, at the other side alone.
+hook_there() {
+	printf '#!/bin/sh\n[ -e %s/moved ] || exit 0\n%s\n' "$T" "$1" >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --arg h "$T/hook" '.hooks.poststart = [{path: $h}]'
+}
+
+@test "migrate: a signal that comes to the other side behind the word to go on takes nothing back" {
+	hook_there "kill -TERM \$PPID; sleep .5; : >$T/hooked"
+	start_worker memory 2 0 /tmp/count
+	migrate --max-rounds 0
+	[[ -e $T/hooked ]]
+	goes_on "$T/moved"
+	there_is running
+}
+
+# Its files cannot be removed, so that the record stays; and nobody hears how it ended.
+@test "migrate: what failed behind the word to go on has not run there, and --resolve knows it" {
+	hook_there "mkdir $T/moved/held; mount -t tmpfs none $T/moved/held; exit 1"
+	start_worker memory 2 0 /tmp/count
+	through lose back 51
+	move --max-rounds 0
+	[[ $status == 3 ]]
+	unhindered
+	umount "$T/moved/held"
+	run_vzrun migrate --resolve "$ID"
+	[[ $status == 0 ]]
+	goes_on "$BUNDLE"
+	is_clean_there
+}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/base/fs.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,6 +16,22 @@
 #include "tests/lib/child.h"
 
 static struct err e;
+
+/* What a broken file system says behind the first entry of any directory: nothing more, and this errno.  Below zero: none is broken. */
+static int broken = -1;
+
+struct dirent *readdir(DIR *dir)
+{
+	static struct dirent *(*real)(DIR *);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "readdir");
+	if (broken >= 0 && telldir(dir) != 0) {
+		errno = broken;
+		return NULL;
+	}
+	return real(dir);
+}
 
 /* A directory of the test's own; removed by the function under test. */
 struct scratch {
@@ -140,6 +158,22 @@ TEST(remove_tree)
 	CHECK_INT(fs_remove_tree(s.fd, "t", &e), 0); /* missing is fine */
 	CHECK_INT(fs_remove_tree(s.fd, "direct", &e), 0);
 	CHECK(faccessat(s.fd, "kept/file", F_OK, 0) == 0);
+}
+
+TEST(remove_tree_that_cannot_be_read)
+{
+	SCRATCH(s);
+	char path[64];
+
+	snprintf(path, sizeof path, "%s/t/a/b", s.path);
+	CHECK_INT(fs_mkdir_all(path, 0755, &e), 0);
+	broken = EIO;
+	CHECK_INT(fs_remove_tree(s.fd, "t", &e), -EIO);
+	broken = 0;
+	alarm(10);
+	CHECK_INT(fs_remove_tree(s.fd, "t", &e), -ENOTEMPTY);
+	alarm(0);
+	broken = -1;
 }
 
 static void remove_with_mount(void)

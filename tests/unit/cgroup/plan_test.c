@@ -172,3 +172,17 @@ TEST(a_field_said_anew_ends_what_unified_had_for_its_file)
 	CHECK_INT(cg_merge(&was, &now, &r, &a, &err), 0);
 	CHECK_INT(r.unified.n, 4);
 }
+
+TEST(a_limit_of_huge_pages_ends_what_unified_had_for_that_size)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct oci_pair u[] = { { "hugetlb.2MB.max", "0" }, { "hugetlb.2MB.rsvd.max", "0" }, { "hugetlb.1GB.max", "0" }, { "hugetlb.2MB.events", "" } };
+	struct oci_hugepage_limit page = { "2MB", 67108864 };
+	struct oci_resources was = { .unified = { u, 4 } }, now = { .hugepage_limits = { &page, 1 } }, r;
+	struct err err = { 0 };
+
+	CHECK_INT(cg_merge(&was, &now, &r, &a, &err), 0);
+	CHECK_INT(r.unified.n, 2);
+	CHECK_STR(r.unified.v[0].key, "hugetlb.1GB.max");
+	CHECK_STR(r.unified.v[1].key, "hugetlb.2MB.events");
+}
