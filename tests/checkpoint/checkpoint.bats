@@ -1379,12 +1379,13 @@ table_named() {
 	echo "add table inet taken" >"$T/words"
 	table_named "CRIU-1 -f $T/words"
 	table_named "CRIU-1; add table inet taken"
+	table_named CRIU-1
 	held_checkpoint
 	kill -KILL "$(pgrep -P "$bg" -x criu)"
 	! wait "$bg"
 	goes_on
 	ping -c 1 -W 5 10.77.0.2
-	nsenter -t "$holder" -n nft list tables | grep -c '^table inet CRIU-1'
+	assert_eq "$(nsenter -t "$holder" -n nft list tables | grep -c '^table inet CRIU-1')" 2
 	! nsenter -t "$holder" -n nft list tables | grep -x 'table inet taken'
 }
 
