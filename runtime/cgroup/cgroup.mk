@@ -17,5 +17,6 @@ libvzrun_a_SOURCES += runtime/cgroup/sample.c runtime/cgroup/sample.h
 libvzrun_a_SOURCES += runtime/cgroup/set.c
 libvzrun_a_SOURCES += runtime/cgroup/stats.c runtime/cgroup/stats.h
 libvzrun_a_SOURCES += runtime/cgroup/tree.c
+libvzrun_a_SOURCES += runtime/cgroup/unified.c
 libvzrun_a_SOURCES += runtime/cgroup/v1.c
 libvzrun_a_SOURCES += runtime/cgroup/v2.c

@@ -132,45 +132,6 @@ static int merge_network(struct oci_network *to, const struct oci_network *from,
 	return failed;
 }
 
-#define SAID(object, field) (r->object && r->object->field.set && r->object->field.v != 0)
-
-static bool says_hugetlb(const struct oci_hugepage_limits *limits, const char *file)
-{
-	for (size_t i = 0; i < limits->n; i++) {
-		const char *size = limits->v[i].page_size, *rest = file + sizeof "hugetlb." - 1;
-
-		if (str_starts(file, "hugetlb.") && str_starts(rest, size) && (str_eq(rest + strlen(size), ".max") || str_eq(rest + strlen(size), ".rsvd.max")))
-			return true;
-	}
-	return false;
-}
-
-bool cg_says(const struct oci_resources *r, const char *file)
-{
-	const struct {
-		const char *file;
-		bool said;
-	} files[] = {
-		{ "memory.max", SAID(memory, limit) },
-		{ "memory.swap.max", SAID(memory, swap) },
-		{ "memory.low", SAID(memory, reservation) },
-		{ "cpu.weight", SAID(cpu, shares) },
-		{ "cpu.max", SAID(cpu, quota) || SAID(cpu, period) },
-		{ "cpu.max.burst", r->cpu && r->cpu->burst.set },
-		{ "cpu.idle", r->cpu && r->cpu->idle.set },
-		{ "cpuset.cpus", r->cpu && r->cpu->cpus && *r->cpu->cpus },
-		{ "cpuset.mems", r->cpu && r->cpu->mems && *r->cpu->mems },
-		{ "pids.max", r->pids && r->pids->limit.set },
-		{ "io.weight", SAID(block_io, weight) },
-		{ "io.bfq.weight", SAID(block_io, weight) },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-		if (strcmp(files[i].file, file) == 0)
-			return files[i].said;
-	return says_hugetlb(&r->hugepage_limits, file);
-}
-
 /* `unified` is written last: what it had for the file of a field that is said anew would undo that. */
 static int merge_unified(struct oci_map *to, const struct oci_resources *from, struct arena *a)
 {
@@ -178,9 +139,11 @@ static int merge_unified(struct oci_map *to, const struct oci_resources *from, s
 	int failed = !v;
 	size_t n = 0;
 
-	for (size_t i = 0; v && i < to->n; i++)
-		if (!cg_says(from, to->v[i].key))
-			v[n++] = to->v[i];
+	for (size_t i = 0; v && i < to->n; i++) {
+		v[n] = to->v[i];
+		failed |= cg_unified_rest(from, to->v[i].key, &v[n].value, a) < 0;
+		n += v[n].value != NULL;
+	}
 	*to = (struct oci_map){ v, n };
 	LIST(*to, from->unified, same_key);
 	return failed;

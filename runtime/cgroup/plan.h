@@ -50,6 +50,9 @@ int cg_merge(const struct oci_resources *was, const struct oci_resources *now, s
 
 /* Whether a field other than `unified` means this file of v2. */
 bool cg_says(const struct oci_resources *r, const char *file);
+/* What a value of `unified` says besides such fields: of io.max and rdma.max the devices and keys that no field means; NULL: nothing.
+ * Below zero: out of memory. */
+int cg_unified_rest(const struct oci_resources *r, const char *file, const char **value, struct arena *a);
 
 /* The conversions of v1 numbers (oci-contract 4.4). */
 uint64_t cg_weight_from_shares(uint64_t shares);

@@ -173,6 +173,26 @@ TEST(a_field_said_anew_ends_what_unified_had_for_its_file)
 	CHECK_INT(r.unified.n, 4);
 }
 
+TEST(limits_of_a_device_end_what_unified_had_for_it)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct oci_pair u[] = { { "io.max", "8:0 rbps=1 wbps=2\n8:16 rbps=3\n8:1 riops=4 rbps=5" }, { "rdma.max", "mlx5_0 hca_handle=1" } };
+	struct oci_throttle read[] = { { 8, 0, 100 }, { 8, 16, 100 } };
+	struct oci_block_io io = { .throttle_read_bps = { read, 2 } };
+	struct oci_rdma card = { "mlx5_0", .hca_objects = SET(7) }, again = { "mlx5_0", .hca_handles = SET(7) };
+	struct oci_resources was = { .unified = { u, 2 } }, now = { .block_io = &io, .rdma = { &card, 1 } }, r;
+	struct err err = { 0 };
+
+	CHECK_INT(cg_merge(&was, &now, &r, &a, &err), 0);
+	CHECK_INT(r.unified.n, 2);
+	CHECK_STR(r.unified.v[0].value, "8:0 wbps=2\n8:1 riops=4 rbps=5");
+	CHECK_STR(r.unified.v[1].value, "mlx5_0 hca_handle=1");
+	now = (struct oci_resources){ .rdma = { &again, 1 } };
+	CHECK_INT(cg_merge(&was, &now, &r, &a, &err), 0);
+	CHECK_INT(r.unified.n, 1);
+	CHECK_STR(r.unified.v[0].value, u[0].value);
+}
+
 TEST(a_limit_of_huge_pages_ends_what_unified_had_for_that_size)
 {
 	cleanup_arena struct arena a = { 0 };
