@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "extensions/blockdev.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -369,6 +370,14 @@ int blockdev_add_process(struct blockdev_search *s, pid_t pid, struct err *e)
 }
 
 /* ---- what a device can ---- */
+
+bool blockdev_is_there(const char *root, const struct blockdev *d)
+{
+	char dir[PATH_MAX / 2];
+
+	dir_of(root, d, dir, sizeof dir);
+	return access(dir, F_OK) == 0 || errno != ENOENT;
+}
 
 /* "none mq-deadline [bfq]" */
 bool blockdev_scheduled_by(const char *root, const struct blockdev *d, const char *name)

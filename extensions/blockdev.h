@@ -43,6 +43,7 @@ int blockdev_add_mount(struct blockdev_search *s, const char *fs, const char *so
 /* Mounts of another process.  Only numbers are taken from there: names are of its namespace, and of its choice. */
 int blockdev_add_process(struct blockdev_search *s, pid_t pid, struct err *e);
 
+bool blockdev_is_there(const char *root, const struct blockdev *d);
 /* Whether this is its I/O scheduler. */
 bool blockdev_scheduled_by(const char *root, const struct blockdev *d, const char *name);
 /* Whether iocost is on for it; cgroup v2 only. */

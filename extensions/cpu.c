@@ -567,7 +567,9 @@ static int native(const struct ext_env *env, const void *config, struct oci_reso
 		return err_ret(e);
 	if (has_mask(c)) {
 		cpu->cpus = as_written(present(env)->cpus, saved->cpus);
-		cpu->mems = as_written(present(env)->mems, saved->mems);
+		/* What decided them may have been overruled by another set of them since. */
+		if (c->nodes.kind != MASK_NONE)
+			cpu->mems = as_written(present(env)->mems, saved->mems);
 	}
 	changes->cpu = cpu;
 	return 0;

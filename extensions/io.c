@@ -199,12 +199,27 @@ static struct weighing weigh(const struct ext_env *env, const struct io_saved *s
 	return w;
 }
 
+/* A limit of one that is gone the kernel refuses. */
+static void forget_gone(struct blockdevs *list)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (blockdev_is_there("", &list->v[i]))
+			list->v[n++] = list->v[i];
+	list->n = n;
+}
+
 static int find_devices(const struct ext_env *env, struct io_saved *saved, struct err *e)
 {
 	struct blockdev_search s = { .root = "", .found = &saved->devices, .arena = env->arena };
-	size_t before = saved->devices.n;
 	struct weighing w;
-	int r = env->rootfs ? blockdev_add_path(&s, env->rootfs, e) : 0;
+	size_t before;
+	int r;
+
+	forget_gone(&saved->devices);
+	before = saved->devices.n;
+	r = env->rootfs ? blockdev_add_path(&s, env->rootfs, e) : 0;
 
 	if (r >= 0 && env->spec)
 		r = add_document(&s, env, e);

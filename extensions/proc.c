@@ -58,6 +58,7 @@ struct proc {
 
 struct proc_saved {
 	struct oci_strs files; /* covered by lxcfs's */
+	struct oci_strs made;  /* at creation: in the kept document, and yet not the document's */
 	const char *boot_id;   /* NULL: the host's is seen */
 };
 
@@ -76,6 +77,7 @@ static const struct ext_row rows[] = {
 
 static const struct oci_field proc_saved_fields[] = {
 	STRS(struct proc_saved, files, "files"),
+	STRS(struct proc_saved, made, "made"),
 	STR(struct proc_saved, boot_id, "bootIdText"),
 	ROW_END
 };
@@ -258,7 +260,14 @@ static int add_files(struct ext_env *env, struct proc_saved *s, struct err *e)
 		if (added)
 			s->files.v[s->files.n++] = files[i];
 	}
+	s->made = s->files;
 	return 0;
+}
+
+/* The kept document has what creation added as well. */
+static bool is_of_document(const struct ext_env *env, const struct proc_saved *s, const char *file)
+{
+	return env->spec && mount_on(env->spec, file) && !value_listed(&s->made, file);
 }
 
 /* ---- boot_id ---- */
@@ -405,7 +414,7 @@ static int attach(struct ext_env *env, struct proc_saved *s, struct err *e)
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-		if (lxcfs_has(files[i]))
+		if (lxcfs_has(files[i]) && !is_of_document(env, s, files[i]))
 			list[n++] = (struct cover){ .target = files[i], .tree = -1 };
 	if (cover_with_clones(env, list, n, e) < 0 || room_for_files(s, env->arena, e) < 0)
 		return err_ret(e);

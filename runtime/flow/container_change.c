@@ -2,8 +2,11 @@
 
 /* Changes of a living container: update, which speaks of linux.resources, and set, which speaks of extensions' keys. */
 
+#include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "oci/check.h"
 #include "runtime/base/log.h"
@@ -37,14 +40,66 @@ static int update_rdt(struct container *c, const struct oci_intel_rdt *rdt, stru
 	return rdt_update(NULL, c->id, &named, e);
 }
 
+static bool is_gone(int64_t major, int64_t minor)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/sys/dev/block/%lld:%lld", (long long)major, (long long)minor);
+	return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+static int keep_present(struct oci_throttles *list, struct arena *a)
+{
+	struct oci_throttle *v = arena_alloc_n(a, list->n + 1, sizeof *v);
+	size_t n = 0;
+
+	for (size_t i = 0; v && i < list->n; i++)
+		if (!is_gone(list->v[i].major, list->v[i].minor))
+			v[n++] = list->v[i];
+	*list = (struct oci_throttles){ v, n };
+	return v ? 0 : -1;
+}
+
+static int keep_weighed(struct oci_weight_devices *list, struct arena *a)
+{
+	struct oci_weight_device *v = arena_alloc_n(a, list->n + 1, sizeof *v);
+	size_t n = 0;
+
+	for (size_t i = 0; v && i < list->n; i++)
+		if (!is_gone(list->v[i].major, list->v[i].minor))
+			v[n++] = list->v[i];
+	*list = (struct oci_weight_devices){ v, n };
+	return v ? 0 : -1;
+}
+
+/* What is recorded of disks that are gone the kernel refuses, and every other change with it. */
+static const struct oci_resources *without_gone(const struct oci_resources *was, struct arena *a)
+{
+	struct oci_resources *r = arena_new(a, struct oci_resources);
+	struct oci_block_io *io = arena_new(a, struct oci_block_io);
+
+	if (!r || !io)
+		return NULL;
+	*r = *was;
+	*io = *was->block_io;
+	r->block_io = io;
+	if (keep_present(&io->throttle_read_bps, a) < 0 || keep_present(&io->throttle_write_bps, a) < 0 ||
+	    keep_present(&io->throttle_read_iops, a) < 0 || keep_present(&io->throttle_write_iops, a) < 0 || keep_weighed(&io->weight_device, a) < 0)
+		return NULL;
+	return r;
+}
+
 /* Merged, checked and written; not saved. */
 static int change_resources(struct container *c, const struct oci_resources *was, const struct oci_resources *changes,
 			    struct err *e)
 {
 	struct oci_resources *merged = arena_new(&c->arena, struct oci_resources);
+	const bool had = was;
 	int r;
 
-	if (!merged)
+	if (was && was->block_io)
+		was = without_gone(was, &c->arena);
+	if (!merged || (had && !was))
 		return err_oom(e);
 	r = container_need_cgroup(c, e);
 	if (r == 0)
@@ -53,9 +108,13 @@ static int change_resources(struct container *c, const struct oci_resources *was
 		r = check_resources(merged, "", e);
 	if (r == 0)
 		r = cgroup_update(c->cg, was, changes, &c->arena, e);
-	if (r == 0)
-		c->state.resources = merged;
-	return r;
+	if (r < 0)
+		return r;
+	/* It was asked for this change, not for those to come. */
+	if (merged->memory && changes && changes->memory)
+		merged->memory->check_before_update = was && was->memory ? was->memory->check_before_update : (struct opt_bool){ 0 };
+	c->state.resources = merged;
+	return 0;
 }
 
 static int may_change(const struct container *c, struct err *e)

@@ -155,7 +155,7 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	printf 'd\n' >&8
 	wait_until grep -qx '4 d' "$T/out2"
 	wait_until grep -qx e4 "$T/err2"
-	! grep -q '4 d' "$T/out1"
+	! grep -q '4 d' "$T/out1" || false
 	exec 8>&-
 	wait
 	[[ ! -e $ROOT/$ID ]]
@@ -314,7 +314,7 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	wait_until listening
 	checkpoint --page-server 127.0.0.1:27301
 	wait "$helpers"
-	! ls "$IMG"/pages-*.img 2>/dev/null
+	! ls "$IMG"/pages-*.img 2>/dev/null || false
 	cp "$T/there"/*.img "$IMG"
 	restore
 	goes_on
@@ -352,7 +352,7 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	flock -n "$BUNDLE/rootfs/tmp/lock" true
 	restore --file-locks
 	goes_on
-	! flock -n "$BUNDLE/rootfs/tmp/lock" true
+	! flock -n "$BUNDLE/rootfs/tmp/lock" true || false
 }
 
 @test "checkpoint: --link-remap: a file without its name comes back" {
@@ -470,7 +470,7 @@ new_network() {
 	wait_until longer
 	(($(<"$T/got") >= 1))
 	grep -q vzrun_restore "$T/rules"
-	! nsenter -t "$(pid_of "$ID")" -n nft list ruleset | grep vzrun
+	! nsenter -t "$(pid_of "$ID")" -n nft list ruleset | grep vzrun || false
 	kill -TERM "$client"
 	wait "$client" || { cat "$T/client"; false; }
 	sleep .5
@@ -493,7 +493,7 @@ new_network() {
 	checkpoint --tcp-established
 	restore --tcp-close
 	goes_on
-	! wait "$client"
+	! wait "$client" || false
 	"$WORKER" client 10.77.0.2 7000 300
 }
 
@@ -533,7 +533,7 @@ new_network() {
 		assert_eq "$(rules | grep -o 'table inet CRIU\|jump CRIU' | sort -u)" "$want"
 		restore --tcp-established --network-lock "$lock"
 		goes_on
-		! rules | grep CRIU
+		! rules | grep CRIU || false
 	done
 	kill -TERM "$client"
 	wait "$client" || { cat "$T/client"; false; }
@@ -726,7 +726,7 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	restore
 	goes_on
 	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" cat /data/file /data/below/f /etc/conf)" $'one\ninside\nhost'
-	! "$VZRUN" --root "$ROOT" exec "$ID" sh -c 'echo x >/etc/conf' 2>/dev/null
+	! "$VZRUN" --root "$ROOT" exec "$ID" sh -c 'echo x >/etc/conf' 2>/dev/null || false
 }
 
 @test "restore: another bundle, another volume: the document of restore says where mounts come from" {
@@ -1323,13 +1323,13 @@ held_checkpoint() {
 	for lock in iptables nftables; do
 		held_checkpoint --network-lock "$lock"
 		rules | grep CRIU
-		! ping -c 1 -W 1 10.77.0.2
+		! ping -c 1 -W 1 10.77.0.2 || false
 		kill -KILL "$(pgrep -P "$bg" -x criu)"
-		! wait "$bg"
+		! wait "$bg" || false
 		grep -q 'checkpoint failed: CRIU ended: signal: killed' "$T/out"
 		[[ ! -e $IMG/vzrun.json ]]
 		goes_on
-		! rules | grep CRIU
+		! rules | grep CRIU || false
 		answers
 		checkpoint --network-lock "$lock"
 		restore --network-lock "$lock"
@@ -1382,11 +1382,11 @@ table_named() {
 	table_named CRIU-1
 	held_checkpoint
 	kill -KILL "$(pgrep -P "$bg" -x criu)"
-	! wait "$bg"
+	! wait "$bg" || false
 	goes_on
 	ping -c 1 -W 5 10.77.0.2
 	assert_eq "$(nsenter -t "$holder" -n nft list tables | grep -c '^table inet CRIU-1')" 2
-	! nsenter -t "$holder" -n nft list tables | grep -x 'table inet taken'
+	! nsenter -t "$holder" -n nft list tables | grep -x 'table inet taken' || false
 }
 
 @test "restore: settings of extensions, also those that were changed while it lived" {

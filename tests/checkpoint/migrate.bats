@@ -21,7 +21,7 @@ load ../lib/migrate
 @test "migrate: there and back, with --compress, --bandwidth and no rounds" {
 	start_worker memory 8 0 /tmp/count
 	migrate --compress --max-rounds 0
-	! grep -q 'memory' <<<"$output"
+	! grep -q 'memory' <<<"$output" || false
 	goes_on "$T/moved"
 	began=$SECONDS
 	PATH=$T/bin:$PATH run "$VZRUN" --root "$THERE" migrate --ssh "$T/ssh" --remote-root "$ROOT" --remote-bundle "$BUNDLE" --new-id "$ID" \

@@ -137,7 +137,7 @@ status_of() { raw inspect "$1" --format '{{.State.Status}}'; }
 	checkpoint --file-locks c1
 	restore --file-locks c1
 	went_on c1
-	! flock -n "/proc/$pid/root/lock" true
+	! flock -n "/proc/$pid/root/lock" true || false
 }
 
 # A network namespace that somebody else made, with a way to this one.
@@ -189,7 +189,7 @@ status_of() { raw inspect "$1" --format '{{.State.Status}}'; }
 	went_on c2
 	[[ $(readlink "/proc/$pid/ns/net") != "$net" ]]
 	gives 0 pod rm -f -t 0 p1 p2
-	! has_containers
+	! has_containers || false
 }
 
 @test "podman: checkpoint --create-image: the container goes on from an image" {

@@ -42,7 +42,7 @@ ns() {
 	gives 0 exec c1 sh -c 'ps -o args | grep -c "[s]leep [12]000"'
 	assert_eq "$output" 2
 	gives 0 pod rm -f -t 0 p1
-	! has_containers
+	! has_containers || false
 }
 
 @test "podman: a user namespace: ids, owners of volumes and of new files" {

@@ -135,3 +135,8 @@ $(grep -v '^# ' <<<"$output")"
 		done
 	done
 }
+
+# The shell goes on behind it, whatever the command says.
+@test "no test has a lone ! COMMAND for a check" {
+	assert_eq "$(grep -nE '^[[:blank:]]*! ' "$TOP"/tests/*/*.bats "$TOP"/tests/*/*.bash | grep -vE '\|\||&&|\\$')" ""
+}

@@ -403,6 +403,32 @@ weight() { { cg blkio.bfq.weight "${1:-$ID}" || cg io.bfq.weight "${1:-$ID}"; } 
 	echo "$LOOP_ID enable=0" >$qos
 }
 
+@test "a disk that is gone holds no change up" {
+	local gone other
+
+	loop_volume
+	other=$LOOP_ID
+	loop_volume
+	gone=$LOOP_ID
+	config_set --argjson a "${gone%:*}" --argjson b "${gone#*:}" --argjson c "${other#*:}" '
+		.linux.resources.devices = [{ allow: true, access: "rwm" }]
+		| .linux.devices = [{ path: "/dev/disk", type: "b", major: $a, minor: $b }, { path: "/dev/other", type: "b", major: $a, minor: $c }]'
+	annotations iolimit 2M iopslimit 500
+	start_sleep
+	limits_are "2097152 2097152 500 500" "$gone" "$other"
+	losetup -d "$LOOP"
+	unset "LOOPS[-1]" "SCHEDULERS[-1]"
+	python3 -c 'import fcntl, sys; fcntl.ioctl(open("/dev/loop-control"), 0x4c81, int(sys.argv[1]))' "${gone#*:}"
+	[[ ! -e /sys/dev/block/$gone ]]
+	ok set "$ID" --cpuunits 2000
+	ok update "$ID" --pids-limit 77
+	ok set "$ID" --iolimit 4M
+	limits_are "4194304 4194304 500 500" "$other"
+	ok set "$ID" --iolimit 0 --iopslimit 0
+	limits_are "max max max max" "$other"
+	[[ $(limited_disks) != *"$gone"* ]]
+}
+
 # ---- what it is for ----
 
 # rate MIB ARG...: bytes a second of a dd of so much in the container, by its own clock.

@@ -225,6 +225,15 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 	ok set "$ID" --proc on
 	inside_is "cat /proc/meminfo" mine
 	lxcfs_mounts 7
+	ok delete --force "$ID"
+	# lxcfs' own file as well.
+	config_set 'del(.annotations) | .mounts |= map(if .destination == "/proc/meminfo" then .source = "/var/lib/lxcfs/proc/meminfo" else . end)'
+	start_sleep
+	lxcfs_mounts 1
+	ok set "$ID" --proc on
+	lxcfs_mounts 8
+	ok set "$ID" --proc off
+	lxcfs_mounts 1
 }
 
 @test "proc: only the files without /proc or with processes only in it" {
@@ -319,7 +328,7 @@ lxcfs_mounts() { inside_is "grep -c ' fuse.lxcfs ' /proc/mounts || true" "$1"; }
 		.linux.namespaces |= map(select(.type != "mount"))'
 	ok create --bundle "$BUNDLE" "$ID"
 	fails "the container has no mnt namespace of its own" set "$ID" --proc on
-	! in_holder grep -q 'lxcfs /proc' /proc/self/mounts
+	! in_holder grep -q 'lxcfs /proc' /proc/self/mounts || false
 }
 
 @test "proc: the host's own /proc in a container is not covered by set" {

@@ -23,7 +23,7 @@ hanging_hook() {
 	background start "$ID"
 	wait_until pgrep -P "$(pid_of "$ID")" || return
 	ok delete --force "$ID"
-	! wait $bg
+	! wait $bg || false
 	[[ ! -e $ROOT/$ID ]]
 }
 
@@ -32,7 +32,7 @@ hanging_hook() {
 	background create --bundle "$BUNDLE" "$ID"
 	wait_until in_hook
 	ok delete --force "$ID"
-	! wait $bg
+	! wait $bg || false
 	[[ ! -e $ROOT/$ID ]]
 	assert_match "$(<"$T/bg.err")" "*init died*killed*"
 }
@@ -162,7 +162,7 @@ signal.signal(signal.SIGPIPE, signal.SIG_IGN); signal.signal(signal.SIGHUP, sign
 	chmod 755 "$T/hook"
 	config_set --arg p "$T/hook" '.hooks.createRuntime = [{path: $p}]'
 	fails "output: ?[2J?evil?" --log "$T/log" --log-format json create --bundle "$BUNDLE" "$ID"
-	! grep -qP '[\x00-\x08\x0b-\x1f\x7f]' "$T/stderr"
+	! grep -qP '[\x00-\x08\x0b-\x1f\x7f]' "$T/stderr" || false
 	jq -e '.msg | contains("evil")' "$T/log"
 }
 

@@ -215,7 +215,7 @@ near() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(d * d <= b * b / 100
 	assert_eq "$(awk '{ print NF }' "$T/stdout" | sort -u)" 16
 	assert_eq "$(awk 'NR > 1 { print $1 }' "$T/stdout" | tr '\n' ' ')" "$ID $ID-2 "
 	# For a file, nothing that moves the cursor.
-	! grep -q $'\033' "$T/stdout"
+	! grep -q $'\033' "$T/stdout" || false
 }
 
 @test "stats: all of them, some of them, none" {
@@ -309,7 +309,7 @@ near() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(d * d <= b * b / 100
 	kill -TERM "$bg"
 	wait "$bg"
 	assert_eq "$(grep -c '^ID ' "$T/out")" "$(grep -c "^$ID " "$T/out")"
-	! grep -q $'\033' "$T/out"
+	! grep -q $'\033' "$T/out" || false
 }
 
 @test "stats: a signal that the caller ignores stays ignored" {

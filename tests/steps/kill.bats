@@ -283,7 +283,7 @@ lends() {
 lent_out() {
 	ok delete --force "$ID"
 	assert_eq "$(loan)" "$LOAN"
-	! compgen -G "/run/vzrun/.claims/*-vzlend0"
+	! compgen -G "/run/vzrun/.claims/*-vzlend0" || false
 }
 
 no_more_loans() {
