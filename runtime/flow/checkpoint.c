@@ -123,13 +123,13 @@ static void checkpoint_done(struct checkpoint *k)
 static int may_checkpoint(const struct container *c, struct err *e)
 {
 	if (c->status == OCI_RUNNING || c->status == OCI_PAUSED)
-		return 0;
+		return container_decided(c, e); /* or it would be restored beside itself */
 	return err_set(e, ERR_STATE, 0, "container cannot be checkpointed in %s state", oci_status_name(c->status));
 }
 
 static int check_options(const struct criu_options *o, const struct criu_dirs *d, struct err *e)
 {
-	struct stat st;
+	struct stat st, own;
 
 	if (!o->parent)
 		return 0;
@@ -138,7 +138,12 @@ static int check_options(const struct criu_options *o, const struct criu_dirs *d
 			       "together", o->parent);
 	if (fstatat(d->images_fd, o->parent, &st, 0) < 0)
 		return err_sys(e, "--parent-path %s, from %s", o->parent, d->images);
-	return S_ISDIR(st.st_mode) ? 0 : err_set(e, ERR_USAGE, ENOTDIR, "--parent-path %s, from %s", o->parent, d->images);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(e, ERR_USAGE, ENOTDIR, "--parent-path %s, from %s", o->parent, d->images);
+	if (fstat(d->images_fd, &own) < 0)
+		return err_sys(e, "%s", d->images);
+	return st.st_dev != own.st_dev || st.st_ino != own.st_ino ? 0 : err_set(e, ERR_USAGE, 0, "--parent-path %s: that is the --image-path itself",
+										o->parent);
 }
 
 static int ask_extensions(struct checkpoint *k, struct err *e)
@@ -320,6 +325,9 @@ static int dump(struct checkpoint *k, struct err *e)
 		return err_sys(e, "%s/%s", k->dirs.images, OCI_IMAGE_FILE);
 	if (unlinkat(k->dirs.work_fd, DUMP_LOG, 0) < 0 && errno != ENOENT)
 		return err_sys(e, "%s/%s", k->dirs.work, DUMP_LOG);
+	/* CRIU leaves one that is there as it is, and restore would take memory from what it leads to. */
+	if (unlinkat(k->dirs.images_fd, "parent", 0) < 0 && errno != ENOENT)
+		return err_sys(e, "%s/parent", k->dirs.images);
 	if (!k->o->pre_dump && criu_write_descriptors(&k->dirs, &k->image.stdio, e) < 0)
 		return err_ret(e);
 	if (criu_do(&k->criu, &k->req, &l, NULL, e) < 0) {

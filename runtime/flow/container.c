@@ -411,14 +411,19 @@ int container_pause(struct container *c, struct err *e)
 	return container_need_cgroup(c, e) < 0 ? err_ret(e) : cgroup_freeze(c->cg, true, e);
 }
 
+int container_decided(const struct container *c, struct err *e)
+{
+	if (c->state.migration && c->state.migration->undecided)
+		return err_set(e, ERR_STATE, 0, "container %s may run on %s: \"vzrun migrate --resolve %s\" asks there", c->id,
+			       c->state.migration->host, c->id);
+	return 0;
+}
+
 int container_resume(struct container *c, struct err *e)
 {
 	if (c->status != OCI_PAUSED)
 		return err_set(e, ERR_STATE, 0, "container not paused");
-	if (c->state.migration && c->state.migration->undecided)
-		return err_set(e, ERR_STATE, 0, "container %s may run on %s: \"vzrun migrate --resolve %s\" asks there", c->id,
-			       c->state.migration->host, c->id);
-	return cgroup_freeze(c->cg, false, e);
+	return container_decided(c, e) < 0 ? err_ret(e) : cgroup_freeze(c->cg, false, e);
 }
 
 int container_pids(const struct container *c, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e)

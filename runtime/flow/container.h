@@ -44,6 +44,8 @@ int container_delete_own(const char *root, const char *id, const char *created, 
 int container_reconcile(struct err *e);
 
 int container_pause(struct container *c, struct err *e);
+/* Whether it is known that it runs nowhere else: an error names the other host. */
+int container_decided(const struct container *c, struct err *e);
 int container_resume(struct container *c, struct err *e);
 
 /* Change limits: values that `changes` does not set stay as they are.  Saved, so that later updates merge.  Nothing is

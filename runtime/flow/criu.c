@@ -38,6 +38,23 @@ static int open_dir(const char *option, const char *path, bool make, int *ret, s
 	return *ret < 0 ? err_sys(e, "--%s %s", option, path) : 0;
 }
 
+/* Images are code that runs with the container's rights, and CRIU reads them as root, and writes through whatever link lies where it writes. */
+static int check_owner(const char *dir, const char *name, const struct stat *st, struct err *e)
+{
+	if ((st->st_uid != 0 && st->st_uid != geteuid()) || st->st_mode & S_IWOTH || (st->st_mode & S_IWGRP && st->st_gid != 0))
+		return err_set(e, ERR_CONFIG, EPERM, "%s%s%s: others than root could write it (owner %u, mode %04o), and what is in "
+			       "it would run: make it root's, with mode 0600, if you know what it is", dir, *name ? "/" : "", name,
+			       (unsigned)st->st_uid, (unsigned)st->st_mode & 07777);
+	return 0;
+}
+
+static int check_place(const char *dir, int fd, struct err *e)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 ? err_sys(e, "%s", dir) : check_owner(dir, "", &st, e);
+}
+
 int criu_open_dirs(const struct criu_options *o, bool make, struct criu_dirs *ret, struct err *e)
 {
 	cleanup_dirs struct criu_dirs d = { o->images, o->work ? o->work : o->images, -1, -1 };
@@ -54,6 +71,8 @@ int criu_open_dirs(const struct criu_options *o, bool make, struct criu_dirs *re
 		err_sys(e, "%s", d.work);
 		return err_hint(e, "CRIU writes its log there: give --work-path");
 	}
+	if ((make && check_place(d.images, d.images_fd, e) < 0) || check_place(d.work, d.work_fd, e) < 0)
+		return err_ret(e);
 	*ret = d;
 	d = CRIU_DIRS_NONE;
 	return 0;
@@ -248,16 +267,6 @@ int criu_write_record(const struct criu_dirs *d, struct oci_image *image, struct
 	return fs_replace(d->images_fd, OCI_IMAGE_FILE, text.s, text.len, 0600, e) < 0 ? err_wrap(e, "%s", d->images) : 0;
 }
 
-/* Images are code that runs with the container's rights, and CRIU reads them as root. */
-static int check_owner(const struct criu_dirs *d, const char *name, const struct stat *st, struct err *e)
-{
-	if ((st->st_uid != 0 && st->st_uid != geteuid()) || st->st_mode & S_IWOTH || (st->st_mode & S_IWGRP && st->st_gid != 0))
-		return err_set(e, ERR_CONFIG, EPERM, "%s%s%s: others than root could write it (owner %u, mode %04o), and what is in "
-			       "it would run: make it root's, with mode 0600, if you know what it is", d->images, *name ? "/" : "", name,
-			       (unsigned)st->st_uid, (unsigned)st->st_mode & 07777);
-	return 0;
-}
-
 static int check_owners(const struct criu_dirs *d, struct err *e)
 {
 	int fd = openat(d->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -266,12 +275,15 @@ static int check_owners(const struct criu_dirs *d, struct err *e)
 
 	if (!dir || fstat(fd, &st) < 0)
 		return err_sys(e, "%s", d->images);
-	if (check_owner(d, "", &st, e) < 0)
+	if (check_owner(d->images, "", &st, e) < 0)
 		return err_ret(e);
 	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
 		if (strcmp(entry->d_name, "..") == 0 || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		if (!S_ISLNK(st.st_mode) && check_owner(d, entry->d_name, &st, e) < 0)
+		/* A link is as safe as what it leads to: parents are looked at, and nothing else is one. */
+		if (S_ISLNK(st.st_mode) && strcmp(entry->d_name, "parent") != 0)
+			return err_set(e, ERR_CONFIG, ELOOP, "%s/%s: a symbolic link, which no checkpoint makes", d->images, entry->d_name);
+		if (!S_ISLNK(st.st_mode) && check_owner(d->images, entry->d_name, &st, e) < 0)
 			return err_ret(e);
 	}
 	return 0;

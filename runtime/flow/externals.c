@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "oci/utf8.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
@@ -134,6 +135,18 @@ static int check_stack(const struct search *s, size_t top, struct err *e)
 	return 0;
 }
 
+/* CRIU finds them by one text, KEY]:VALUE with what the caller chose behind, and we write them down as JSON. */
+static int check_name(const char *point, struct err *e)
+{
+	if (strstr(point, "]:"))
+		return err_set(e, ERR_UNSUPPORTED, 0, "%s: CRIU cannot tell this name of a mount from outside (it has \"]:\"): unmount it, or mount it "
+			       "elsewhere", point);
+	if (!utf8_valid(point, strlen(point)))
+		return err_set(e, ERR_UNSUPPORTED, 0, "%s: the name of a mount from outside is no UTF-8, and cannot be written down: unmount it, or mount "
+			       "it elsewhere", point);
+	return 0;
+}
+
 int externals_mounts(pid_t pid, const struct oci_spec *spec, struct oci_image_mounts *ret, struct arena *a, struct err *e)
 {
 	struct search s;
@@ -154,7 +167,11 @@ int externals_mounts(pid_t pid, const struct oci_spec *spec, struct oci_image_mo
 			return err_ret(e);
 		*to = (struct oci_image_mount){ .point = m->point, .fs = m->fs, .external = is_external(&s, m),
 						.directory = is_directory(pid, m->point) };
+		if (to->external && check_name(m->point, e) < 0)
+			return err_ret(e);
 		source = to->external ? mountinfo_locate(&s.host, m, a) : NULL;
+		if (source && !utf8_valid(source, strlen(source)))
+			source = NULL; /* as one that cannot be found: --mount-map or the document has to say it */
 		to->source = source ? source : "";
 		if (!source && has_word(network_fs, m->fs)) {
 			/* It speaks through the network namespace that it was mounted in, which must be there before it. */

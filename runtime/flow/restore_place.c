@@ -215,22 +215,25 @@ static int map_images(const struct flow *f, int dir, struct err *e)
 /* With all that they are based on, which CRIU finds by the same names. */
 static int map_all_images(const struct flow *f, const char *images, int *ret_fd, struct err *e)
 {
-	char path[PATH_MAX];
-	size_t len = (size_t)snprintf(path, sizeof path, "%s", images);
+	cleanup_fd int at = fcntl(*ret_fd, F_DUPFD_CLOEXEC, 3);
 
-	if (map_images(f, *ret_fd, e) < 0)
+	if (at < 0)
+		return err_sys(e, "%s", images);
+	if (map_images(f, at, e) < 0)
 		return err_wrap(e, "%s", images);
 	for (;;) {
-		len += (size_t)snprintf(path + len, sizeof path - len, "/parent");
-		if (len >= sizeof path)
-			return err_set(e, ERR_CONFIG, ENAMETOOLONG, "%s: parent images", images);
-		cleanup_fd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0)
-			break;
-		if (map_images(f, dir, e) < 0)
-			return err_wrap(e, "%s", path);
+		/* One at a time: a path of them all has more links than the kernel follows. */
+		int parent = openat(at, "parent", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (parent < 0 && errno == ENOENT)
+			return reopen(images, ret_fd, e);
+		if (parent < 0)
+			return err_sys(e, "%s: parent images", images);
+		close(at);
+		at = parent;
+		if (map_images(f, at, e) < 0)
+			return err_wrap(e, "%s: parent images", images);
 	}
-	return reopen(images, ret_fd, e);
 }
 
 /* Offsets of clocks, which are no secret. */

@@ -83,6 +83,8 @@ static bool is_part(const struct flow *f, const struct oci_image_mount *m, struc
 static int source_of(const struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
 {
 	*ret = (struct restore_mount){ .point = m->point, .rest = "", .source = -1 };
+	if (strstr(m->point, "]:")) /* a name that CRIU would take for another, with a place of its choice */
+		return err_set(e, ERR_CONFIG, 0, "%s: the images have a mount with \"]:\" in its name: such ones are not restored", m->point);
 	if (str_starts(m->fs, "cgroup") && !mapped(f, m->point))
 		ret->view = cgroup_view(f, m->point);
 	if (ret->view || is_said(f, m->point, ret) || is_part(f, m, ret))

@@ -292,6 +292,22 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	goes_on
 }
 
+@test "checkpoint: what the images were based on before is no parent any more" {
+	needs_criu_feature mem_dirty_track
+	start_counting
+	ok checkpoint --pre-dump --image-path "$T/first" "$ID"
+	checkpoint --leave-running --parent-path ../first
+	assert_eq "$(readlink "$IMG/parent")" ../first
+	ok checkpoint --pre-dump --image-path "$T/second" "$ID"
+	checkpoint --leave-running --parent-path ../second
+	assert_eq "$(readlink "$IMG/parent")" ../second
+	checkpoint
+	[[ ! -L $IMG/parent ]]
+	rm -r "$T/first" "$T/second"
+	restore
+	goes_on
+}
+
 @test "checkpoint: --auto-dedup frees in the parent what was written again" {
 	needs_criu_feature mem_dirty_track
 	start_worker memory 16 8000 /tmp/count
@@ -880,6 +896,23 @@ bind_parts() {
 	goes_on
 }
 
+@test "checkpoint: names of mounts from outside that would be taken for others are refused, and the container goes on" {
+	local name
+
+	mkdir "$T/vol"
+	add_mount /vol bind "$T/vol" bind
+	start_counting
+	for name in '/tmp/x]:/e' $'/tmp/caf\xe9'; do
+		nsenter -t "$(pid_of "$ID")" -m sh -c 'mkdir -p "$1" && mount --bind /vol "$1"' sh "$name"
+		fails "mount from outside" checkpoint --image-path "$IMG" "$ID"
+		goes_on
+		nsenter -t "$(pid_of "$ID")" -m umount "$name"
+	done
+	checkpoint
+	restore
+	goes_on
+}
+
 @test "checkpoint: parts of a volume that the container mounted once more come from the volume, wherever it is now" {
 	bind_parts
 	checkpoint
@@ -1022,6 +1055,23 @@ bind_parts() {
 	goes_on
 }
 
+# More than the links that the kernel follows in one path.
+@test "checkpoint: a user namespace: images with many parents" {
+	local i
+
+	needs_criu_feature mem_dirty_track
+	new_userns
+	chmod 777 "$BUNDLE/rootfs/tmp"
+	start_counting
+	ok checkpoint --pre-dump --image-path "$T/pre1" "$ID"
+	for ((i = 2; i <= 43; i++)); do
+		ok checkpoint --pre-dump --parent-path "../pre$((i - 1))" --image-path "$T/pre$i" "$ID"
+	done
+	checkpoint --parent-path ../pre43
+	restore
+	goes_on
+}
+
 @test "checkpoint: a pod: network, ipc and uts namespaces of another container" {
 	config_set '.process.args = ["sleep", "1000"]'
 	ok run -d -b "$BUNDLE" "$ID-pod"
@@ -1140,6 +1190,13 @@ bind_parts() {
 	echo file >"$T/file"
 	fails "--image-path" checkpoint --image-path "$T/file" "$ID"
 	fails '--parent-path ../nowhere' checkpoint --image-path "$IMG" --parent-path ../nowhere "$ID"
+	fails '--parent-path ../images: that is the --image-path itself' checkpoint --image-path "$IMG" --parent-path ../images "$ID"
+	# Where others could lay links that CRIU writes through.
+	mkdir "$T/theirs"
+	chown 1000 "$T/theirs"
+	fails "$T/theirs: others than root could write it" checkpoint --image-path "$T/theirs" "$ID"
+	fails "$T/theirs: others than root could write it" checkpoint --image-path "$IMG" --work-path "$T/theirs" "$ID"
+	[[ -z $(ls "$T/theirs") ]]
 	state_is "$ID" running
 	ok kill "$ID" KILL
 	wait_state "$ID" stopped
@@ -1167,6 +1224,7 @@ bind_parts() {
 	bad 'others than root could write it' 'chmod 666 pages-1.img'
 	bad 'others than root could write it' 'chown 1000 core-1.img'
 	bad 'others than root could write it' 'chmod 777 .'
+	bad 'pages-1.img: a symbolic link' 'mv pages-1.img ../mine; ln -s ../mine pages-1.img'
 	bad 'the images are of a vax machine' 'sed -i "s/\"machine\":\"[^\"]*/\"machine\":\"vax/" vzrun.json'
 	bad 'were made by CRIU 99.1' 'sed -i "s/\"criu\":[0-9]*/\"criu\":990100/" vzrun.json'
 	bad '/mounts/0/point' 'sed -i "s/\"point\":\"[^\"]*\"/\"point\":3/" vzrun.json'

@@ -167,7 +167,11 @@ after() {
 	if [[ $undecided == true ]]; then
 		who_runs
 		((running <= 1)) || { echo "$where: two run"; return 1; }
-		! state_is "$ID" paused || fails 'may run on host' resume "$ID"
+		if state_is "$ID" paused; then
+			fails 'may run on host' resume "$ID"
+			fails 'may run on host' checkpoint --image-path "$T/second" "$ID"
+			[[ ! -e $T/second ]]
+		fi
 		run_vzrun migrate --resolve "$ID"
 		[[ $status == 0 || ($status == 4 && $stderr == *'what the container did there is lost'*) ]] || { echo "$where: --resolve: $stderr"; return 1; }
 	fi
