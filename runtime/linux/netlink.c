@@ -168,22 +168,25 @@ static void put_u32(struct nlmsghdr *h, uint16_t type, uint32_t v)
 	mnl.attr_put(h, type, sizeof v, &v);
 }
 
-/* What is left of a dump would answer the next request. */
-static void drain(struct netlink *n)
+/* The end of a dump, or of what is no dump: nothing comes behind it. */
+static bool has_end(const void *buf, ssize_t len)
 {
-	char buf[DUMP_BUFFER];
+	const struct nlmsghdr *h = buf;
 
-	for (;;) {
-		ssize_t len = mnl.socket_recvfrom(n->sock, buf, sizeof buf);
-		struct nlmsghdr *h = (struct nlmsghdr *)(void *)buf;
+	for (int left = (int)len; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+		if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
+			return true;
+	return false;
+}
 
-		if (len < 0 && errno == EINTR)
-			continue;
-		if (len < 0)
+/* What is left of a dump would answer the next request.  `buf` has the last `len` bytes that were read of it: the kernel may tell
+ * of a change only in the last message, and then there is nothing left to wait for. */
+static void drain(struct netlink *n, char buf[DUMP_BUFFER], ssize_t len)
+{
+	while (!has_end(buf, len)) {
+		len = mnl.socket_recvfrom(n->sock, buf, DUMP_BUFFER);
+		if (len < 0 && errno != EINTR)
 			return;
-		for (int left = (int)len; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
-			if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
-				return;
 	}
 }
 
@@ -192,14 +195,14 @@ static int run(struct netlink *n, struct nlmsghdr *h, mnl_cb_t each, void *data)
 {
 	char buf[DUMP_BUFFER];
 	unsigned portid = mnl.socket_get_portid(n->sock);
+	ssize_t len = 0;
 	int r = MNL_CB_OK;
 
 	h->nlmsg_seq = ++n->seq;
 	if (mnl.socket_sendto(n->sock, h, h->nlmsg_len) < 0)
 		return -errno;
 	while (r > MNL_CB_STOP) {
-		ssize_t len = mnl.socket_recvfrom(n->sock, buf, sizeof buf);
-
+		len = mnl.socket_recvfrom(n->sock, buf, sizeof buf);
 		if (len < 0 && errno == EINTR)
 			continue;
 		if (len < 0)
@@ -207,7 +210,7 @@ static int run(struct netlink *n, struct nlmsghdr *h, mnl_cb_t each, void *data)
 		r = mnl.cb_run(buf, (size_t)len, n->seq, portid, each, data);
 	}
 	if (r < 0 && errno == EINTR) {
-		drain(n);
+		drain(n, buf, len);
 		return -EINTR;
 	}
 	return r < 0 ? -errno : 0;
