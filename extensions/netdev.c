@@ -207,17 +207,47 @@ static bool is_unplugged(const struct netdev_record *d)
 	return true;
 }
 
-static int put_back(const struct claims *claims, const struct claim *claim, bool *ret_lost, struct err *e)
+/* Under whatever name: the host may have given it another one meanwhile. */
+static const struct claim *find_by_index(const struct claim_list *list, int64_t index)
+{
+	int64_t own = claims_own_ns();
+
+	for (size_t i = 0; index && i < list->n; i++)
+		if (list->v[i].netdev && list->v[i].host_ns == own && list->v[i].netdev->host_index == index)
+			return &list->v[i];
+	return NULL;
+}
+
+/* Of what it stands on, or of its other end; NULL: that is not lent. */
+static const struct claim *claim_of_lower(const struct claim_list *list, const struct netdev_record *d)
+{
+	const char *name = d->peer ? d->peer->name : d->lower;
+	const struct claim *claim = find_by_index(list, d->lower_index);
+
+	if (!claim && name)
+		claim = claims_find(list, NETDEV_KIND, name);
+	return claim && claim->netdev ? claim : NULL;
+}
+
+static int put_back(const struct claims *claims, const struct claim *claim, struct arena *a, bool *ret_lost, struct err *e)
 {
 	cleanup_netlink struct netlink host = NETLINK_NONE, inside = NETLINK_NONE;
-	cleanup_fd int netns = claims_pinned(claims, claim);
+	cleanup_fd int netns = claims_pinned(claims, claim), lower_ns = -1;
+	struct netdev_place place = NETDEV_NOWHERE;
+	const struct claim *lower;
+	struct claim_list list;
 
 	*ret_lost = false;
 	if (!claim->netdev)
 		return err_set(e, ERR_STATE, 0, "%s: the claim says nothing about it", claim->name);
-	if (netlink_open(&host, -1, e) < 0 || (netns >= 0 && netlink_open(&inside, netns, e) < 0))
+	if (claims_list(claims, &list, a, e) < 0 || netlink_open(&host, -1, e) < 0 || (netns >= 0 && netlink_open(&inside, netns, e) < 0))
 		return err_ret(e);
-	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, e) >= 0)
+	lower = claim_of_lower(&list, claim->netdev);
+	if (lower) {
+		lower_ns = claims_pinned(claims, lower);
+		place = (struct netdev_place){ lower_ns, lower->netdev->index };
+	}
+	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, &place, e) >= 0)
 		return 0;
 	/* Without a namespace to look into it may be in there, unless it never came so far. */
 	*ret_lost = e->num == ENODEV && (netns >= 0 || !claim->netdev->index) && is_unplugged(claim->netdev);
@@ -228,8 +258,7 @@ int netdev_give_back(const struct claims *claims, const struct claim *claim, str
 {
 	bool lost;
 
-	(void)a;
-	if (put_back(claims, claim, &lost, e) < 0) {
+	if (put_back(claims, claim, a, &lost, e) < 0) {
 		if (!lost)
 			return err_ret(e);
 		log_warn("network device %s", e->text); /* unplugged, or removed inside: nobody can give it back */
@@ -292,11 +321,11 @@ static int lend(struct ext_env *env, const struct oci_strs *names, const struct 
 }
 
 /* From a container that lives: what cannot be seen may be hidden, in a namespace within the namespace. */
-static int take_one(const struct claims *claims, const struct claim *claim, struct err *e)
+static int take_one(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
 {
 	bool lost;
 
-	if (put_back(claims, claim, &lost, e) < 0) {
+	if (put_back(claims, claim, a, &lost, e) < 0) {
 		if (e->num != ENODEV || !lost || !claim->netdev->bus)
 			return e->num == ENODEV ? err_hint(e, "or is hidden inside, until the container ends") : err_ret(e);
 		log_warn("network device %s", e->text); /* unplugged */
@@ -315,7 +344,7 @@ static int take(struct ext_env *env, const struct oci_strs *names, const struct 
 	for (size_t i = 0; i < names->n; i++) {
 		const struct claim *claim = claims_find(&list, NETDEV_KIND, names->v[i]);
 
-		if (!value_listed(other, names->v[i]) && claim && claim_is_of(claim, env) && take_one(&claims, claim, e) < 0)
+		if (!value_listed(other, names->v[i]) && claim && claim_is_of(claim, env) && take_one(&claims, claim, env->arena, e) < 0)
 			return err_ret(e);
 	}
 	return 0;

@@ -105,6 +105,7 @@ static int describe_link(struct netlink *host, const struct net_link *l, struct 
 		.mac = hex_of(&l->mac, a), .permanent_mac = hex_of(&l->permanent_mac, a), .data = hex_of(&l->data, a),
 		.lower = l->lower_elsewhere ? NULL : name_of(host, l->lower, a), .master = name_of(host, l->master, a),
 		.flags = l->flags & KEPT_FLAGS, .mtu = l->mtu, .txqueuelen = l->txqueuelen,
+		.host_index = l->index, .lower_index = l->lower_elsewhere ? 0 : l->lower,
 	};
 	if (!ret->name)
 		return err_oom(e);
@@ -293,12 +294,37 @@ static int index_of(struct netlink *host, const char *name)
 	return name && net_link_find(host, name, &l) == 0 ? l.index : 0;
 }
 
-/* Whoever is root inside can make another of its kind under its name, but not one that stands on what the host has. */
-static bool is_impostor(struct netlink *host, const struct netdev_record *d, const struct net_link *l)
+/* What it stood on, as far as that is still on the host: made anew under the same name, too. */
+static int lower_of(struct netlink *host, const struct netdev_record *d)
+{
+	struct net_link l;
+
+	if (d->lower_index && net_link_by_index(host, (int)d->lower_index, &l) == 0)
+		return l.index;
+	return index_of(host, d->lower);
+}
+
+/* Names are the host's to change, and a number may be another one after a loan: one of the two is enough. */
+static bool is_lower(struct netlink *host, const struct netdev_record *d, const char *name, int index)
+{
+	return index && (index == d->lower_index || index == index_of(host, name));
+}
+
+static bool is_at(struct netlink *host, const struct netdev_place *place, const struct net_link *l)
+{
+	int ns;
+
+	return place->netns >= 0 && (!place->index || place->index == l->lower) && net_ns_id(host, place->netns, &ns) == 0 && ns >= 0 &&
+	       ns == l->lower_ns;
+}
+
+/* Whoever is root inside can make another of its kind under its name, but not one that stands on what the host has, or on what the
+ * host has lent to somebody else. */
+static bool is_impostor(struct netlink *host, const struct netdev_record *d, const struct netdev_place *lower, const struct net_link *l)
 {
 	const char *under = d->peer ? d->peer->name : d->lower;
 
-	return under && (l->lower_elsewhere || l->lower != index_of(host, under));
+	return under && !(l->lower_elsewhere ? is_at(host, lower, l) : is_lower(host, d, under, l->lower));
 }
 
 static bool can_be_made(const struct netdev_record *d)
@@ -343,12 +369,12 @@ static struct net_bytes data_to_make(const struct netdev_record *d)
 }
 
 /* The other end of a pair whose end was hidden inside, in a namespace within the namespace: both go. */
-static bool drop_widow(struct netlink *host, const char *name)
+static bool drop_widow(struct netlink *host, const struct netdev_record *d)
 {
 	struct net_link l;
 
-	return net_link_find(host, name, &l) == 0 && strcmp(l.kind, "veth") == 0 && l.lower_elsewhere &&
-	       net_link_delete(host, l.index) == 0;
+	return net_link_find(host, d->peer->name, &l) == 0 && strcmp(l.kind, "veth") == 0 && l.lower_elsewhere &&
+	       (!d->lower_index || l.index == d->lower_index) && net_link_delete(host, l.index) == 0;
 }
 
 static int make_again(struct netlink *host, const struct netdev_record *d, struct net_link *ret, struct err *e)
@@ -365,10 +391,10 @@ static int make_again(struct netlink *host, const struct netdev_record *d, struc
 		peer = (struct net_new){ .name = d->peer->name, .mac = &peer_mac, .mtu = (uint32_t)d->peer->mtu };
 		new.peer = &peer;
 	} else if (d->lower) {
-		new.lower = index_of(host, d->lower);
+		new.lower = lower_of(host, d);
 	}
 	r = net_link_new(host, &new);
-	if (r == -EEXIST && d->peer && drop_widow(host, d->peer->name))
+	if (r == -EEXIST && d->peer && drop_widow(host, d))
 		r = net_link_new(host, &new);
 	if (r == 0)
 		r = net_link_find(host, d->name, ret);
@@ -439,7 +465,8 @@ static int restore_peer(struct netlink *host, const struct netdev_record *peer, 
 	return restore(host, &l, peer, e) < 0 ? err_wrap(e, "%s", peer->name) : 0;
 }
 
-int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct err *e)
+int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_place *lower,
+		  struct err *e)
 {
 	struct net_link l;
 	bool there, made = false;
@@ -448,7 +475,7 @@ int netdev_return(struct netlink *host, struct netlink *inside, const struct net
 	there = inside && is_inside(inside, d, &l);
 	if (there)
 		r = move_back(host, inside, d, &l, e);
-	if (r == 0 && there && is_impostor(host, d, &l)) {
+	if (r == 0 && there && is_impostor(host, d, lower, &l)) {
 		net_link_delete(host, l.index);
 		there = false;
 	}

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <sched.h>
@@ -271,6 +272,29 @@ static void attr_bytes(const struct nlattr *a, struct net_bytes *ret)
 	memcpy(ret->v, mnl.attr_get_payload(a), len);
 }
 
+/* ---- namespaces ---- */
+
+static int take_ns_id(const struct nlmsghdr *h, void *data)
+{
+	struct attrs as = { 0 };
+
+	if (mnl.attr_parse(h, sizeof(struct rtgenmsg), collect_attr, &as) < 0)
+		return MNL_CB_ERROR;
+	*(int *)data = (int)attr_u32(as.v[NETNSA_NSID], (uint32_t)NETNSA_NSID_NOT_ASSIGNED);
+	return MNL_CB_OK;
+}
+
+int net_ns_id(struct netlink *n, int ns_fd, int *ret)
+{
+	const struct rtgenmsg m = { .rtgen_family = AF_UNSPEC };
+	struct request r;
+	struct nlmsghdr *h = request_init(&r, RTM_GETNSID, NLM_F_ACK, &m, sizeof m);
+
+	*ret = NETNSA_NSID_NOT_ASSIGNED;
+	put_u32(h, NETNSA_FD, (uint32_t)ns_fd);
+	return run(n, h, take_ns_id, ret);
+}
+
 /* ---- links ---- */
 
 static int read_link(const struct nlmsghdr *h, struct net_link *ret)
@@ -284,6 +308,7 @@ static int read_link(const struct nlmsghdr *h, struct net_link *ret)
 	*ret = (struct net_link){
 		.index = m->ifi_index, .flags = m->ifi_flags,
 		.lower = (int)attr_u32(as.v[IFLA_LINK], 0), .lower_elsewhere = as.v[IFLA_LINK_NETNSID] != NULL,
+		.lower_ns = (int)attr_u32(as.v[IFLA_LINK_NETNSID], (uint32_t)NETNSA_NSID_NOT_ASSIGNED),
 		.master = (int)attr_u32(as.v[IFLA_MASTER], 0), .mtu = attr_u32(as.v[IFLA_MTU], 0),
 		.txqueuelen = attr_u32(as.v[IFLA_TXQLEN], 0),
 	};
@@ -623,6 +648,12 @@ int netlink_open(struct netlink *ret, int ns_fd, struct err *e)
 void netlink_close(struct netlink *n)
 {
 	(void)n;
+}
+
+int net_ns_id(struct netlink *n, int ns_fd, int *ret)
+{
+	(void)n, (void)ns_fd, (void)ret;
+	return -ENOSYS;
 }
 
 int net_link_find(struct netlink *n, const char *name, struct net_link *ret)

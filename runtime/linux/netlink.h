@@ -35,7 +35,8 @@ struct net_bytes {
 struct net_link {
 	int index;
 	int lower, master; /* indices: what it stands on or the other end of a pair, what it is a port of; 0: nothing */
-	bool lower_elsewhere; /* `lower` is of another namespace */
+	bool lower_elsewhere; /* `lower` is of another namespace: */
+	int lower_ns;         /* that one, by net_ns_id() */
 	unsigned flags;    /* IFF_* */
 	uint32_t mtu, txqueuelen;
 	char name[IFNAMSIZ];
@@ -46,6 +47,9 @@ struct net_link {
 	size_t n_altnames;
 	char altnames[NETLINK_ALTNAMES][128];
 };
+
+/* What the namespace of `n` calls another one; *ret is below zero where it has no number for it. */
+int net_ns_id(struct netlink *n, int ns_fd, int *ret);
 
 /* -ENODEV when there is none. */
 int net_link_find(struct netlink *n, const char *name, struct net_link *ret);

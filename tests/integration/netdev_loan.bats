@@ -262,6 +262,101 @@ pair() {
 	wait "$hidden" || :
 }
 
+# Its number, on the host and in a container: number NAME, number NAME ID
+number() { nsenter --net="/proc/$([[ -n ${2:-} ]] && pid_of "$2" || echo "$HOLDER")/ns/net" ip -o link show "$1" | cut -d: -f1; }
+
+# The claim of that interface as the version before wrote it.
+old_claim() {
+	local file was
+
+	file=$CLAIMS/netdev-$(stat -Lc %i "/proc/$HOLDER/ns/net")-$1
+	was=$(jq 'del(.netdev.hostIndex, .netdev.lowerIndex, .netdev.peer.hostIndex, .netdev.peer.lowerIndex)' "$file")
+	printf '%s\n' "$was" >"$file"
+}
+
+@test "both ends of a pair, in two containers: each comes back as it is, whoever goes first" {
+	local first second other=$ID-b end va vb there version
+
+	host ip link add va address 02:00:00:00:07:0a type veth peer name vb address 02:00:00:00:07:0b
+	va=$(link va) vb=$(link vb)
+	for version in new old; do
+		for first in "$ID" "$other"; do
+			annotation va
+			starts
+			annotation vb
+			ok run --bundle "$BUNDLE" --detach "$other"
+			[[ $version == new ]] || { old_claim va && old_claim vb; }
+			[[ $first == "$ID" ]] && second=$other end=vb || { second=$ID end=va; }
+			there=$(number "$end" "$second")
+			ok delete --force "$first"
+			assert_eq "$stderr" ""
+			assert_eq "$(number "$end" "$second")" "$there"
+			ok delete --force "$second"
+			is_back va "$va"
+			is_back vb "$vb"
+		done
+	done
+}
+
+@test "the other end was renamed meanwhile, or lent under the new name" {
+	local other=$ID-b there
+
+	pair
+	there=$(number d1p)
+	host ip link set d1p down
+	host ip link set d1p name renamed up
+	ok set "$ID" --netdev-del d1
+	assert_eq "$stderr" ""
+	is_back d1 "${WAS/@d1p/@renamed}"
+	assert_eq "$(number renamed)" "$there"
+	ok set "$ID" --netdev-add d1
+	host ip link set renamed down
+	host ip link set renamed name again
+	annotation again
+	ok run --bundle "$BUNDLE" --detach "$other"
+	there=$(number again "$other")
+	ok delete --force "$ID"
+	assert_eq "$stderr" ""
+	assert_eq "$(number again "$other")" "$there"
+	is_back d1 "${WAS/@d1p/}"
+	ok delete --force "$other"
+}
+
+@test "what it stands on was renamed meanwhile" {
+	local m1
+
+	host ip link add link d1 name m1 type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	m1=$(link m1)
+	annotation m1
+	starts
+	host ip link set d1 down
+	host ip link set d1 name renamed up
+	ok set "$ID" --netdev-del m1
+	assert_eq "$stderr" ""
+	is_back m1 "${m1/d1/renamed}"
+	ok set "$ID" --netdev-add m1
+	within ip link del m1
+	ok delete --force "$ID"
+	is_back m1 "${m1/d1/renamed}"
+}
+
+@test "what stands on one that is lent to another comes back as it is" {
+	local other=$ID-b m1
+
+	host ip link add link d1 name m1 address 02:00:00:00:07:0c type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	m1=$(link m1)
+	annotation m1
+	starts
+	annotation d1
+	ok run --bundle "$BUNDLE" --detach "$other"
+	ok delete --force "$ID"
+	assert_eq "$stderr" ""
+	host ip link show m1
+	ok delete --force "$other"
+	is_back
+	is_back m1 "$m1"
+}
+
 @test "what was built on it inside goes" {
 	host ip link add link d1 name probe type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
 	host ip link del probe
