@@ -229,7 +229,26 @@ static const struct claim *claim_of_lower(const struct claim_list *list, const s
 	return claim && claim->netdev ? claim : NULL;
 }
 
-static int put_back(const struct claims *claims, const struct claim *claim, struct arena *a, bool *ret_lost, struct err *e)
+/* Of one that did not come back. */
+enum fate {
+	FATE_KEPT,   /* to be tried again */
+	FATE_UNSEEN, /* it is no more, if it is not hidden in a namespace within the namespace */
+	FATE_LOST,   /* it is no more */
+};
+
+static enum fate fate_of(struct netlink *host, const struct claim *claim, bool can_look, const struct err *e)
+{
+	if (e->num != ENODEV)
+		return FATE_KEPT;
+	if (netdev_is_orphan(host, claim->netdev))
+		return FATE_LOST;
+	/* Without a namespace to look into it may be in there, unless it never came so far. */
+	if ((!can_look && claim->netdev->index) || !is_unplugged(claim->netdev))
+		return FATE_KEPT;
+	return claim->netdev->bus ? FATE_LOST : FATE_UNSEEN;
+}
+
+static int put_back(const struct claims *claims, const struct claim *claim, struct arena *a, enum fate *ret_fate, struct err *e)
 {
 	cleanup_netlink struct netlink host = NETLINK_NONE, inside = NETLINK_NONE;
 	cleanup_fd int netns = claims_pinned(claims, claim), lower_ns = -1;
@@ -237,7 +256,7 @@ static int put_back(const struct claims *claims, const struct claim *claim, stru
 	const struct claim *lower;
 	struct claim_list list;
 
-	*ret_lost = false;
+	*ret_fate = FATE_KEPT;
 	if (!claim->netdev)
 		return err_set(e, ERR_STATE, 0, "%s: the claim says nothing about it", claim->name);
 	if (claims_list(claims, &list, a, e) < 0 || netlink_open(&host, -1, e) < 0 || (netns >= 0 && netlink_open(&inside, netns, e) < 0))
@@ -249,17 +268,19 @@ static int put_back(const struct claims *claims, const struct claim *claim, stru
 	}
 	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, &place, e) >= 0)
 		return 0;
-	/* Without a namespace to look into it may be in there, unless it never came so far. */
-	*ret_lost = e->num == ENODEV && (netns >= 0 || !claim->netdev->index) && is_unplugged(claim->netdev);
+	if (e->num == ENODEV && lower && netdev_is_orphan(&host, claim->netdev))
+		return err_set(e, ERR_STATE, EBUSY, "%s: is gone, and can be made again only when %s is back, which is lent to container %s",
+			       claim->name, lower->name, lower->id);
+	*ret_fate = fate_of(&host, claim, netns >= 0, e);
 	return err_ret(e);
 }
 
 int netdev_give_back(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
 {
-	bool lost;
+	enum fate fate;
 
-	if (put_back(claims, claim, a, &lost, e) < 0) {
-		if (!lost)
+	if (put_back(claims, claim, a, &fate, e) < 0) {
+		if (fate == FATE_KEPT)
 			return err_ret(e);
 		log_warn("network device %s", e->text); /* unplugged, or removed inside: nobody can give it back */
 	}
@@ -323,12 +344,12 @@ static int lend(struct ext_env *env, const struct oci_strs *names, const struct 
 /* From a container that lives: what cannot be seen may be hidden, in a namespace within the namespace. */
 static int take_one(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
 {
-	bool lost;
+	enum fate fate;
 
-	if (put_back(claims, claim, a, &lost, e) < 0) {
-		if (e->num != ENODEV || !lost || !claim->netdev->bus)
+	if (put_back(claims, claim, a, &fate, e) < 0) {
+		if (fate != FATE_LOST)
 			return e->num == ENODEV ? err_hint(e, "or is hidden inside, until the container ends") : err_ret(e);
-		log_warn("network device %s", e->text); /* unplugged */
+		log_warn("network device %s", e->text); /* unplugged, or gone with what it stood on */
 	}
 	claims_drop(claims, claim);
 	return 0;
@@ -366,8 +387,14 @@ static int apply(struct ext_env *env, const void *config, void *saved, struct er
 {
 	static const struct oci_strs none;
 	const struct netdev *d = config;
-	int r = d->names.n ? lend(env, &d->names, &none, e) : 0;
+	int r;
 
+	if (d->names.n == 0)
+		return 0;
+	/* What an earlier container of this name still has would count as lent to this one. */
+	r = claims_reclaim(env, NETDEV_KIND, netdev_give_back, e);
+	if (r == 0)
+		r = lend(env, &d->names, &none, e);
 	if (r < 0)
 		undo(env, config, saved);
 	return r;

@@ -67,6 +67,9 @@ struct netdev_place {
 int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_place *lower,
 		  struct err *e);
 
+/* Is it of a kind that the kernel destroys with what it stands on, and is that no more on the host?  Then it is nowhere. */
+bool netdev_is_orphan(struct netlink *host, const struct netdev_record *d);
+
 /* ---- shared by both ---- */
 
 /* The interface and its permanent global addresses. */

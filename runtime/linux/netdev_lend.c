@@ -16,6 +16,9 @@
 /* Kinds that can be made from what the kernel tells of one. */
 static const char *const makeable[] = { "dummy", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "veth", "vlan" };
 
+/* Those of them that stand on another, and go with it. */
+static const char *const dependent[] = { "ipvlan", "ipvtap", "macvlan", "macvtap", "vlan" };
+
 #define net_err(e, num, ...) err_set((e), ERR_KERNEL, (num), __VA_ARGS__)
 
 /* ---- the record ---- */
@@ -327,13 +330,33 @@ static bool is_impostor(struct netlink *host, const struct netdev_record *d, con
 	return under && !(l->lower_elsewhere ? is_at(host, lower, l) : is_lower(host, d, under, l->lower));
 }
 
-static bool can_be_made(const struct netdev_record *d)
+static bool is_one_of(const char *kind, const char *const *kinds, size_t n)
 {
-	for (size_t i = 0; d->kind && i < ARRAY_SIZE(makeable); i++)
-		if (strcmp(makeable[i], d->kind) == 0)
-			/* One end alone would lead nowhere. */
-			return d->peer || strcmp(d->kind, "veth") != 0;
+	for (size_t i = 0; kind && i < n; i++)
+		if (strcmp(kinds[i], kind) == 0)
+			return true;
 	return false;
+}
+
+static bool is_dependent(const struct netdev_record *d)
+{
+	return is_one_of(d->kind, dependent, ARRAY_SIZE(dependent));
+}
+
+bool netdev_is_orphan(struct netlink *host, const struct netdev_record *d)
+{
+	return is_dependent(d) && d->lower && !lower_of(host, d);
+}
+
+static int can_be_made(struct netlink *host, const struct netdev_record *d, struct err *e)
+{
+	/* One end alone would lead nowhere. */
+	if (!is_one_of(d->kind, makeable, ARRAY_SIZE(makeable)) || (strcmp(d->kind, "veth") == 0 && !d->peer))
+		return err_set(e, ERR_STATE, ENODEV, "is gone, and cannot be made again");
+	/* The kernel would only say that something is invalid. */
+	if (is_dependent(d) && !lower_of(host, d))
+		return err_set(e, ERR_STATE, ENODEV, "is gone, and so is %s, which it stood on", d->lower ? d->lower : "the interface");
+	return 0;
 }
 
 /* What the kernel reports is not quite what it takes.  Of a macvlan: only mode and flags, its first two attributes.  Of a VLAN: all
@@ -383,8 +406,8 @@ static int make_again(struct netlink *host, const struct netdev_record *d, struc
 	struct net_new peer = { 0 }, new = { .name = d->name, .kind = d->kind, .mac = &mac, .data = &data, .mtu = (uint32_t)d->mtu };
 	int r;
 
-	if (!can_be_made(d))
-		return err_set(e, ERR_STATE, ENODEV, "is gone, and cannot be made again");
+	if (can_be_made(host, d, e) < 0)
+		return err_ret(e);
 	data = data_to_make(d);
 	if (d->peer) {
 		peer_mac = bytes_of(d->peer->mac);

@@ -357,6 +357,70 @@ old_claim() {
 	is_back m1 "$m1"
 }
 
+# The kernel destroys it together with what it stands on.
+@test "one that is gone with what it stood on: no longer claimed, with a warning" {
+	local how
+
+	for how in set delete reconcile; do
+		new_link d2
+		host ip link add link d2 name m1 type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+		annotation m1
+		starts
+		host ip link del d2
+		inside '! ip link show m1 2>/dev/null'
+		case $how in
+		set) ok set "$ID" --netdev-del m1 ;;
+		delete) ok delete --force "$ID" ;;
+		reconcile)
+			kill -KILL "$(pid_of "$ID")"
+			wait_until state_is "$ID" stopped
+			ok reconcile
+			;;
+		esac
+		assert_eq "$stderr" "vzrun: warning: network device m1: is gone, and so is d2, which it stood on"
+		[[ ! -e $CLAIMS/netdev-$(stat -Lc %i "/proc/$HOLDER/ns/net")-m1 ]]
+		ok delete --force "$ID"
+	done
+}
+
+@test "one that was removed inside while what it stood on is lent is made again when that is back" {
+	local other=$ID-b m1
+
+	host ip link add link d1 name m1 address 02:00:00:00:07:0c type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	m1=$(link m1)
+	annotation m1
+	starts
+	annotation d1
+	ok run --bundle "$BUNDLE" --detach "$other"
+	within ip link del m1
+	fails "m1: is gone, and can be made again only when d1 is back, which is lent to container $other" set "$ID" --netdev-del m1
+	ok delete --force "$other"
+	is_back
+	ok set "$ID" --netdev-del m1
+	is_back m1 "$m1"
+}
+
+@test "what an earlier container of the same name still has is not taken for lent" {
+	annotation d1
+	starts
+	# From another network it is not to be given back.
+	"$VZRUN_REAL" --root "$ROOT" delete --force "$ID"
+	is_away
+	starts
+	inside 'ip addr show d1'
+	assert_match "$output" "*10.7.0.1/24*"
+	ok delete --force "$ID"
+	is_back
+	# Nor does it hide that there is none.
+	new_link d2
+	host ip link add link d2 name m1 type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	annotation m1
+	starts
+	host ip link del d2
+	"$VZRUN_REAL" --root "$ROOT" delete --force "$ID"
+	fails "no such interface: m1" run --bundle "$BUNDLE" "$ID"
+}
+
 @test "what was built on it inside goes" {
 	host ip link add link d1 name probe type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
 	host ip link del probe
