@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "extensions/registry.h"
@@ -46,7 +47,8 @@ static const struct ext_row rows[] = {
 	  .help = "Network interfaces of the host, moved in",
 	  .doc = "With their addresses, and up. They come back with name, addresses and state when they are taken away, when the container "
 		 "is deleted, when a foreground run ends, and by `vzrun reconcile`. What the host's default route goes over is refused, with VLANs, bonds and bridges between. "
-		 "None may be lent at a checkpoint." },
+		 "What was built on it inside (a VLAN, a macvlan) goes before it comes back, also from network namespaces within, but not from one that has no process "
+		 "and was not reached from the container's own at once. None may be lent at a checkpoint." },
 	EXT_ROWS_END,
 };
 
@@ -248,11 +250,36 @@ static enum fate fate_of(struct netlink *host, const struct claim *claim, bool c
 	return claim->netdev->bus ? FATE_LOST : FATE_UNSEEN;
 }
 
+/* All loans, by their index in the list. */
+static int *open_spaces(const struct claims *claims, const struct claim_list *list, struct arena *a)
+{
+	int *v = arena_alloc_n(a, list->n + 1, sizeof *v);
+
+	for (size_t i = 0; v && i < list->n; i++)
+		v[i] = list->v[i].netdev ? claims_pinned(claims, &list->v[i]) : -1;
+	return v;
+}
+
+static int return_it(struct netlink *host, struct netlink *inside, const struct claims *claims, const struct claim *claim,
+		     const struct claim_list *list, const struct claim *lower, struct arena *a, struct err *e)
+{
+	int *spaces = open_spaces(claims, list, a), r;
+
+	if (!spaces)
+		return err_oom(e);
+	r = netdev_return(host, inside, claim->netdev, &(struct netdev_loans){
+		.lower.netns = lower ? spaces[lower - list->v] : -1, .lower.index = lower ? lower->netdev->index : 0,
+		.spaces = spaces, .n = list->n,
+	}, e);
+	for (size_t i = 0; i < list->n; i++)
+		fd_close(&spaces[i]);
+	return r;
+}
+
 static int put_back(const struct claims *claims, const struct claim *claim, struct arena *a, enum fate *ret_fate, struct err *e)
 {
 	cleanup_netlink struct netlink host = NETLINK_NONE, inside = NETLINK_NONE;
-	cleanup_fd int netns = claims_pinned(claims, claim), lower_ns = -1;
-	struct netdev_place place = NETDEV_NOWHERE;
+	cleanup_fd int netns = claims_pinned(claims, claim);
 	const struct claim *lower;
 	struct claim_list list;
 
@@ -262,11 +289,7 @@ static int put_back(const struct claims *claims, const struct claim *claim, stru
 	if (claims_list(claims, &list, a, e) < 0 || netlink_open(&host, -1, e) < 0 || (netns >= 0 && netlink_open(&inside, netns, e) < 0))
 		return err_ret(e);
 	lower = claim_of_lower(&list, claim->netdev);
-	if (lower) {
-		lower_ns = claims_pinned(claims, lower);
-		place = (struct netdev_place){ lower_ns, lower->netdev->index };
-	}
-	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, &place, e) >= 0)
+	if (return_it(&host, netns < 0 ? NULL : &inside, claims, claim, &list, lower, a, e) >= 0)
 		return 0;
 	if (e->num == ENODEV && lower && netdev_is_orphan(&host, claim->netdev))
 		return err_set(e, ERR_STATE, EBUSY, "%s: is gone, and can be made again only when %s is back, which is lent to container %s",
@@ -341,12 +364,49 @@ static int lend(struct ext_env *env, const struct oci_strs *names, const struct 
 	return 0;
 }
 
+/* Of the process; -1: nothing new to look into. */
+static int open_nested(pid_t pid, ino_t host, ino_t inside, ino_t *last)
+{
+	struct stat st;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino == host || st.st_ino == inside || st.st_ino == *last)
+		return -1;
+	*last = st.st_ino;
+	return fd_take(&fd);
+}
+
+/* A network namespace of processes of theirs may be one that the container's does not know.  What the host has is not theirs. */
+static void clear_nested(const struct ext_env *env, const struct claims *claims, const struct claim *claim)
+{
+	cleanup_fd int netns = claims_pinned(claims, claim);
+	cleanup_netlink struct netlink inside = NETLINK_NONE;
+	ino_t host = (ino_t)claims_own_ns(), last = 0;
+	struct err ignored;
+	struct stat st;
+	pid_t *pids;
+	size_t n;
+
+	if (!env->cg || !claim->netdev || netns < 0 || fstat(netns, &st) < 0 || netlink_open(&inside, netns, &ignored) < 0 ||
+	    cgroup_pids(env->cg, &pids, &n, env->arena, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		cleanup_fd int fd = open_nested(pids[i], host, st.st_ino, &last);
+
+		if (fd >= 0)
+			netdev_remove_uppers(&inside, claim->netdev, fd);
+	}
+}
+
 /* From a container that lives: what cannot be seen may be hidden, in a namespace within the namespace. */
-static int take_one(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
+static int take_one(const struct ext_env *env, const struct claims *claims, const struct claim *claim, struct err *e)
 {
 	enum fate fate;
 
-	if (put_back(claims, claim, a, &fate, e) < 0) {
+	clear_nested(env, claims, claim);
+	if (put_back(claims, claim, env->arena, &fate, e) < 0) {
 		if (fate != FATE_LOST)
 			return e->num == ENODEV ? err_hint(e, "or is hidden inside, until the container ends") : err_ret(e);
 		log_warn("network device %s", e->text); /* unplugged, or gone with what it stood on */
@@ -365,7 +425,7 @@ static int take(struct ext_env *env, const struct oci_strs *names, const struct 
 	for (size_t i = 0; i < names->n; i++) {
 		const struct claim *claim = claims_find(&list, NETDEV_KIND, names->v[i]);
 
-		if (!value_listed(other, names->v[i]) && claim && claim_is_of(claim, env) && take_one(&claims, claim, env->arena, e) < 0)
+		if (!value_listed(other, names->v[i]) && claim && claim_is_of(claim, env) && take_one(env, &claims, claim, e) < 0)
 			return err_ret(e);
 	}
 	return 0;

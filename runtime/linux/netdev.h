@@ -57,15 +57,23 @@ struct netdev_place {
 	int64_t index; /* there; 0: not known */
 };
 
-#define NETDEV_NOWHERE ((struct netdev_place){ -1, 0 })
+/* What the host has lent besides. */
+struct netdev_loans {
+	struct netdev_place lower; /* what it stands on, or its other end */
+	const int *spaces;         /* the namespaces that anything is lent to: descriptors, or -1 */
+	size_t n;
+};
 
 /* Wherever it is now - in the namespace, given back by the kernel, or destroyed with it - it is on the host with its name,
  * hardware address, size, flags, further names, master and addresses as they were before.  What those inside have set does not
- * come with it, nor does what they have built on it in that namespace, and what they have put into its place is removed.  May be
- * called again.  `inside` may be NULL; `lower` is where what it stands on, or its other end, is lent to.  ERR_STATE, num ENODEV: it is
- * nowhere that can be seen from here, and cannot be made again. */
-int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_place *lower,
+ * come with it, nor does what they have built on it in that namespace or moved on from there, and what they have put into its place is
+ * removed.  May be called again.  `inside` may be NULL.  ERR_STATE, num ENODEV: it is nowhere that can be seen from here, and cannot be
+ * made again. */
+int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_loans *loans,
 		  struct err *e);
+
+/* What was built on it inside and is in yet another namespace now goes. */
+void netdev_remove_uppers(struct netlink *inside, const struct netdev_record *d, int ns_fd);
 
 /* Is it of a kind that the kernel destroys with what it stands on, and is that no more on the host?  Then it is nowhere. */
 bool netdev_is_orphan(struct netlink *host, const struct netdev_record *d);

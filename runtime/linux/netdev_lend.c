@@ -231,7 +231,7 @@ static int set_down(struct netlink *n, int index, struct err *e)
 
 struct uppers {
 	int lower;
-	int v[64]; /* as many in one go */
+	int v[64], lower_ns[64]; /* as many in one go */
 	size_t n;
 };
 
@@ -262,6 +262,64 @@ static int remove_uppers(struct netlink *inside, int index, struct err *e)
 	return r < 0 ? net_err(e, -r, "remove what was built on it inside") : 0;
 }
 
+static bool is_hidden_upper(const struct net_link *l, void *arg)
+{
+	struct uppers *u = arg;
+
+	if (l->lower != u->lower || !l->lower_elsewhere || strcmp(l->kind, "veth") == 0)
+		return false;
+	u->lower_ns[u->n] = l->lower_ns;
+	u->v[u->n++] = l->index;
+	return u->n == ARRAY_SIZE(u->v);
+}
+
+/* In the namespace that `n` calls *ns, or its own; `lower_ns` is the one that `index` is of.  The kernel chooses the number of a
+ * namespace when it first speaks of it: so that is asked for behind the walk. */
+static void remove_uppers_in(struct netlink *n, const int *ns, int lower_ns, int index)
+{
+	struct uppers u;
+	int own, r;
+
+	do {
+		u = (struct uppers){ .lower = index };
+		r = ns ? net_link_each_in(n, *ns, is_hidden_upper, &u) : net_link_each(n, is_hidden_upper, &u);
+		if (r < 0 || u.n == 0 || net_ns_id(n, lower_ns, &own) < 0 || own < 0)
+			return;
+		for (size_t i = 0; i < u.n; i++)
+			if (u.lower_ns[i] == own)
+				r = ns ? net_link_delete_in(n, *ns, u.v[i]) : net_link_delete(n, u.v[i]);
+	} while (r == 0 && u.n == ARRAY_SIZE(u.v) && u.lower_ns[0] == own);
+}
+
+void netdev_remove_uppers(struct netlink *inside, const struct netdev_record *d, int ns_fd)
+{
+	cleanup_netlink struct netlink there = NETLINK_NONE;
+	struct net_link l;
+	struct err ignored;
+
+	if (is_inside(inside, d, &l) && netlink_open(&there, ns_fd, &ignored) == 0)
+		remove_uppers_in(&there, NULL, inside->ns_fd, l.index);
+}
+
+/* And so it would from elsewhere: a namespace keeps a number of each that something went to from it.  What the host has built
+ * on it and kept is not theirs, nor what it has lent to others.  What cannot be seen is left. */
+static void remove_hidden_uppers(struct netlink *host, struct netlink *inside, int index, const struct netdev_loans *loans)
+{
+	int ids[256], kept;
+	size_t n;
+
+	if (net_ns_ids(inside, ids, ARRAY_SIZE(ids), &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		bool theirs = net_ns_id(inside, host->ns_fd, &kept) == 0 && kept != ids[i];
+
+		for (size_t j = 0; theirs && j < loans->n; j++)
+			theirs = loans->spaces[j] < 0 || (net_ns_id(inside, loans->spaces[j], &kept) == 0 && kept != ids[i]);
+		if (theirs)
+			remove_uppers_in(inside, &ids[i], inside->ns_fd, index);
+	}
+}
+
 /* One that the host has as well would keep it from coming back. */
 static int drop_altnames(struct netlink *inside, struct net_link *l, struct err *e)
 {
@@ -276,11 +334,13 @@ static int drop_altnames(struct netlink *inside, struct net_link *l, struct err 
 	return r < 0 ? net_err(e, -r, "take its further names away") : 0;
 }
 
-static int move_back(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct net_link *l, struct err *e)
+static int move_back(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_loans *loans,
+		     struct net_link *l, struct err *e)
 {
 	char name[IFNAMSIZ];
 	int r;
 
+	remove_hidden_uppers(host, inside, l->index, loans);
 	if (set_down(inside, l->index, e) < 0 || remove_uppers(inside, l->index, e) < 0 || drop_altnames(inside, l, e) < 0 ||
 	    free_name(host, d, name, e) < 0)
 		return err_ret(e);
@@ -488,7 +548,7 @@ static int restore_peer(struct netlink *host, const struct netdev_record *peer, 
 	return restore(host, &l, peer, e) < 0 ? err_wrap(e, "%s", peer->name) : 0;
 }
 
-int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_place *lower,
+int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_loans *loans,
 		  struct err *e)
 {
 	struct net_link l;
@@ -497,8 +557,8 @@ int netdev_return(struct netlink *host, struct netlink *inside, const struct net
 
 	there = inside && is_inside(inside, d, &l);
 	if (there)
-		r = move_back(host, inside, d, &l, e);
-	if (r == 0 && there && is_impostor(host, d, lower, &l)) {
+		r = move_back(host, inside, d, loans, &l, e);
+	if (r == 0 && there && is_impostor(host, d, &loans->lower, &l)) {
 		net_link_delete(host, l.index);
 		there = false;
 	}

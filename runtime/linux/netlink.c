@@ -20,7 +20,8 @@
 
 #if HAVE_MNL
 
-/* Since Linux 5.14; older headers lack the names. */
+/* Since Linux 4.15 and 5.14; older headers lack the names. */
+#define ATTR_TARGET_NETNSID 46
 #define ATTR_PERM_ADDRESS 54
 #define ATTR_PARENT_DEV_NAME 56
 
@@ -295,6 +296,34 @@ int net_ns_id(struct netlink *n, int ns_fd, int *ret)
 	return run(n, h, take_ns_id, ret);
 }
 
+struct ns_ids {
+	int *v;
+	size_t room, n;
+};
+
+static int note_ns_id(const struct nlmsghdr *h, void *data)
+{
+	struct ns_ids *ids = data;
+	int id;
+
+	if (take_ns_id(h, &id) < 0)
+		return MNL_CB_ERROR;
+	if (id >= 0 && ids->n < ids->room)
+		ids->v[ids->n++] = id;
+	return MNL_CB_OK;
+}
+
+int net_ns_ids(struct netlink *n, int *v, size_t room, size_t *ret_n)
+{
+	const struct rtgenmsg m = { .rtgen_family = AF_UNSPEC };
+	struct ns_ids ids = { v, room, 0 };
+	struct request r;
+	int code = run(n, request_init(&r, RTM_GETNSID, NLM_F_DUMP, &m, sizeof m), note_ns_id, &ids);
+
+	*ret_n = ids.n;
+	return code;
+}
+
 /* ---- links ---- */
 
 static int read_link(const struct nlmsghdr *h, struct net_link *ret)
@@ -370,7 +399,7 @@ static int walk_link(const struct nlmsghdr *h, void *data)
 	return MNL_CB_OK;
 }
 
-int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void *arg), void *arg)
+static int walk_links(struct netlink *n, const int *ns, bool (*each)(const struct net_link *l, void *arg), void *arg)
 {
 	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC };
 	int code = -EINTR;
@@ -378,10 +407,23 @@ int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void
 	for (int i = 0; i < DUMP_TRIES && code == -EINTR; i++) {
 		struct walk w = { each, arg, false };
 		struct request r;
+		struct nlmsghdr *h = request_init(&r, RTM_GETLINK, NLM_F_DUMP, &m, sizeof m);
 
-		code = run(n, request_init(&r, RTM_GETLINK, NLM_F_DUMP, &m, sizeof m), walk_link, &w);
+		if (ns)
+			put_u32(h, ATTR_TARGET_NETNSID, (uint32_t)*ns);
+		code = run(n, h, walk_link, &w);
 	}
 	return code;
+}
+
+int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void *arg), void *arg)
+{
+	return walk_links(n, NULL, each, arg);
+}
+
+int net_link_each_in(struct netlink *n, int ns, bool (*each)(const struct net_link *l, void *arg), void *arg)
+{
+	return walk_links(n, &ns, each, arg);
 }
 
 int net_link_move(struct netlink *n, int index, int ns_fd, const char *name)
@@ -420,6 +462,16 @@ int net_link_delete(struct netlink *n, int index)
 	struct request r;
 
 	return run(n, request_init(&r, RTM_DELLINK, NLM_F_ACK, &m, sizeof m), NULL, NULL);
+}
+
+int net_link_delete_in(struct netlink *n, int ns, int index)
+{
+	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	struct request r;
+	struct nlmsghdr *h = request_init(&r, RTM_DELLINK, NLM_F_ACK, &m, sizeof m);
+
+	put_u32(h, ATTR_TARGET_NETNSID, (uint32_t)ns);
+	return run(n, h, NULL, NULL);
 }
 
 static int change_altname(struct netlink *n, uint16_t type, uint16_t flags, int index, const char *name)
@@ -671,6 +723,24 @@ int net_link_by_index(struct netlink *n, int index, struct net_link *ret)
 int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void *arg), void *arg)
 {
 	(void)n, (void)each, (void)arg;
+	return -ENOSYS;
+}
+
+int net_ns_ids(struct netlink *n, int *v, size_t room, size_t *ret_n)
+{
+	(void)n, (void)v, (void)room, (void)ret_n;
+	return -ENOSYS;
+}
+
+int net_link_each_in(struct netlink *n, int ns, bool (*each)(const struct net_link *l, void *arg), void *arg)
+{
+	(void)n, (void)ns, (void)each, (void)arg;
+	return -ENOSYS;
+}
+
+int net_link_delete_in(struct netlink *n, int ns, int index)
+{
+	(void)n, (void)ns, (void)index;
 	return -ENOSYS;
 }
 

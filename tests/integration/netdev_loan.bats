@@ -432,6 +432,62 @@ old_claim() {
 	inside '! ip link show m1 2>/dev/null'
 }
 
+# in_network PID C...
+in_network() { nsenter --net="/proc/$1/ns/net" "${@:2}"; }
+
+@test "what was built on it inside and moved on goes too; what the host has built on it and kept does not" {
+	local nested
+
+	host ip link add link d1 name m1 type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	# Between the container and the host is a pair: so the one has a number of the other.
+	host ip link add va type veth peer name vb
+	annotation "d1 va"
+	starts
+	nsenter --net="/proc/$(pid_of "$ID")/ns/net" unshare -n sleep 300 3>&- 4>&- &
+	nested=$!
+	apart() { [[ ! /proc/$nested/ns/net -ef /proc/$(pid_of "$ID")/ns/net && ! /proc/$nested/ns/net -ef /proc/self/ns/net ]]; }
+	wait_until apart
+	within ip link add link d1 name m2 type macvlan mode bridge
+	within ip link set m2 netns "$nested"
+	within ip link add link va name m3 type macvlan mode bridge
+	within ip link set m3 netns "$nested"
+	in_network "$nested" ip link show m2
+	# The loan of another network, which cannot be seen from here, is no hindrance.
+	jq '.hostNamespace = 1' "$CLAIMS/netdev-$(stat -Lc %i "/proc/$HOLDER/ns/net")-d1" >"$CLAIMS/netdev-1-$ID"
+	run_vzrun set "$ID" --netdev-del d1
+	rm "$CLAIMS/netdev-1-$ID"
+	assert_eq "$status $stderr" "0 "
+	assert_eq "$(in_network "$nested" ip link show m2 2>/dev/null)" ""
+	in_network "$nested" ip link show m3
+	host ip link show m1
+	is_back
+	kill "$nested"
+	wait "$nested" || :
+}
+
+@test "what was built on it inside goes from where a process of the container has taken it" {
+	local first second
+
+	host ip link add link d1 name probe type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	host ip link del probe
+	annotation d1
+	starts
+	ok exec --detach --cap CAP_SYS_ADMIN --pid-file "$T/first" "$ID" unshare -n sleep 300
+	ok exec --detach --cap CAP_SYS_ADMIN --pid-file "$T/second" "$ID" unshare -n sleep 300
+	first=$(<"$T/first") second=$(<"$T/second")
+	apart() { [[ ! /proc/$1/ns/net -ef /proc/$(pid_of "$ID")/ns/net ]]; }
+	wait_until apart "$first"
+	wait_until apart "$second"
+	# The container's namespace knows nothing of the second.
+	within ip link add link d1 name m2 type macvlan mode bridge
+	within ip link set m2 netns "$first"
+	in_network "$first" ip link set m2 netns "$second"
+	in_network "$second" ip link show m2
+	ok set "$ID" --netdev-del d1
+	assert_eq "$(in_network "$second" ip link show m2 2>/dev/null)" ""
+	is_back
+}
+
 @test "further names: its own come back, those given inside do not, and none keeps it inside" {
 	host ip link property add dev d1 altname first
 	host ip link add host0 type bridge
