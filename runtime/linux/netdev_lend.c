@@ -294,7 +294,7 @@ static void remove_uppers_in(struct netlink *n, const int *ns, int lower_ns, int
 void netdev_remove_uppers(struct netlink *inside, const struct netdev_record *d, int ns_fd)
 {
 	cleanup_netlink struct netlink there = NETLINK_NONE;
-	struct net_link l;
+	struct net_link l = { 0 };
 	struct err ignored;
 
 	if (is_inside(inside, d, &l) && netlink_open(&there, ns_fd, &ignored) == 0)
