@@ -55,6 +55,8 @@ static const struct oci_field netdev_record_fields[] = {
 	I64(struct netdev_record, mtu, "mtu"),
 	I64(struct netdev_record, txqueuelen, "txqueuelen"),
 	I64(struct netdev_record, index, "index"),
+	I64(struct netdev_record, host_index, "hostIndex"),
+	I64(struct netdev_record, lower_index, "lowerIndex"),
 	LIST(struct netdev_record, addresses, "addresses", netdev_address),
 	PTR(struct netdev_record, peer, "peer", netdev_record),
 	ROW_END

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "extensions/registry.h"
@@ -46,7 +47,8 @@ static const struct ext_row rows[] = {
 	  .help = "Network interfaces of the host, moved in",
 	  .doc = "With their addresses, and up. They come back with name, addresses and state when they are taken away, when the container "
 		 "is deleted, when a foreground run ends, and by `vzrun reconcile`. What the host's default route goes over is refused, with VLANs, bonds and bridges between. "
-		 "None may be lent at a checkpoint." },
+		 "What was built on it inside (a VLAN, a macvlan) goes before it comes back, also from network namespaces within, but not from one that has no process "
+		 "and was not reached from the container's own at once. None may be lent at a checkpoint." },
 	EXT_ROWS_END,
 };
 
@@ -207,30 +209,101 @@ static bool is_unplugged(const struct netdev_record *d)
 	return true;
 }
 
-static int put_back(const struct claims *claims, const struct claim *claim, bool *ret_lost, struct err *e)
+/* Under whatever name: the host may have given it another one meanwhile. */
+static const struct claim *find_by_index(const struct claim_list *list, int64_t index)
+{
+	int64_t own = claims_own_ns();
+
+	for (size_t i = 0; index && i < list->n; i++)
+		if (list->v[i].netdev && list->v[i].host_ns == own && list->v[i].netdev->host_index == index)
+			return &list->v[i];
+	return NULL;
+}
+
+/* Of what it stands on, or of its other end; NULL: that is not lent. */
+static const struct claim *claim_of_lower(const struct claim_list *list, const struct netdev_record *d)
+{
+	const char *name = d->peer ? d->peer->name : d->lower;
+	const struct claim *claim = find_by_index(list, d->lower_index);
+
+	if (!claim && name)
+		claim = claims_find(list, NETDEV_KIND, name);
+	return claim && claim->netdev ? claim : NULL;
+}
+
+/* Of one that did not come back. */
+enum fate {
+	FATE_KEPT,   /* to be tried again */
+	FATE_UNSEEN, /* it is no more, if it is not hidden in a namespace within the namespace */
+	FATE_LOST,   /* it is no more */
+};
+
+static enum fate fate_of(struct netlink *host, const struct claim *claim, bool can_look, const struct err *e)
+{
+	if (e->num != ENODEV)
+		return FATE_KEPT;
+	if (netdev_is_orphan(host, claim->netdev))
+		return FATE_LOST;
+	/* Without a namespace to look into it may be in there, unless it never came so far. */
+	if ((!can_look && claim->netdev->index) || !is_unplugged(claim->netdev))
+		return FATE_KEPT;
+	return claim->netdev->bus ? FATE_LOST : FATE_UNSEEN;
+}
+
+/* All loans, by their index in the list. */
+static int *open_spaces(const struct claims *claims, const struct claim_list *list, struct arena *a)
+{
+	int *v = arena_alloc_n(a, list->n + 1, sizeof *v);
+
+	for (size_t i = 0; v && i < list->n; i++)
+		v[i] = list->v[i].netdev ? claims_pinned(claims, &list->v[i]) : -1;
+	return v;
+}
+
+static int return_it(struct netlink *host, struct netlink *inside, const struct claims *claims, const struct claim *claim,
+		     const struct claim_list *list, const struct claim *lower, struct arena *a, struct err *e)
+{
+	int *spaces = open_spaces(claims, list, a), r;
+
+	if (!spaces)
+		return err_oom(e);
+	r = netdev_return(host, inside, claim->netdev, &(struct netdev_loans){
+		.lower.netns = lower ? spaces[lower - list->v] : -1, .lower.index = lower ? lower->netdev->index : 0,
+		.spaces = spaces, .n = list->n,
+	}, e);
+	for (size_t i = 0; i < list->n; i++)
+		fd_close(&spaces[i]);
+	return r;
+}
+
+static int put_back(const struct claims *claims, const struct claim *claim, struct arena *a, enum fate *ret_fate, struct err *e)
 {
 	cleanup_netlink struct netlink host = NETLINK_NONE, inside = NETLINK_NONE;
 	cleanup_fd int netns = claims_pinned(claims, claim);
+	const struct claim *lower;
+	struct claim_list list;
 
-	*ret_lost = false;
+	*ret_fate = FATE_KEPT;
 	if (!claim->netdev)
 		return err_set(e, ERR_STATE, 0, "%s: the claim says nothing about it", claim->name);
-	if (netlink_open(&host, -1, e) < 0 || (netns >= 0 && netlink_open(&inside, netns, e) < 0))
+	if (claims_list(claims, &list, a, e) < 0 || netlink_open(&host, -1, e) < 0 || (netns >= 0 && netlink_open(&inside, netns, e) < 0))
 		return err_ret(e);
-	if (netdev_return(&host, netns < 0 ? NULL : &inside, claim->netdev, e) >= 0)
+	lower = claim_of_lower(&list, claim->netdev);
+	if (return_it(&host, netns < 0 ? NULL : &inside, claims, claim, &list, lower, a, e) >= 0)
 		return 0;
-	/* Without a namespace to look into it may be in there, unless it never came so far. */
-	*ret_lost = e->num == ENODEV && (netns >= 0 || !claim->netdev->index) && is_unplugged(claim->netdev);
+	if (e->num == ENODEV && lower && netdev_is_orphan(&host, claim->netdev))
+		return err_set(e, ERR_STATE, EBUSY, "%s: is gone, and can be made again only when %s is back, which is lent to container %s",
+			       claim->name, lower->name, lower->id);
+	*ret_fate = fate_of(&host, claim, netns >= 0, e);
 	return err_ret(e);
 }
 
 int netdev_give_back(const struct claims *claims, const struct claim *claim, struct arena *a, struct err *e)
 {
-	bool lost;
+	enum fate fate;
 
-	(void)a;
-	if (put_back(claims, claim, &lost, e) < 0) {
-		if (!lost)
+	if (put_back(claims, claim, a, &fate, e) < 0) {
+		if (fate == FATE_KEPT)
 			return err_ret(e);
 		log_warn("network device %s", e->text); /* unplugged, or removed inside: nobody can give it back */
 	}
@@ -291,15 +364,52 @@ static int lend(struct ext_env *env, const struct oci_strs *names, const struct 
 	return 0;
 }
 
-/* From a container that lives: what cannot be seen may be hidden, in a namespace within the namespace. */
-static int take_one(const struct claims *claims, const struct claim *claim, struct err *e)
+/* Of the process; -1: nothing new to look into. */
+static int open_nested(pid_t pid, ino_t host, ino_t inside, ino_t *last)
 {
-	bool lost;
+	struct stat st;
+	char path[64];
 
-	if (put_back(claims, claim, &lost, e) < 0) {
-		if (e->num != ENODEV || !lost || !claim->netdev->bus)
+	snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino == host || st.st_ino == inside || st.st_ino == *last)
+		return -1;
+	*last = st.st_ino;
+	return fd_take(&fd);
+}
+
+/* A network namespace of processes of theirs may be one that the container's does not know.  What the host has is not theirs. */
+static void clear_nested(const struct ext_env *env, const struct claims *claims, const struct claim *claim)
+{
+	cleanup_fd int netns = claims_pinned(claims, claim);
+	cleanup_netlink struct netlink inside = NETLINK_NONE;
+	ino_t host = (ino_t)claims_own_ns(), last = 0;
+	struct err ignored;
+	struct stat st;
+	pid_t *pids;
+	size_t n;
+
+	if (!env->cg || !claim->netdev || netns < 0 || fstat(netns, &st) < 0 || netlink_open(&inside, netns, &ignored) < 0 ||
+	    cgroup_pids(env->cg, &pids, &n, env->arena, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		cleanup_fd int fd = open_nested(pids[i], host, st.st_ino, &last);
+
+		if (fd >= 0)
+			netdev_remove_uppers(&inside, claim->netdev, fd);
+	}
+}
+
+/* From a container that lives: what cannot be seen may be hidden, in a namespace within the namespace. */
+static int take_one(const struct ext_env *env, const struct claims *claims, const struct claim *claim, struct err *e)
+{
+	enum fate fate;
+
+	clear_nested(env, claims, claim);
+	if (put_back(claims, claim, env->arena, &fate, e) < 0) {
+		if (fate != FATE_LOST)
 			return e->num == ENODEV ? err_hint(e, "or is hidden inside, until the container ends") : err_ret(e);
-		log_warn("network device %s", e->text); /* unplugged */
+		log_warn("network device %s", e->text); /* unplugged, or gone with what it stood on */
 	}
 	claims_drop(claims, claim);
 	return 0;
@@ -315,7 +425,7 @@ static int take(struct ext_env *env, const struct oci_strs *names, const struct 
 	for (size_t i = 0; i < names->n; i++) {
 		const struct claim *claim = claims_find(&list, NETDEV_KIND, names->v[i]);
 
-		if (!value_listed(other, names->v[i]) && claim && claim_is_of(claim, env) && take_one(&claims, claim, e) < 0)
+		if (!value_listed(other, names->v[i]) && claim && claim_is_of(claim, env) && take_one(env, &claims, claim, e) < 0)
 			return err_ret(e);
 	}
 	return 0;
@@ -337,8 +447,14 @@ static int apply(struct ext_env *env, const void *config, void *saved, struct er
 {
 	static const struct oci_strs none;
 	const struct netdev *d = config;
-	int r = d->names.n ? lend(env, &d->names, &none, e) : 0;
+	int r;
 
+	if (d->names.n == 0)
+		return 0;
+	/* What an earlier container of this name still has would count as lent to this one. */
+	r = claims_reclaim(env, NETDEV_KIND, netdev_give_back, e);
+	if (r == 0)
+		r = lend(env, &d->names, &none, e);
 	if (r < 0)
 		undo(env, config, saved);
 	return r;

@@ -40,6 +40,7 @@ struct netdev_record {
 	struct oci_strs altnames;
 	int64_t flags, mtu, txqueuelen;
 	int64_t index;                    /* in the other namespace; 0: it was not moved yet */
+	int64_t host_index, lower_index;  /* on the host before that, its own and of `lower` or `peer`; 0: an older version kept none */
 	struct netdev_addresses addresses;
 	struct netdev_record *peer;       /* of a veth: the other end, where that is on the host */
 };
@@ -50,11 +51,32 @@ int netdev_describe(struct netlink *host, const char *name, struct netdev_record
 /* Moves it as netdev_move() does, under its name, and keeps its index there. */
 int netdev_lend(struct netlink *host, struct netlink *inside, struct netdev_record *d, struct err *e);
 
+/* Where something is that the host has lent. */
+struct netdev_place {
+	int netns;     /* descriptor; -1: not lent */
+	int64_t index; /* there; 0: not known */
+};
+
+/* What the host has lent besides. */
+struct netdev_loans {
+	struct netdev_place lower; /* what it stands on, or its other end */
+	const int *spaces;         /* the namespaces that anything is lent to: descriptors, or -1 */
+	size_t n;
+};
+
 /* Wherever it is now - in the namespace, given back by the kernel, or destroyed with it - it is on the host with its name,
  * hardware address, size, flags, further names, master and addresses as they were before.  What those inside have set does not
- * come with it, nor does what they have built on it in that namespace, and what they have put into its place is removed.  May be
- * called again.  `inside` may be NULL.  ERR_STATE, num ENODEV: it is nowhere that can be seen from here, and cannot be made again. */
-int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct err *e);
+ * come with it, nor does what they have built on it in that namespace or moved on from there, and what they have put into its place is
+ * removed.  May be called again.  `inside` may be NULL.  ERR_STATE, num ENODEV: it is nowhere that can be seen from here, and cannot be
+ * made again. */
+int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_loans *loans,
+		  struct err *e);
+
+/* What was built on it inside and is in yet another namespace now goes. */
+void netdev_remove_uppers(struct netlink *inside, const struct netdev_record *d, int ns_fd);
+
+/* Is it of a kind that the kernel destroys with what it stands on, and is that no more on the host?  Then it is nowhere. */
+bool netdev_is_orphan(struct netlink *host, const struct netdev_record *d);
 
 /* ---- shared by both ---- */
 

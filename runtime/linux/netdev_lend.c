@@ -16,6 +16,9 @@
 /* Kinds that can be made from what the kernel tells of one. */
 static const char *const makeable[] = { "dummy", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "veth", "vlan" };
 
+/* Those of them that stand on another, and go with it. */
+static const char *const dependent[] = { "ipvlan", "ipvtap", "macvlan", "macvtap", "vlan" };
+
 #define net_err(e, num, ...) err_set((e), ERR_KERNEL, (num), __VA_ARGS__)
 
 /* ---- the record ---- */
@@ -105,6 +108,7 @@ static int describe_link(struct netlink *host, const struct net_link *l, struct 
 		.mac = hex_of(&l->mac, a), .permanent_mac = hex_of(&l->permanent_mac, a), .data = hex_of(&l->data, a),
 		.lower = l->lower_elsewhere ? NULL : name_of(host, l->lower, a), .master = name_of(host, l->master, a),
 		.flags = l->flags & KEPT_FLAGS, .mtu = l->mtu, .txqueuelen = l->txqueuelen,
+		.host_index = l->index, .lower_index = l->lower_elsewhere ? 0 : l->lower,
 	};
 	if (!ret->name)
 		return err_oom(e);
@@ -227,7 +231,7 @@ static int set_down(struct netlink *n, int index, struct err *e)
 
 struct uppers {
 	int lower;
-	int v[64]; /* as many in one go */
+	int v[64], lower_ns[64]; /* as many in one go */
 	size_t n;
 };
 
@@ -258,6 +262,64 @@ static int remove_uppers(struct netlink *inside, int index, struct err *e)
 	return r < 0 ? net_err(e, -r, "remove what was built on it inside") : 0;
 }
 
+static bool is_hidden_upper(const struct net_link *l, void *arg)
+{
+	struct uppers *u = arg;
+
+	if (l->lower != u->lower || !l->lower_elsewhere || strcmp(l->kind, "veth") == 0)
+		return false;
+	u->lower_ns[u->n] = l->lower_ns;
+	u->v[u->n++] = l->index;
+	return u->n == ARRAY_SIZE(u->v);
+}
+
+/* In the namespace that `n` calls *ns, or its own; `lower_ns` is the one that `index` is of.  The kernel chooses the number of a
+ * namespace when it first speaks of it: so that is asked for behind the walk. */
+static void remove_uppers_in(struct netlink *n, const int *ns, int lower_ns, int index)
+{
+	struct uppers u;
+	int own, r;
+
+	do {
+		u = (struct uppers){ .lower = index };
+		r = ns ? net_link_each_in(n, *ns, is_hidden_upper, &u) : net_link_each(n, is_hidden_upper, &u);
+		if (r < 0 || u.n == 0 || net_ns_id(n, lower_ns, &own) < 0 || own < 0)
+			return;
+		for (size_t i = 0; i < u.n; i++)
+			if (u.lower_ns[i] == own)
+				r = ns ? net_link_delete_in(n, *ns, u.v[i]) : net_link_delete(n, u.v[i]);
+	} while (r == 0 && u.n == ARRAY_SIZE(u.v) && u.lower_ns[0] == own);
+}
+
+void netdev_remove_uppers(struct netlink *inside, const struct netdev_record *d, int ns_fd)
+{
+	cleanup_netlink struct netlink there = NETLINK_NONE;
+	struct net_link l = { 0 };
+	struct err ignored;
+
+	if (is_inside(inside, d, &l) && netlink_open(&there, ns_fd, &ignored) == 0)
+		remove_uppers_in(&there, NULL, inside->ns_fd, l.index);
+}
+
+/* And so it would from elsewhere: a namespace keeps a number of each that something went to from it.  What the host has built
+ * on it and kept is not theirs, nor what it has lent to others.  What cannot be seen is left. */
+static void remove_hidden_uppers(struct netlink *host, struct netlink *inside, int index, const struct netdev_loans *loans)
+{
+	int ids[256], kept;
+	size_t n;
+
+	if (net_ns_ids(inside, ids, ARRAY_SIZE(ids), &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		bool theirs = net_ns_id(inside, host->ns_fd, &kept) == 0 && kept != ids[i];
+
+		for (size_t j = 0; theirs && j < loans->n; j++)
+			theirs = loans->spaces[j] < 0 || (net_ns_id(inside, loans->spaces[j], &kept) == 0 && kept != ids[i]);
+		if (theirs)
+			remove_uppers_in(inside, &ids[i], inside->ns_fd, index);
+	}
+}
+
 /* One that the host has as well would keep it from coming back. */
 static int drop_altnames(struct netlink *inside, struct net_link *l, struct err *e)
 {
@@ -272,11 +334,13 @@ static int drop_altnames(struct netlink *inside, struct net_link *l, struct err 
 	return r < 0 ? net_err(e, -r, "take its further names away") : 0;
 }
 
-static int move_back(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct net_link *l, struct err *e)
+static int move_back(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_loans *loans,
+		     struct net_link *l, struct err *e)
 {
 	char name[IFNAMSIZ];
 	int r;
 
+	remove_hidden_uppers(host, inside, l->index, loans);
 	if (set_down(inside, l->index, e) < 0 || remove_uppers(inside, l->index, e) < 0 || drop_altnames(inside, l, e) < 0 ||
 	    free_name(host, d, name, e) < 0)
 		return err_ret(e);
@@ -293,21 +357,66 @@ static int index_of(struct netlink *host, const char *name)
 	return name && net_link_find(host, name, &l) == 0 ? l.index : 0;
 }
 
-/* Whoever is root inside can make another of its kind under its name, but not one that stands on what the host has. */
-static bool is_impostor(struct netlink *host, const struct netdev_record *d, const struct net_link *l)
+/* What it stood on, as far as that is still on the host: made anew under the same name, too. */
+static int lower_of(struct netlink *host, const struct netdev_record *d)
+{
+	struct net_link l;
+
+	if (d->lower_index && net_link_by_index(host, (int)d->lower_index, &l) == 0)
+		return l.index;
+	return index_of(host, d->lower);
+}
+
+/* Names are the host's to change, and a number may be another one after a loan: one of the two is enough. */
+static bool is_lower(struct netlink *host, const struct netdev_record *d, const char *name, int index)
+{
+	return index && (index == d->lower_index || index == index_of(host, name));
+}
+
+static bool is_at(struct netlink *host, const struct netdev_place *place, const struct net_link *l)
+{
+	int ns;
+
+	return place->netns >= 0 && (!place->index || place->index == l->lower) && net_ns_id(host, place->netns, &ns) == 0 && ns >= 0 &&
+	       ns == l->lower_ns;
+}
+
+/* Whoever is root inside can make another of its kind under its name, but not one that stands on what the host has, or on what the
+ * host has lent to somebody else. */
+static bool is_impostor(struct netlink *host, const struct netdev_record *d, const struct netdev_place *lower, const struct net_link *l)
 {
 	const char *under = d->peer ? d->peer->name : d->lower;
 
-	return under && (l->lower_elsewhere || l->lower != index_of(host, under));
+	return under && !(l->lower_elsewhere ? is_at(host, lower, l) : is_lower(host, d, under, l->lower));
 }
 
-static bool can_be_made(const struct netdev_record *d)
+static bool is_one_of(const char *kind, const char *const *kinds, size_t n)
 {
-	for (size_t i = 0; d->kind && i < ARRAY_SIZE(makeable); i++)
-		if (strcmp(makeable[i], d->kind) == 0)
-			/* One end alone would lead nowhere. */
-			return d->peer || strcmp(d->kind, "veth") != 0;
+	for (size_t i = 0; kind && i < n; i++)
+		if (strcmp(kinds[i], kind) == 0)
+			return true;
 	return false;
+}
+
+static bool is_dependent(const struct netdev_record *d)
+{
+	return is_one_of(d->kind, dependent, ARRAY_SIZE(dependent));
+}
+
+bool netdev_is_orphan(struct netlink *host, const struct netdev_record *d)
+{
+	return is_dependent(d) && d->lower && !lower_of(host, d);
+}
+
+static int can_be_made(struct netlink *host, const struct netdev_record *d, struct err *e)
+{
+	/* One end alone would lead nowhere. */
+	if (!is_one_of(d->kind, makeable, ARRAY_SIZE(makeable)) || (strcmp(d->kind, "veth") == 0 && !d->peer))
+		return err_set(e, ERR_STATE, ENODEV, "is gone, and cannot be made again");
+	/* The kernel would only say that something is invalid. */
+	if (is_dependent(d) && !lower_of(host, d))
+		return err_set(e, ERR_STATE, ENODEV, "is gone, and so is %s, which it stood on", d->lower ? d->lower : "the interface");
+	return 0;
 }
 
 /* What the kernel reports is not quite what it takes.  Of a macvlan: only mode and flags, its first two attributes.  Of a VLAN: all
@@ -343,12 +452,12 @@ static struct net_bytes data_to_make(const struct netdev_record *d)
 }
 
 /* The other end of a pair whose end was hidden inside, in a namespace within the namespace: both go. */
-static bool drop_widow(struct netlink *host, const char *name)
+static bool drop_widow(struct netlink *host, const struct netdev_record *d)
 {
 	struct net_link l;
 
-	return net_link_find(host, name, &l) == 0 && strcmp(l.kind, "veth") == 0 && l.lower_elsewhere &&
-	       net_link_delete(host, l.index) == 0;
+	return net_link_find(host, d->peer->name, &l) == 0 && strcmp(l.kind, "veth") == 0 && l.lower_elsewhere &&
+	       (!d->lower_index || l.index == d->lower_index) && net_link_delete(host, l.index) == 0;
 }
 
 static int make_again(struct netlink *host, const struct netdev_record *d, struct net_link *ret, struct err *e)
@@ -357,18 +466,18 @@ static int make_again(struct netlink *host, const struct netdev_record *d, struc
 	struct net_new peer = { 0 }, new = { .name = d->name, .kind = d->kind, .mac = &mac, .data = &data, .mtu = (uint32_t)d->mtu };
 	int r;
 
-	if (!can_be_made(d))
-		return err_set(e, ERR_STATE, ENODEV, "is gone, and cannot be made again");
+	if (can_be_made(host, d, e) < 0)
+		return err_ret(e);
 	data = data_to_make(d);
 	if (d->peer) {
 		peer_mac = bytes_of(d->peer->mac);
 		peer = (struct net_new){ .name = d->peer->name, .mac = &peer_mac, .mtu = (uint32_t)d->peer->mtu };
 		new.peer = &peer;
 	} else if (d->lower) {
-		new.lower = index_of(host, d->lower);
+		new.lower = lower_of(host, d);
 	}
 	r = net_link_new(host, &new);
-	if (r == -EEXIST && d->peer && drop_widow(host, d->peer->name))
+	if (r == -EEXIST && d->peer && drop_widow(host, d))
 		r = net_link_new(host, &new);
 	if (r == 0)
 		r = net_link_find(host, d->name, ret);
@@ -439,7 +548,8 @@ static int restore_peer(struct netlink *host, const struct netdev_record *peer, 
 	return restore(host, &l, peer, e) < 0 ? err_wrap(e, "%s", peer->name) : 0;
 }
 
-int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, struct err *e)
+int netdev_return(struct netlink *host, struct netlink *inside, const struct netdev_record *d, const struct netdev_loans *loans,
+		  struct err *e)
 {
 	struct net_link l;
 	bool there, made = false;
@@ -447,8 +557,8 @@ int netdev_return(struct netlink *host, struct netlink *inside, const struct net
 
 	there = inside && is_inside(inside, d, &l);
 	if (there)
-		r = move_back(host, inside, d, &l, e);
-	if (r == 0 && there && is_impostor(host, d, &l)) {
+		r = move_back(host, inside, d, loans, &l, e);
+	if (r == 0 && there && is_impostor(host, d, &loans->lower, &l)) {
 		net_link_delete(host, l.index);
 		there = false;
 	}

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <sched.h>
@@ -19,7 +20,8 @@
 
 #if HAVE_MNL
 
-/* Since Linux 5.14; older headers lack the names. */
+/* Since Linux 4.15 and 5.14; older headers lack the names. */
+#define ATTR_TARGET_NETNSID 46
 #define ATTR_PERM_ADDRESS 54
 #define ATTR_PARENT_DEV_NAME 56
 
@@ -168,22 +170,25 @@ static void put_u32(struct nlmsghdr *h, uint16_t type, uint32_t v)
 	mnl.attr_put(h, type, sizeof v, &v);
 }
 
-/* What is left of a dump would answer the next request. */
-static void drain(struct netlink *n)
+/* The end of a dump, or of what is no dump: nothing comes behind it. */
+static bool has_end(const void *buf, ssize_t len)
 {
-	char buf[DUMP_BUFFER];
+	const struct nlmsghdr *h = buf;
 
-	for (;;) {
-		ssize_t len = mnl.socket_recvfrom(n->sock, buf, sizeof buf);
-		struct nlmsghdr *h = (struct nlmsghdr *)(void *)buf;
+	for (int left = (int)len; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+		if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
+			return true;
+	return false;
+}
 
-		if (len < 0 && errno == EINTR)
-			continue;
-		if (len < 0)
+/* What is left of a dump would answer the next request.  `buf` has the last `len` bytes that were read of it: the kernel may tell
+ * of a change only in the last message, and then there is nothing left to wait for. */
+static void drain(struct netlink *n, char buf[DUMP_BUFFER], ssize_t len)
+{
+	while (!has_end(buf, len)) {
+		len = mnl.socket_recvfrom(n->sock, buf, DUMP_BUFFER);
+		if (len < 0 && errno != EINTR)
 			return;
-		for (int left = (int)len; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
-			if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
-				return;
 	}
 }
 
@@ -192,14 +197,14 @@ static int run(struct netlink *n, struct nlmsghdr *h, mnl_cb_t each, void *data)
 {
 	char buf[DUMP_BUFFER];
 	unsigned portid = mnl.socket_get_portid(n->sock);
+	ssize_t len = 0;
 	int r = MNL_CB_OK;
 
 	h->nlmsg_seq = ++n->seq;
 	if (mnl.socket_sendto(n->sock, h, h->nlmsg_len) < 0)
 		return -errno;
 	while (r > MNL_CB_STOP) {
-		ssize_t len = mnl.socket_recvfrom(n->sock, buf, sizeof buf);
-
+		len = mnl.socket_recvfrom(n->sock, buf, sizeof buf);
 		if (len < 0 && errno == EINTR)
 			continue;
 		if (len < 0)
@@ -207,7 +212,7 @@ static int run(struct netlink *n, struct nlmsghdr *h, mnl_cb_t each, void *data)
 		r = mnl.cb_run(buf, (size_t)len, n->seq, portid, each, data);
 	}
 	if (r < 0 && errno == EINTR) {
-		drain(n);
+		drain(n, buf, len);
 		return -EINTR;
 	}
 	return r < 0 ? -errno : 0;
@@ -268,6 +273,57 @@ static void attr_bytes(const struct nlattr *a, struct net_bytes *ret)
 	memcpy(ret->v, mnl.attr_get_payload(a), len);
 }
 
+/* ---- namespaces ---- */
+
+static int take_ns_id(const struct nlmsghdr *h, void *data)
+{
+	struct attrs as = { 0 };
+
+	if (mnl.attr_parse(h, sizeof(struct rtgenmsg), collect_attr, &as) < 0)
+		return MNL_CB_ERROR;
+	*(int *)data = (int)attr_u32(as.v[NETNSA_NSID], (uint32_t)NETNSA_NSID_NOT_ASSIGNED);
+	return MNL_CB_OK;
+}
+
+int net_ns_id(struct netlink *n, int ns_fd, int *ret)
+{
+	const struct rtgenmsg m = { .rtgen_family = AF_UNSPEC };
+	struct request r;
+	struct nlmsghdr *h = request_init(&r, RTM_GETNSID, NLM_F_ACK, &m, sizeof m);
+
+	*ret = NETNSA_NSID_NOT_ASSIGNED;
+	put_u32(h, NETNSA_FD, (uint32_t)ns_fd);
+	return run(n, h, take_ns_id, ret);
+}
+
+struct ns_ids {
+	int *v;
+	size_t room, n;
+};
+
+static int note_ns_id(const struct nlmsghdr *h, void *data)
+{
+	struct ns_ids *ids = data;
+	int id;
+
+	if (take_ns_id(h, &id) < 0)
+		return MNL_CB_ERROR;
+	if (id >= 0 && ids->n < ids->room)
+		ids->v[ids->n++] = id;
+	return MNL_CB_OK;
+}
+
+int net_ns_ids(struct netlink *n, int *v, size_t room, size_t *ret_n)
+{
+	const struct rtgenmsg m = { .rtgen_family = AF_UNSPEC };
+	struct ns_ids ids = { v, room, 0 };
+	struct request r;
+	int code = run(n, request_init(&r, RTM_GETNSID, NLM_F_DUMP, &m, sizeof m), note_ns_id, &ids);
+
+	*ret_n = ids.n;
+	return code;
+}
+
 /* ---- links ---- */
 
 static int read_link(const struct nlmsghdr *h, struct net_link *ret)
@@ -281,6 +337,7 @@ static int read_link(const struct nlmsghdr *h, struct net_link *ret)
 	*ret = (struct net_link){
 		.index = m->ifi_index, .flags = m->ifi_flags,
 		.lower = (int)attr_u32(as.v[IFLA_LINK], 0), .lower_elsewhere = as.v[IFLA_LINK_NETNSID] != NULL,
+		.lower_ns = (int)attr_u32(as.v[IFLA_LINK_NETNSID], (uint32_t)NETNSA_NSID_NOT_ASSIGNED),
 		.master = (int)attr_u32(as.v[IFLA_MASTER], 0), .mtu = attr_u32(as.v[IFLA_MTU], 0),
 		.txqueuelen = attr_u32(as.v[IFLA_TXQLEN], 0),
 	};
@@ -342,7 +399,7 @@ static int walk_link(const struct nlmsghdr *h, void *data)
 	return MNL_CB_OK;
 }
 
-int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void *arg), void *arg)
+static int walk_links(struct netlink *n, const int *ns, bool (*each)(const struct net_link *l, void *arg), void *arg)
 {
 	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC };
 	int code = -EINTR;
@@ -350,10 +407,23 @@ int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void
 	for (int i = 0; i < DUMP_TRIES && code == -EINTR; i++) {
 		struct walk w = { each, arg, false };
 		struct request r;
+		struct nlmsghdr *h = request_init(&r, RTM_GETLINK, NLM_F_DUMP, &m, sizeof m);
 
-		code = run(n, request_init(&r, RTM_GETLINK, NLM_F_DUMP, &m, sizeof m), walk_link, &w);
+		if (ns)
+			put_u32(h, ATTR_TARGET_NETNSID, (uint32_t)*ns);
+		code = run(n, h, walk_link, &w);
 	}
 	return code;
+}
+
+int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void *arg), void *arg)
+{
+	return walk_links(n, NULL, each, arg);
+}
+
+int net_link_each_in(struct netlink *n, int ns, bool (*each)(const struct net_link *l, void *arg), void *arg)
+{
+	return walk_links(n, &ns, each, arg);
 }
 
 int net_link_move(struct netlink *n, int index, int ns_fd, const char *name)
@@ -392,6 +462,16 @@ int net_link_delete(struct netlink *n, int index)
 	struct request r;
 
 	return run(n, request_init(&r, RTM_DELLINK, NLM_F_ACK, &m, sizeof m), NULL, NULL);
+}
+
+int net_link_delete_in(struct netlink *n, int ns, int index)
+{
+	const struct ifinfomsg m = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	struct request r;
+	struct nlmsghdr *h = request_init(&r, RTM_DELLINK, NLM_F_ACK, &m, sizeof m);
+
+	put_u32(h, ATTR_TARGET_NETNSID, (uint32_t)ns);
+	return run(n, h, NULL, NULL);
 }
 
 static int change_altname(struct netlink *n, uint16_t type, uint16_t flags, int index, const char *name)
@@ -622,6 +702,12 @@ void netlink_close(struct netlink *n)
 	(void)n;
 }
 
+int net_ns_id(struct netlink *n, int ns_fd, int *ret)
+{
+	(void)n, (void)ns_fd, (void)ret;
+	return -ENOSYS;
+}
+
 int net_link_find(struct netlink *n, const char *name, struct net_link *ret)
 {
 	(void)n, (void)name, (void)ret;
@@ -637,6 +723,24 @@ int net_link_by_index(struct netlink *n, int index, struct net_link *ret)
 int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void *arg), void *arg)
 {
 	(void)n, (void)each, (void)arg;
+	return -ENOSYS;
+}
+
+int net_ns_ids(struct netlink *n, int *v, size_t room, size_t *ret_n)
+{
+	(void)n, (void)v, (void)room, (void)ret_n;
+	return -ENOSYS;
+}
+
+int net_link_each_in(struct netlink *n, int ns, bool (*each)(const struct net_link *l, void *arg), void *arg)
+{
+	(void)n, (void)ns, (void)each, (void)arg;
+	return -ENOSYS;
+}
+
+int net_link_delete_in(struct netlink *n, int ns, int index)
+{
+	(void)n, (void)ns, (void)index;
 	return -ENOSYS;
 }
 

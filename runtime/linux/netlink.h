@@ -35,7 +35,8 @@ struct net_bytes {
 struct net_link {
 	int index;
 	int lower, master; /* indices: what it stands on or the other end of a pair, what it is a port of; 0: nothing */
-	bool lower_elsewhere; /* `lower` is of another namespace */
+	bool lower_elsewhere; /* `lower` is of another namespace: */
+	int lower_ns;         /* that one, by net_ns_id() */
 	unsigned flags;    /* IFF_* */
 	uint32_t mtu, txqueuelen;
 	char name[IFNAMSIZ];
@@ -47,12 +48,22 @@ struct net_link {
 	char altnames[NETLINK_ALTNAMES][128];
 };
 
+/* What the namespace of `n` calls another one; *ret is below zero where it has no number for it. */
+int net_ns_id(struct netlink *n, int ns_fd, int *ret);
+
+/* All that the namespace of `n` has a number for, as far as there is room. */
+int net_ns_ids(struct netlink *n, int *v, size_t room, size_t *ret_n);
+
 /* -ENODEV when there is none. */
 int net_link_find(struct netlink *n, const char *name, struct net_link *ret);
 int net_link_by_index(struct netlink *n, int index, struct net_link *ret);
 
 /* All of them, until `each` returns true. */
 int net_link_each(struct netlink *n, bool (*each)(const struct net_link *l, void *arg), void *arg);
+
+/* The same, and net_link_delete(), in the namespace that is called `ns` in that of `n`.  What is told of them is in terms of `n`. */
+int net_link_each_in(struct netlink *n, int ns, bool (*each)(const struct net_link *l, void *arg), void *arg);
+int net_link_delete_in(struct netlink *n, int ns, int index);
 
 /* One request moves and renames. */
 int net_link_move(struct netlink *n, int index, int ns_fd, const char *name);

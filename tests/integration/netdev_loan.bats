@@ -262,6 +262,165 @@ pair() {
 	wait "$hidden" || :
 }
 
+# Its number, on the host and in a container: number NAME, number NAME ID
+number() { nsenter --net="/proc/$([[ -n ${2:-} ]] && pid_of "$2" || echo "$HOLDER")/ns/net" ip -o link show "$1" | cut -d: -f1; }
+
+# The claim of that interface as the version before wrote it.
+old_claim() {
+	local file was
+
+	file=$CLAIMS/netdev-$(stat -Lc %i "/proc/$HOLDER/ns/net")-$1
+	was=$(jq 'del(.netdev.hostIndex, .netdev.lowerIndex, .netdev.peer.hostIndex, .netdev.peer.lowerIndex)' "$file")
+	printf '%s\n' "$was" >"$file"
+}
+
+@test "both ends of a pair, in two containers: each comes back as it is, whoever goes first" {
+	local first second other=$ID-b end va vb there version
+
+	host ip link add va address 02:00:00:00:07:0a type veth peer name vb address 02:00:00:00:07:0b
+	va=$(link va) vb=$(link vb)
+	for version in new old; do
+		for first in "$ID" "$other"; do
+			annotation va
+			starts
+			annotation vb
+			ok run --bundle "$BUNDLE" --detach "$other"
+			[[ $version == new ]] || { old_claim va && old_claim vb; }
+			[[ $first == "$ID" ]] && second=$other end=vb || { second=$ID end=va; }
+			there=$(number "$end" "$second")
+			ok delete --force "$first"
+			assert_eq "$stderr" ""
+			assert_eq "$(number "$end" "$second")" "$there"
+			ok delete --force "$second"
+			is_back va "$va"
+			is_back vb "$vb"
+		done
+	done
+}
+
+@test "the other end was renamed meanwhile, or lent under the new name" {
+	local other=$ID-b there
+
+	pair
+	there=$(number d1p)
+	host ip link set d1p down
+	host ip link set d1p name renamed up
+	ok set "$ID" --netdev-del d1
+	assert_eq "$stderr" ""
+	is_back d1 "${WAS/@d1p/@renamed}"
+	assert_eq "$(number renamed)" "$there"
+	ok set "$ID" --netdev-add d1
+	host ip link set renamed down
+	host ip link set renamed name again
+	annotation again
+	ok run --bundle "$BUNDLE" --detach "$other"
+	there=$(number again "$other")
+	ok delete --force "$ID"
+	assert_eq "$stderr" ""
+	assert_eq "$(number again "$other")" "$there"
+	is_back d1 "${WAS/@d1p/}"
+	ok delete --force "$other"
+}
+
+@test "what it stands on was renamed meanwhile" {
+	local m1
+
+	host ip link add link d1 name m1 type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	m1=$(link m1)
+	annotation m1
+	starts
+	host ip link set d1 down
+	host ip link set d1 name renamed up
+	ok set "$ID" --netdev-del m1
+	assert_eq "$stderr" ""
+	is_back m1 "${m1/d1/renamed}"
+	ok set "$ID" --netdev-add m1
+	within ip link del m1
+	ok delete --force "$ID"
+	is_back m1 "${m1/d1/renamed}"
+}
+
+@test "what stands on one that is lent to another comes back as it is" {
+	local other=$ID-b m1
+
+	host ip link add link d1 name m1 address 02:00:00:00:07:0c type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	m1=$(link m1)
+	annotation m1
+	starts
+	annotation d1
+	ok run --bundle "$BUNDLE" --detach "$other"
+	ok delete --force "$ID"
+	assert_eq "$stderr" ""
+	host ip link show m1
+	ok delete --force "$other"
+	is_back
+	is_back m1 "$m1"
+}
+
+# The kernel destroys it together with what it stands on.
+@test "one that is gone with what it stood on: no longer claimed, with a warning" {
+	local how
+
+	for how in set delete reconcile; do
+		new_link d2
+		host ip link add link d2 name m1 type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+		annotation m1
+		starts
+		host ip link del d2
+		inside '! ip link show m1 2>/dev/null'
+		case $how in
+		set) ok set "$ID" --netdev-del m1 ;;
+		delete) ok delete --force "$ID" ;;
+		reconcile)
+			kill -KILL "$(pid_of "$ID")"
+			wait_until state_is "$ID" stopped
+			ok reconcile
+			;;
+		esac
+		assert_eq "$stderr" "vzrun: warning: network device m1: is gone, and so is d2, which it stood on"
+		[[ ! -e $CLAIMS/netdev-$(stat -Lc %i "/proc/$HOLDER/ns/net")-m1 ]]
+		ok delete --force "$ID"
+	done
+}
+
+@test "one that was removed inside while what it stood on is lent is made again when that is back" {
+	local other=$ID-b m1
+
+	host ip link add link d1 name m1 address 02:00:00:00:07:0c type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	m1=$(link m1)
+	annotation m1
+	starts
+	annotation d1
+	ok run --bundle "$BUNDLE" --detach "$other"
+	within ip link del m1
+	fails "m1: is gone, and can be made again only when d1 is back, which is lent to container $other" set "$ID" --netdev-del m1
+	ok delete --force "$other"
+	is_back
+	ok set "$ID" --netdev-del m1
+	is_back m1 "$m1"
+}
+
+@test "what an earlier container of the same name still has is not taken for lent" {
+	annotation d1
+	starts
+	# From another network it is not to be given back.
+	"$VZRUN_REAL" --root "$ROOT" delete --force "$ID"
+	is_away
+	starts
+	inside 'ip addr show d1'
+	assert_match "$output" "*10.7.0.1/24*"
+	ok delete --force "$ID"
+	is_back
+	# Nor does it hide that there is none.
+	new_link d2
+	host ip link add link d2 name m1 type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	annotation m1
+	starts
+	host ip link del d2
+	"$VZRUN_REAL" --root "$ROOT" delete --force "$ID"
+	fails "no such interface: m1" run --bundle "$BUNDLE" "$ID"
+}
+
 @test "what was built on it inside goes" {
 	host ip link add link d1 name probe type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
 	host ip link del probe
@@ -271,6 +430,62 @@ pair() {
 	ok set "$ID" --netdev-del d1
 	is_back
 	inside '! ip link show m1 2>/dev/null'
+}
+
+# in_network PID C...
+in_network() { nsenter --net="/proc/$1/ns/net" "${@:2}"; }
+
+@test "what was built on it inside and moved on goes too; what the host has built on it and kept does not" {
+	local nested
+
+	host ip link add link d1 name m1 type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	# Between the container and the host is a pair: so the one has a number of the other.
+	host ip link add va type veth peer name vb
+	annotation "d1 va"
+	starts
+	nsenter --net="/proc/$(pid_of "$ID")/ns/net" unshare -n sleep 300 3>&- 4>&- &
+	nested=$!
+	apart() { [[ ! /proc/$nested/ns/net -ef /proc/$(pid_of "$ID")/ns/net && ! /proc/$nested/ns/net -ef /proc/self/ns/net ]]; }
+	wait_until apart
+	within ip link add link d1 name m2 type macvlan mode bridge
+	within ip link set m2 netns "$nested"
+	within ip link add link va name m3 type macvlan mode bridge
+	within ip link set m3 netns "$nested"
+	in_network "$nested" ip link show m2
+	# The loan of another network, which cannot be seen from here, is no hindrance.
+	jq '.hostNamespace = 1' "$CLAIMS/netdev-$(stat -Lc %i "/proc/$HOLDER/ns/net")-d1" >"$CLAIMS/netdev-1-$ID"
+	run_vzrun set "$ID" --netdev-del d1
+	rm "$CLAIMS/netdev-1-$ID"
+	assert_eq "$status $stderr" "0 "
+	assert_eq "$(in_network "$nested" ip link show m2 2>/dev/null)" ""
+	in_network "$nested" ip link show m3
+	host ip link show m1
+	is_back
+	kill "$nested"
+	wait "$nested" || :
+}
+
+@test "what was built on it inside goes from where a process of the container has taken it" {
+	local first second
+
+	host ip link add link d1 name probe type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
+	host ip link del probe
+	annotation d1
+	starts
+	ok exec --detach --cap CAP_SYS_ADMIN --pid-file "$T/first" "$ID" unshare -n sleep 300
+	ok exec --detach --cap CAP_SYS_ADMIN --pid-file "$T/second" "$ID" unshare -n sleep 300
+	first=$(<"$T/first") second=$(<"$T/second")
+	apart() { [[ ! /proc/$1/ns/net -ef /proc/$(pid_of "$ID")/ns/net ]]; }
+	wait_until apart "$first"
+	wait_until apart "$second"
+	# The container's namespace knows nothing of the second.
+	within ip link add link d1 name m2 type macvlan mode bridge
+	within ip link set m2 netns "$first"
+	in_network "$first" ip link set m2 netns "$second"
+	in_network "$second" ip link show m2
+	ok set "$ID" --netdev-del d1
+	assert_eq "$(in_network "$second" ip link show m2 2>/dev/null)" ""
+	is_back
 }
 
 @test "further names: its own come back, those given inside do not, and none keeps it inside" {
