@@ -220,3 +220,46 @@ hook_there() {
 	goes_on "$BUNDLE"
 	is_clean_there
 }
+
+undecided() { [[ $("$VZRUN" --root "$ROOT" state "$ID" | jq .migration.undecided) == true ]]; }
+
+# become_undecided: it runs there and stands still here, and nobody here knows.
+become_undecided() {
+	through lose back 33
+	VZ_TIMEOUT=60 move
+	[[ $status == 3 ]]
+	unhindered
+	goes_on "$T/moved"
+}
+
+@test "migrate: a second one of an undecided container changes nothing" {
+	start_worker memory 4 0 /tmp/count
+	become_undecided
+	move
+	[[ $status != 0 && $stderr == *'an earlier migration to host is undecided'* ]]
+	undecided
+	fails 'may run on host' resume "$ID"
+	who_runs
+	((running == 1))
+	ok migrate --resolve "$ID"
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "migrate: --resolve leaves the record of one that was killed while it ran, and the next one removes its images" {
+	local work
+
+	start_worker memory 4 0 /tmp/count
+	through kill-here there 20
+	move
+	unhindered
+	wait_until settled
+	goes_on "$BUNDLE"
+	work=$(jq -r .migration.work "$ROOT/$ID/state.json")
+	[[ -d $work ]]
+	fails 'no migration that is undecided' migrate --resolve "$ID"
+	assert_eq "$(jq -r .migration.work "$ROOT/$ID/state.json")" "$work"
+	migrate
+	[[ ! -e $work ]]
+	goes_on "$T/moved"
+	assert_eq "$(find "$T/tmp" -mindepth 1)" ""
+}
