@@ -263,3 +263,47 @@ become_undecided() {
 	goes_on "$T/moved"
 	assert_eq "$(find "$T/tmp" -mindepth 1)" ""
 }
+
+is_held() { nsenter --net="/proc/$1/ns/net" nft list tables | grep -q vzrun_undecided; }
+is_free() { ! is_held "$1"; }
+
+@test "migrate: of an undecided container no network is held that others made" {
+	needs_command nft
+	unshare -n sleep 300 3>&- 4>&- &
+	local pod=$!
+	wait_until test ! "/proc/$pod/ns/net" -ef /proc/self/ns/net
+	config_set --arg p "/proc/$pod/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+	start_worker memory 4 0 /tmp/count
+	become_undecided
+	is_free "$pod"
+	ok migrate --resolve "$ID"
+	is_free "$pod"
+	there delete --force "$ID-2"
+	kill "$pod"
+	wait "$pod" || :
+}
+
+@test "migrate: who has joined an undecided container's network is not cut off when that is gone" {
+	local end member
+
+	needs_command nft
+	for end in 'migrate --resolve' 'delete --force'; do
+		rm -rf "$BUNDLE"
+		new_bundle "$BUNDLE"
+		mkdir -p "$BUNDLE/rootfs/tmp"
+		config_set '.root.readonly = false'
+		start_worker memory 4 0 /tmp/count
+		nsenter -t "$(jq .pid "$ROOT/$ID/state.json")" -n sleep 300 3>&- 4>&- &
+		member=$!
+		become_undecided
+		is_held "$member"
+		# shellcheck disable=SC2086
+		ok $end "$ID"
+		[[ ! -e $ROOT/$ID ]]
+		is_free "$member"
+		kill "$member"
+		wait "$member" || :
+		there delete --force "$ID-2"
+		rm -rf "$T/moved" "$THERE"/.migrations/*
+	done
+}
