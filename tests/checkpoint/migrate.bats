@@ -307,3 +307,53 @@ is_free() { ! is_held "$1"; }
 		rm -rf "$T/moved" "$THERE"/.migrations/*
 	done
 }
+
+# killed_there DIRECTION TYPE: the other side, before it has the word to go on; still_here: as this side then learns.
+killed_there() {
+	start_worker memory 4 0 /tmp/count
+	through kill-there "$1" "$2"
+	move
+	[[ $status != 0 ]]
+	unhindered
+	wait_until no_criu
+	assert_eq "$(jq -r .fate "$THERE"/.migrations/*)" pending
+}
+
+still_here() {
+	! undecided || ok migrate --resolve "$ID"
+	goes_on "$BUNDLE"
+}
+
+no_criu() { ! pgrep -x criu >/dev/null; }
+
+@test "migrate: reconcile leaves a bundle that was made where a killed one's had been" {
+	killed_there back 31
+	assert_eq "$(jq -r .bundle "$THERE"/.migrations/*)" "$T/moved"
+	rm -rf "$T/moved"
+	new_bundle "$T/moved"
+	there reconcile
+	[[ -e $T/moved/config.json ]]
+	rm -rf "$T/moved"
+	still_here
+	is_clean_there
+}
+
+@test "migrate: reconcile leaves a container that is being created by the id of a killed one" {
+	killed_there there 20+22
+	[[ ! -e $THERE/$ID-2 ]]
+	new_bundle "$T/other"
+	printf '#!/bin/sh\n: >%s/hooked\nwhile [ ! -e %s/go ]; do sleep .1; done\n' "$T" "$T" >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --file "$T/other/config.json" --arg h "$T/hook" '.hooks.createRuntime = [{path: $h}]'
+	there create --bundle "$T/other" "$ID-2" >"$T/create.out" 2>&1 </dev/null 3>&- 4>&- &
+	wait_until test -e "$T/hooked"
+	there reconcile &
+	local reconcile=$!
+	sleep 2
+	: >"$T/go"
+	wait "$reconcile"
+	wait_until there_is created
+	there delete --force "$ID-2"
+	still_here
+	is_clean_there
+}
