@@ -76,6 +76,7 @@ static const struct oci_field migration_record_fields[] = {
 	U64(struct migration_record, start_time, "startTime"),
 	STR(struct migration_record, work, "work"),
 	STR(struct migration_record, bundle, "bundle"),
+	STR(struct migration_record, made, "made"),
 	STR(struct migration_record, created, "created"),
 	BOOL(struct migration_record, ran, "ran"),
 	ROW_END

@@ -64,6 +64,7 @@ struct migration_record {
 	uint64_t start_time; /* as in struct oci_state */
 	const char *work;    /* and what it made: images, */
 	const char *bundle;  /* files */
+	const char *made;    /* which directory that is: one that is there later by the same name may be another */
 	const char *created; /* of the container that runs and fetches: no other of its id is meant */
 	bool ran;            /* whatever became of it since: it has been here, and its files are not the migration's any more */
 };

@@ -17,6 +17,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/flow/ext.h"
 #include "runtime/flow/hooks.h"
+#include "runtime/flow/network.h"
 #include "runtime/linux/rdt.h"
 
 /* As long as runc waits for a killed init. */
@@ -298,11 +299,19 @@ void container_thaw(const struct container *c)
 		log_warn("container %s stands still (\"vzrun resume\" lets it go on): %s", c->id, err_format(&e, text, sizeof text));
 }
 
+/* The network of one whose migration is undecided may be held, and others may have joined it.  It is released when all that was in it is
+ * dead: the end of a connection that is open elsewhere must not get out. */
 int container_destroy(struct container *c, struct err *e)
 {
-	int r = force_dead(c, e);
+	bool undecided = c->pidfd >= 0 && c->state.migration && c->state.migration->undecided;
+	cleanup_fd int net = undecided ? network_open((pid_t)c->state.pid) : -1;
+	struct err ignored;
 
-	return r < 0 ? r : destroy(c, e);
+	if (force_dead(c, e) < 0)
+		return err_ret(e);
+	if (net >= 0 && network_release_opened(net, NETWORK_UNDECIDED, &ignored) < 0)
+		log_debug("network: %s", ignored.text); /* it was not held */
+	return destroy(c, e);
 }
 
 static int may_delete(const struct container *c, struct err *e)

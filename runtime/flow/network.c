@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/flow/network.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,20 @@ int network_release(pid_t pid, int pidfd, enum network_hold what, struct err *e)
 	struct job job = { NFT, rules[what].release };
 
 	return ns_call(pid, pidfd, CLONE_NEWNET, run_filter, &job, sizeof job, e);
+}
+
+int network_open(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+	return ns_is_own(path, CLONE_NEWNET) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* setns(2) takes the namespace as it takes a pidfd; of process 0 nothing is the host's. */
+int network_release_opened(int fd, enum network_hold what, struct err *e)
+{
+	return network_release(0, fd, what, e);
 }
 
 int network_unlock(pid_t pid, int pidfd, struct err *e)

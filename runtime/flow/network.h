@@ -18,5 +18,9 @@ bool network_can_hold(void);    /* there is nft */
 int network_hold(pid_t pid, int pidfd, enum network_hold what, struct err *e);
 int network_release(pid_t pid, int pidfd, enum network_hold what, struct err *e);
 
+/* For a release when the process is gone, and others may have the namespace still: -1: it is the host's, or gone. */
+int network_open(pid_t pid);
+int network_release_opened(int fd, enum network_hold what, struct err *e);
+
 /* Takes away the lock of a CRIU that has died. */
 int network_unlock(pid_t pid, int pidfd, struct err *e);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "oci/emit.h"
@@ -23,6 +24,8 @@
 #define RECORDS ".migrations"
 #define RECORD_MAX 65536
 #define RECORD_BLOCK 4096
+#define LOCK_WAIT_MS 1000
+#define LOCK_PAUSE_MS 10
 
 int record_open(const char *root, const char *token, int flags, struct err *e)
 {
@@ -91,6 +94,37 @@ void record_remove(const char **path)
 		*path = NULL;
 }
 
+/* Numbers of inodes are given anew at once: only with the time of its birth, where the file system knows it, is it no other. */
+const char *record_identity(const char *path, struct arena *a)
+{
+	struct statx x;
+
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &x) < 0)
+		return NULL;
+	return arena_printf(a, "%u:%u:%llu:%lld.%09u", x.stx_dev_major, x.stx_dev_minor, (unsigned long long)x.stx_ino,
+			    (long long)x.stx_btime.tv_sec, x.stx_btime.tv_nsec);
+}
+
+/* Somebody who has removed it may have put his own there. */
+static void remove_bundle(struct migration_record *r)
+{
+	cleanup_arena struct arena a = { 0 };
+	const char *is;
+
+	if (!r->bundle)
+		return;
+	errno = 0;
+	is = record_identity(r->bundle, &a);
+	if (!is && errno != ENOENT)
+		return; /* the record keeps its name */
+	if (!is || str_eq(is, r->made)) {
+		record_remove(&r->bundle);
+		return;
+	}
+	log_warn("%s stays: it is not known to be what a migration made there", r->bundle);
+	r->bundle = NULL;
+}
+
 static bool is_alive(const struct migration_record *r)
 {
 	struct err ignored;
@@ -127,13 +161,25 @@ static int has_run(const char *root, const struct migration_record *r, struct er
 	return store_save(&c.dir, &c.state, e) < 0 ? err_ret(e) : 1;
 }
 
-/* A restore that did not come to its end, and no container of that id that somebody has made otherwise. */
+/* A killed restore's helpers may have its lock for a moment yet; whoever has it for longer makes a container of his own. */
+static int open_unlocked(const char *root, const char *id, struct container *ret, struct err *e)
+{
+	int r = container_open(root, id, STORE_TRY, ret, e);
+
+	for (int ms = 0; r < 0 && e->num == EWOULDBLOCK && ms < LOCK_WAIT_MS; ms += LOCK_PAUSE_MS) {
+		poll(NULL, 0, LOCK_PAUSE_MS);
+		r = container_open(root, id, STORE_TRY, ret, e);
+	}
+	return r;
+}
+
+/* A restore that did not come to its end, and no container of that id that somebody has made otherwise, or is making. */
 static bool is_half_made(const char *root, const char *id)
 {
 	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
 	struct err e;
 
-	return container_open(root, id, STORE_LOOK, &c, &e) == 0 ? c.state.status == OCI_CREATING : e.num == ENOENT && e.kind == ERR_STATE;
+	return open_unlocked(root, id, &c, &e) == 0 ? c.state.status == OCI_CREATING : e.num == ENOENT && e.kind == ERR_STATE;
 }
 
 /* The container of this migration, which runs; another of its id is left alone. */
@@ -150,7 +196,7 @@ int record_undo(const char *root, struct migration_record *r, struct err *e)
 	if (r->id && !r->created && is_half_made(root, r->id) && container_delete(root, r->id, true, e) < 0)
 		return err_ret(e);
 	record_remove(&r->work);
-	record_remove(&r->bundle); /* what is there from now on is others' */
+	remove_bundle(r); /* what is there from now on is others' */
 	return 0;
 }
 
@@ -212,6 +258,22 @@ void record_settled(const char *root, const char *token)
 		record_forget(root, token);
 }
 
+/* A container that has come to run here is no part of this any more, nor is another of its id; its images are.  One that was to run and
+ * never will is called off, as it would be by a question: none that comes later finds a container that is not there. */
+static int clear_up(const char *root, int fd, struct migration_record *r, struct err *e)
+{
+	if (r->fate == MIGRATION_COMMITTED && has_run(root, r, e) != 0) {
+		undo_work(fd, r);
+		return 0;
+	}
+	if (record_undo(root, r, e) < 0)
+		return err_ret(e);
+	if (r->fate != MIGRATION_COMMITTED)
+		return 0;
+	r->fate = MIGRATION_ABORTED;
+	return record_write(fd, r, e);
+}
+
 int migrate_reconcile(const char *root, struct err *e)
 {
 	cleanup_arena struct arena a = { 0 };
@@ -230,14 +292,9 @@ int migrate_reconcile(const char *root, struct err *e)
 			return err_ret(e);
 		if (is_alive(&r))
 			continue;
-		/* A container that has come to run here is no part of this any more, nor is another of its id; its images are. */
-		if (r.fate == MIGRATION_COMMITTED)
-			undo_work(fd, &r);
-		else if (record_undo(root, &r, &why) < 0) {
+		if (clear_up(root, fd, &r, &why) < 0)
 			log_warn_err(&why);
-			continue;
-		}
-		if (is_cleared(&r) && (r.fate != MIGRATION_COMMITTED || has_run(root, &r, &why) == 0))
+		else if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED)
 			record_forget(root, entry->d_name); /* else somebody may still ask */
 	}
 	return 0;

@@ -18,6 +18,9 @@ void record_forget(const char *root, const char *token);
 /* What was made, and is not needed; *path becomes NULL when it is gone.  Else the record that names it is to be kept. */
 void record_remove(const char **path);
 
+/* Tells a directory from any that is there later by the same name, for `made`.  NULL, and errno. */
+const char *record_identity(const char *path, struct arena *a);
+
 /* What is left of a migration whose container will never run here, or must not any more. */
 int record_undo(const char *root, struct migration_record *r, struct err *e);
 

@@ -51,6 +51,7 @@ int migrate_resolve(const struct migrate_options *given, struct err *e)
 		return err_ret(e);
 	if (!s.c.state.migration || !s.c.state.migration->undecided)
 		return err_set(e, ERR_STATE, 0, "container %s has no migration that is undecided", o.id);
+	s.recorded = true;
 	s.outcome = UNDECIDED;
 	o.host = s.c.state.migration->host;
 	o.remote_root = s.c.state.migration->root;

@@ -110,6 +110,7 @@ int source_record(struct source *s, bool undecided, struct err *e)
 		.root = s->o->remote_root, .command = s->o->command, .remove = s->o->rootfs == MIGRATION_COPY && !s->o->keep,
 	};
 	s->c.state.migration = m;
+	s->recorded = true;
 	return store_save(&s->c.dir, &s->c.state, e);
 }
 
@@ -117,7 +118,7 @@ static void unrecord(struct source *s)
 {
 	struct err e;
 
-	if (!s->c.state.migration || s->outcome != HERE)
+	if (!s->recorded || s->outcome != HERE)
 		return;
 	s->c.state.migration = NULL;
 	if (store_save(&s->c.dir, &s->c.state, &e) < 0)
@@ -134,7 +135,10 @@ static int take_over(struct source *s, struct err *e)
 	if (m->undecided)
 		return err_set(e, ERR_STATE, 0, "an earlier migration to %s is undecided: \"vzrun migrate --resolve %s\" ends it", m->host,
 			       s->o->id);
-	return m->work ? fs_remove_path(m->work, e) : 0;
+	if (m->work && fs_remove_path(m->work, e) < 0)
+		return err_ret(e);
+	s->recorded = true;
+	return 0;
 }
 
 /* ---- rounds ---- */

@@ -32,6 +32,7 @@ struct source {
 	int64_t copied_ms;       /* and by the other */
 	bool by_time;            /* a file that has changed since can be told by its time */
 	enum outcome outcome;
+	bool recorded;           /* the container's record of a migration is ours to take away */
 	volatile bool *given;    /* the word to go on there, or it is on its way: for who outlives us */
 	int64_t frozen_at;
 	/* Post-copy. */
@@ -47,7 +48,8 @@ struct source {
 void source_done(struct source *s);
 void source_report(const struct source *s, const struct migrate_progress *p);
 
-/* One that is killed leaves a record of what is to be done with the container; source_done() takes it away when it is HERE. */
+/* One that is killed leaves a record of what is to be done with the container; source_done() takes it away when it is HERE
+ * and `recorded`: that of an earlier one stays as long as nobody has seen to what it names. */
 int source_record(struct source *s, bool undecided, struct err *e);
 
 const char *source_tmp(void); /* where images lie until they are sent */

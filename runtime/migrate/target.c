@@ -52,7 +52,8 @@ static int called_off(struct err *e)
 static int record(struct target *t, struct err *e)
 {
 	struct migration_record r = { .token = t->offer.token, .id = t->offer.id, .fate = MIGRATION_PENDING, .pid = getpid(), .work = t->work,
-				      .bundle = t->made_bundle ? t->offer.bundle : NULL };
+				      .bundle = t->made_bundle ? t->offer.bundle : NULL,
+				      .made = t->made_bundle ? record_identity(t->offer.bundle, &t->arena) : NULL };
 	cleanup_fd int fd = record_open(t->root, t->offer.token, t->recorded ? 0 : O_CREAT | O_EXCL, e);
 	struct migration_record was;
 	char state;

@@ -220,3 +220,154 @@ hook_there() {
 	goes_on "$BUNDLE"
 	is_clean_there
 }
+
+undecided() { [[ $("$VZRUN" --root "$ROOT" state "$ID" | jq .migration.undecided) == true ]]; }
+
+# become_undecided: it runs there and stands still here, and nobody here knows.
+become_undecided() {
+	through lose back 33
+	VZ_TIMEOUT=60 move
+	[[ $status == 3 ]]
+	unhindered
+	goes_on "$T/moved"
+}
+
+@test "migrate: a second one of an undecided container changes nothing" {
+	start_worker memory 4 0 /tmp/count
+	become_undecided
+	move
+	[[ $status != 0 && $stderr == *'an earlier migration to host is undecided'* ]]
+	undecided
+	fails 'may run on host' resume "$ID"
+	who_runs
+	((running == 1))
+	ok migrate --resolve "$ID"
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "migrate: --resolve leaves the record of one that was killed while it ran, and the next one removes its images" {
+	local work
+
+	start_worker memory 4 0 /tmp/count
+	through kill-here there 20
+	move
+	unhindered
+	wait_until settled
+	goes_on "$BUNDLE"
+	work=$(jq -r .migration.work "$ROOT/$ID/state.json")
+	[[ -d $work ]]
+	fails 'no migration that is undecided' migrate --resolve "$ID"
+	assert_eq "$(jq -r .migration.work "$ROOT/$ID/state.json")" "$work"
+	migrate
+	[[ ! -e $work ]]
+	goes_on "$T/moved"
+	assert_eq "$(find "$T/tmp" -mindepth 1)" ""
+}
+
+is_held() { nsenter --net="/proc/$1/ns/net" nft list tables | grep -q vzrun_undecided; }
+is_free() { ! is_held "$1"; }
+
+@test "migrate: of an undecided container no network is held that others made" {
+	needs_command nft
+	unshare -n sleep 300 3>&- 4>&- &
+	local pod=$!
+	wait_until test ! "/proc/$pod/ns/net" -ef /proc/self/ns/net
+	config_set --arg p "/proc/$pod/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+	start_worker memory 4 0 /tmp/count
+	become_undecided
+	is_free "$pod"
+	ok migrate --resolve "$ID"
+	is_free "$pod"
+	there delete --force "$ID-2"
+	kill "$pod"
+	wait "$pod" || :
+}
+
+@test "migrate: who has joined an undecided container's network is not cut off when that is gone" {
+	local end member
+
+	needs_command nft
+	for end in 'migrate --resolve' 'delete --force'; do
+		rm -rf "$BUNDLE"
+		new_bundle "$BUNDLE"
+		mkdir -p "$BUNDLE/rootfs/tmp"
+		config_set '.root.readonly = false'
+		start_worker memory 4 0 /tmp/count
+		nsenter -t "$(jq .pid "$ROOT/$ID/state.json")" -n sleep 300 3>&- 4>&- &
+		member=$!
+		become_undecided
+		is_held "$member"
+		# shellcheck disable=SC2086
+		ok $end "$ID"
+		[[ ! -e $ROOT/$ID ]]
+		is_free "$member"
+		kill "$member"
+		wait "$member" || :
+		there delete --force "$ID-2"
+		rm -rf "$T/moved" "$THERE"/.migrations/*
+	done
+}
+
+# killed_there DIRECTION TYPE: the other side, before it has the word to go on; still_here: as this side then learns.
+killed_there() {
+	start_worker memory 4 0 /tmp/count
+	through kill-there "$1" "$2"
+	move
+	[[ $status != 0 ]]
+	unhindered
+	wait_until no_criu
+	assert_eq "$(jq -r .fate "$THERE"/.migrations/*)" pending
+}
+
+still_here() {
+	! undecided || ok migrate --resolve "$ID"
+	goes_on "$BUNDLE"
+}
+
+no_criu() { ! pgrep -x criu >/dev/null; }
+
+@test "migrate: reconcile leaves a bundle that was made where a killed one's had been" {
+	killed_there back 31
+	assert_eq "$(jq -r .bundle "$THERE"/.migrations/*)" "$T/moved"
+	rm -rf "$T/moved"
+	new_bundle "$T/moved"
+	there reconcile
+	[[ -e $T/moved/config.json ]]
+	rm -rf "$T/moved"
+	still_here
+	is_clean_there
+}
+
+@test "migrate: reconcile leaves a container that is being created by the id of a killed one" {
+	killed_there there 20+22
+	[[ ! -e $THERE/$ID-2 ]]
+	new_bundle "$T/other"
+	printf '#!/bin/sh\n: >%s/hooked\nwhile [ ! -e %s/go ]; do sleep .1; done\n' "$T" "$T" >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --file "$T/other/config.json" --arg h "$T/hook" '.hooks.createRuntime = [{path: $h}]'
+	there create --bundle "$T/other" "$ID-2" >"$T/create.out" 2>&1 </dev/null 3>&- 4>&- &
+	wait_until test -e "$T/hooked"
+	there reconcile &
+	local reconcile=$!
+	sleep 2
+	: >"$T/go"
+	wait "$reconcile"
+	wait_until there_is created
+	there delete --force "$ID-2"
+	still_here
+	is_clean_there
+}
+
+# Who was killed just behind that word: CRIU took the restore back.
+@test "migrate: reconcile removes what is left of one that was committed and never ran" {
+	killed_there back 31
+	[[ -e $T/moved && -e $THERE/$ID-2 ]]
+	local created record
+	created=$(jq -r .created "$THERE/$ID-2/state.json")
+	record=$(jq -c --arg c "$created" '.fate = "committed" | .created = $c' "$THERE"/.migrations/*)
+	echo "$record" | tee "$THERE"/.migrations/* >/dev/null
+	there reconcile
+	[[ ! -e $THERE/$ID-2 ]]
+	still_here
+	is_clean_there
+}
