@@ -234,6 +234,8 @@ int pci_give(const struct ext_env *env, const struct claims *claims, const struc
 		r = bind_vfio(&f, &record.nodes, env->arena, e);
 	else if (r == 0)
 		record.nodes = f.nodes;
+	for (size_t i = 0; i < record.nodes.n; i++)
+		node_mark(env, &record.nodes.v[i]);
 	if (r == 0)
 		r = claims_put(claims, &claim, e);
 	*ret = record.nodes;
@@ -365,7 +367,7 @@ static bool in_document(const struct ext_env *env, const struct node *n)
 	return false;
 }
 
-static int nodes_to_document(struct ext_env *env, const struct nodes *nodes, struct err *e)
+static int nodes_to_document(struct ext_env *env, struct nodes *nodes, struct err *e)
 {
 	struct oci_device_rules rules;
 

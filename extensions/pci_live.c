@@ -105,6 +105,7 @@ static int check_group(const struct pci *now, const struct claim *claim, struct 
 
 static const struct node_grant nothing;
 
+/* Whether they were made is kept in `nodes`. */
 static int change_nodes(struct ext_env *env, const struct nodes *nodes, bool give, struct err *e)
 {
 	struct node_grant all = { .nodes = *nodes };
@@ -226,6 +227,29 @@ static int claim_new(const struct ext_env *env, const struct pci *p, const char 
 	return pci_give(env, &claims, p, name, ret, e);
 }
 
+/* Which of them were made here: to be known when they are taken away. */
+static int record_nodes(const struct ext_env *env, const char *name, const struct nodes *nodes, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	const struct claim *claim;
+	struct pci_record record;
+	struct claim_list list;
+	struct claim now;
+
+	if (nodes->n == 0)
+		return 0;
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
+		return err_ret(e);
+	claim = claims_find(&list, PCI_KIND, name);
+	if (!claim || !claim->pci || !claim_is_of(claim, env))
+		return 0;
+	now = *claim;
+	record = *claim->pci;
+	record.nodes = *nodes;
+	now.pci = &record;
+	return claims_put(&claims, &now, e);
+}
+
 static int rest_inside(struct ext_env *env, bool vfio, const char *name, struct err *e)
 {
 	return vfio ? unlock_memory_of_all(env, e) : interfaces_inside(env, name, e);
@@ -249,7 +273,7 @@ static int add(struct ext_env *env, const struct pci *p, const char *name, struc
 		return err_ret(e);
 	}
 	if (change_nodes(env, &nodes, true, e) == 0) {
-		if (rest_inside(env, vfio, name, e) == 0)
+		if (record_nodes(env, name, &nodes, e) == 0 && rest_inside(env, vfio, name, e) == 0)
 			return 0;
 		change_nodes(env, &nodes, false, &ignored);
 	}
