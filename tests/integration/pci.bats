@@ -262,6 +262,36 @@ character special file"
 	assert_eq "$(jq "[.resources.devices[]? | select(.type == \"b\")] | length" "$ROOT/$ID/state.json")" 0
 }
 
+@test "an NVMe disk: the document's node stays as it is, what was made for pci goes" {
+	spare
+	local disk claim
+
+	disk=$(basename /dev/nvme*n1)
+	config_set --arg p "/dev/$disk" --argjson a $((0x$(stat -c %t "/dev/$disk"))) --argjson b $((0x$(stat -c %T "/dev/$disk"))) \
+		'.linux.resources.devices = [{ allow: true, access: "rwm" }]
+		| .linux.devices = [{ path: $p, type: "b", major: $a, minor: $b, fileMode: 438 }]'
+	annotation pci "$DISK"
+	starts
+	inside "stat -c %a /dev/$disk /dev/${disk%n1}"
+	assert_eq "$output" $'666\n600'
+	ok set "$ID" --pci ""
+	inside "stat -c %a /dev/$disk; ! [ -e /dev/${disk%n1} ]"
+	assert_eq "$output" 666
+	ok set "$ID" --pci-add "$DISK"
+	claim=$CLAIMS/pci-$DISK
+	assert_eq "$(jq -c '[.pci.nodes[].made] | sort' "$claim")" "[false,true]"
+	ok set "$ID" --pci-del "$DISK"
+	inside "stat -c %a /dev/$disk; ! [ -e /dev/${disk%n1} ]"
+	assert_eq "$output" 666
+	# A claim of a version that did not say.
+	inside "rm /dev/$disk"
+	ok set "$ID" --pci-add "$DISK"
+	jq 'del(.pci.nodes[].made)' "$claim" >"$T/claim"
+	cp "$T/claim" "$claim"
+	ok set "$ID" --pci-del "$DISK"
+	inside "! [ -e /dev/$disk ] && ! [ -e /dev/${disk%n1} ]"
+}
+
 @test "an NVMe disk: not when the host uses it, also not by vfio" {
 	spare
 	needs_command python3
