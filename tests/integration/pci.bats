@@ -430,6 +430,48 @@ character special file"
 	assert_eq "$(override "$EDU")" ""
 }
 
+@test "vfio: two words for one function are one, and it goes back to its driver" {
+	spare
+	annotation pci "$CARD ${CARD#0000:}"
+	annotation pci-mode vfio
+	starts
+	assert_eq "$(driver "$CARD")" vfio-pci
+	assert_eq "$(jq -r .pci.driver "$CLAIMS/pci-$CARD")" e1000e
+	ok delete --force "$ID"
+	assert_eq "$(driver "$CARD") $(override "$CARD")" "e1000e "
+	config_set 'del(.annotations)'
+	starts
+	ok set "$ID" --pci-mode vfio --pci "$CARD ${CARD#0000:}"
+	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -r .pci.value)" "$CARD"
+	ok set "$ID" --pci-del "${CARD#0000:}"
+	assert_eq "$(driver "$CARD") $(override "$CARD")" "e1000e "
+	inside '! [ -e /dev/vfio/vfio ]'
+	assert_eq "$(jq '[.resources.devices[]? | select(.major == 10 and .minor == 196)] | length' "$ROOT/$ID/state.json")" 0
+	wait_until eval '[[ -n $(interface "$CARD") ]]'
+}
+
+@test "vfio: what a former container of the same name could not give back goes to where it came from, not to vfio-pci" {
+	spare
+	local claim=$CLAIMS/pci-$EDU
+
+	annotation pci "$EDU"
+	annotation pci-mode vfio
+	starts
+	cp "$claim" "$T/claim"
+	ok delete --force "$ID"
+	assert_eq "$(driver "$EDU")" none
+	# As its driver leaves it that does not let go.
+	echo vfio-pci >"$PCI/$EDU/driver_override"
+	echo "$EDU" >/sys/bus/pci/drivers/vfio-pci/bind
+	echo >"$PCI/$EDU/driver_override"
+	cp "$T/claim" "$claim"
+	starts
+	assert_eq "$(driver "$EDU")" vfio-pci
+	assert_eq "$(jq -r .pci.driver "$claim")" null
+	ok delete --force "$ID"
+	assert_eq "$(driver "$EDU") $(override "$EDU")" "none "
+}
+
 @test "vfio: an IOMMU group goes whole or not at all" {
 	spare
 	drives
