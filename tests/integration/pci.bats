@@ -292,6 +292,24 @@ character special file"
 	inside "! [ -e /dev/$disk ] && ! [ -e /dev/${disk%n1} ]"
 }
 
+@test "an NVMe disk: not taken away as long as a process inside has one of its nodes open" {
+	spare
+	local disk node
+
+	disk=$(basename /dev/nvme*n1)
+	starts
+	for node in "$disk" "${disk%n1}"; do
+		ok set "$ID" --pci-add "$DISK"
+		ok exec --detach "$ID" sh -c "exec 3</dev/$node; echo \$\$ >/tmp/held; exec sleep 1000"
+		wait_until ok exec "$ID" test -s /tmp/held
+		fails "of the container uses $DISK" set "$ID" --pci-del "$DISK"
+		inside "dd if=/dev/$disk of=/dev/null bs=1M count=1"
+		inside 'kill $(cat /tmp/held); rm /tmp/held'
+		wait_until ok set "$ID" --pci-del "$DISK"
+		inside "! [ -e /dev/$disk ] && ! [ -e /dev/${disk%n1} ]"
+	done
+}
+
 @test "an NVMe disk: not when the host uses it, also not by vfio" {
 	spare
 	needs_command python3
