@@ -126,7 +126,8 @@ static const struct ext_row rows[] = {
 	{ .name = "devnodes", .kind = EXT_LIST, .flags = EXT_GRANT | EXT_NAMED, .offset = EXT_MEMBER(struct devices, nodes), .value = &value_node,
 	  .help = "Devices of the host by their name below /dev, node and permission",
 	  .doc = "none denies the permission. One word for a name: a later one replaces it. In a user namespace the host's node is bound, with "
-		 "the host's owner and mode." },
+		 "the host's owner and mode. Where /dev is the host's, bound, devices are only permitted; in a directory of the host's below it "
+		 "only what was made there is removed." },
 	{ .name = "devices", .kind = EXT_LIST, .flags = EXT_GRANT | EXT_NAMED, .offset = EXT_MEMBER(struct devices, rules), .value = &value_rule,
 	  .help = "Devices by number, permission only",
 	  .doc = "A minor number or all; none denies. One word for a number: a later one replaces it. Devices that every container may use "

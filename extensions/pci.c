@@ -213,6 +213,22 @@ int pci_give_back(const struct claims *claims, const struct claim *claim, struct
 	return 0;
 }
 
+/* What it was before it was ours: a claim of this container that is there already knows better than sysfs does now. */
+static int remember(const struct ext_env *env, const struct claims *claims, const struct pci_function *f, struct pci_record *ret, struct err *e)
+{
+	const struct claim *claim;
+	struct claim_list list;
+
+	if (claims_list(claims, &list, env->arena, e) < 0)
+		return err_ret(e);
+	claim = claims_find(&list, PCI_KIND, f->name);
+	if (!claim || !claim->pci || !claim_is_of(claim, env))
+		claim = NULL;
+	ret->driver = claim ? claim->pci->driver : f->driver;
+	ret->override = claim ? claim->pci->override : f->override;
+	return 0;
+}
+
 /* Claimed first: what was done after it can be undone by whoever finds the claim. */
 int pci_give(const struct ext_env *env, const struct claims *claims, const struct pci *p, const char *name, struct nodes *ret,
 		struct err *e)
@@ -225,15 +241,15 @@ int pci_give(const struct ext_env *env, const struct claims *claims, const struc
 
 	if (!claim.root)
 		return err_oom(e);
-	if (pci_look(PCI_SYSFS, name, &f, env->arena, e) < 0)
+	if (pci_look(PCI_SYSFS, name, &f, env->arena, e) < 0 || remember(env, claims, &f, &record, e) < 0)
 		return err_ret(e);
-	record.driver = f.driver;
-	record.override = f.override;
 	r = claims_put(claims, &claim, e);
 	if (r == 0 && p->mode == MODE_VFIO)
 		r = bind_vfio(&f, &record.nodes, env->arena, e);
 	else if (r == 0)
 		record.nodes = f.nodes;
+	for (size_t i = 0; i < record.nodes.n; i++)
+		node_mark(env, &record.nodes.v[i]);
 	if (r == 0)
 		r = claims_put(claims, &claim, e);
 	*ret = record.nodes;
@@ -365,7 +381,7 @@ static bool in_document(const struct ext_env *env, const struct node *n)
 	return false;
 }
 
-static int nodes_to_document(struct ext_env *env, const struct nodes *nodes, struct err *e)
+static int nodes_to_document(struct ext_env *env, struct nodes *nodes, struct err *e)
 {
 	struct oci_device_rules rules;
 
@@ -392,11 +408,22 @@ static int give_all(struct ext_env *env, const struct pci *p, struct err *e)
 	return 0;
 }
 
+/* What a container of this name could not give back at its end. */
+static int reclaim_former(struct ext_env *env, struct err *e)
+{
+	return claims_reclaim(env, NETDEV_KIND, netdev_give_back, e) < 0 ? err_ret(e) : reclaim(env, e);
+}
+
 static int recorded(struct ext_env *env, const void *config, void *saved, struct err *e)
 {
 	const struct pci *p = config;
-	int r = p->functions.n ? give_all(env, p, e) : 0;
+	int r;
 
+	if (p->functions.n == 0)
+		return 0;
+	r = reclaim_former(env, e);
+	if (r == 0)
+		r = give_all(env, p, e);
 	if (r < 0)
 		undo_recorded(env, config, saved);
 	return r;

@@ -20,22 +20,29 @@
 
 /* ---- in use? ---- */
 
-static bool is_user_of(const char *path, const struct nodes *nodes)
+static bool is_node(const struct stat *st, const struct node *n)
+{
+	return (n->type == 'b' ? S_ISBLK(st->st_mode) : S_ISCHR(st->st_mode)) && st->st_rdev == makedev((unsigned)n->major, (unsigned)n->minor);
+}
+
+static bool is_user_of(const char *path, const struct pci_record *given)
 {
 	char target[64];
 	struct stat st;
 	ssize_t n = readlink(path, target, sizeof target - 1);
 
-	if (n > 0 && (target[n] = '\0', strcmp(target, VFIO_DEVICE) == 0))
+	if (given->vfio && n > 0 && (target[n] = '\0', strcmp(target, VFIO_DEVICE) == 0))
 		return true;
-	for (size_t i = 0; stat(path, &st) == 0 && S_ISCHR(st.st_mode) && i < nodes->n; i++)
-		if (st.st_rdev == makedev((unsigned)nodes->v[i].major, (unsigned)nodes->v[i].minor))
+	if (stat(path, &st) < 0)
+		return false;
+	for (size_t i = 0; i < given->nodes.n; i++)
+		if (is_node(&st, &given->nodes.v[i]))
 			return true;
 	return false;
 }
 
 /* Threads may have descriptors of their own, and a mapping outlives its descriptor. */
-static bool thread_uses(const char *thread, const struct nodes *nodes)
+static bool thread_uses(const char *thread, const struct pci_record *given)
 {
 	cleanup_str struct str maps = { 0 };
 	cleanup_dir DIR *dir = NULL;
@@ -43,20 +50,20 @@ static bool thread_uses(const char *thread, const struct nodes *nodes)
 	struct err ignored;
 
 	snprintf(path, sizeof path, "%s/maps", thread);
-	if (fs_read(AT_FDCWD, path, MAPS_MAX, &maps, &ignored) == 0 && strstr(str_cstr(&maps), VFIO_DEVICE))
+	if (given->vfio && fs_read(AT_FDCWD, path, MAPS_MAX, &maps, &ignored) == 0 && strstr(str_cstr(&maps), VFIO_DEVICE))
 		return true;
 	snprintf(path, sizeof path, "%s/fd", thread);
 	dir = opendir(path);
 	for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir)) {
 		char fd[PATH_MAX];
 
-		if (d->d_name[0] != '.' && snprintf(fd, sizeof fd, "%s/%s", path, d->d_name) < (int)sizeof fd && is_user_of(fd, nodes))
+		if (d->d_name[0] != '.' && snprintf(fd, sizeof fd, "%s/%s", path, d->d_name) < (int)sizeof fd && is_user_of(fd, given))
 			return true;
 	}
 	return false;
 }
 
-static bool uses(pid_t pid, const struct nodes *nodes)
+static bool uses(pid_t pid, const struct pci_record *given)
 {
 	cleanup_dir DIR *dir = NULL;
 	char path[64];
@@ -67,7 +74,7 @@ static bool uses(pid_t pid, const struct nodes *nodes)
 		char thread[NAME_MAX + 64];
 
 		if (d->d_name[0] != '.' && snprintf(thread, sizeof thread, "%s/%s", path, d->d_name) < (int)sizeof thread &&
-		    thread_uses(thread, nodes))
+		    thread_uses(thread, given))
 			return true;
 	}
 	return false;
@@ -79,12 +86,12 @@ static int check_unused(const struct ext_env *env, const struct claim *claim, st
 	pid_t *pids;
 	size_t n;
 
-	if (!claim->pci->vfio || !env->cg)
+	if ((!claim->pci->vfio && claim->pci->nodes.n == 0) || !env->cg)
 		return 0;
 	if (cgroup_pids(env->cg, &pids, &n, env->arena, e) < 0)
 		return err_ret(e);
 	for (size_t i = 0; i < n; i++)
-		if (uses(pids[i], &claim->pci->nodes))
+		if (uses(pids[i], claim->pci))
 			return err_set(e, ERR_STATE, EBUSY, "process %d of the container uses %s", (int)pids[i], claim->name);
 	return 0;
 }
@@ -105,6 +112,7 @@ static int check_group(const struct pci *now, const struct claim *claim, struct 
 
 static const struct node_grant nothing;
 
+/* Whether they were made is kept in `nodes`. */
 static int change_nodes(struct ext_env *env, const struct nodes *nodes, bool give, struct err *e)
 {
 	struct node_grant all = { .nodes = *nodes };
@@ -226,6 +234,29 @@ static int claim_new(const struct ext_env *env, const struct pci *p, const char 
 	return pci_give(env, &claims, p, name, ret, e);
 }
 
+/* Which of them were made here: to be known when they are taken away. */
+static int record_nodes(const struct ext_env *env, const char *name, const struct nodes *nodes, struct err *e)
+{
+	cleanup_claims struct claims claims = CLAIMS_NONE;
+	const struct claim *claim;
+	struct pci_record record;
+	struct claim_list list;
+	struct claim now;
+
+	if (nodes->n == 0)
+		return 0;
+	if (claims_open(&claims, e) < 0 || claims_list(&claims, &list, env->arena, e) < 0)
+		return err_ret(e);
+	claim = claims_find(&list, PCI_KIND, name);
+	if (!claim || !claim->pci || !claim_is_of(claim, env))
+		return 0;
+	now = *claim;
+	record = *claim->pci;
+	record.nodes = *nodes;
+	now.pci = &record;
+	return claims_put(&claims, &now, e);
+}
+
 static int rest_inside(struct ext_env *env, bool vfio, const char *name, struct err *e)
 {
 	return vfio ? unlock_memory_of_all(env, e) : interfaces_inside(env, name, e);
@@ -249,7 +280,7 @@ static int add(struct ext_env *env, const struct pci *p, const char *name, struc
 		return err_ret(e);
 	}
 	if (change_nodes(env, &nodes, true, e) == 0) {
-		if (rest_inside(env, vfio, name, e) == 0)
+		if (record_nodes(env, name, &nodes, e) == 0 && rest_inside(env, vfio, name, e) == 0)
 			return 0;
 		change_nodes(env, &nodes, false, &ignored);
 	}

@@ -112,10 +112,10 @@ static size_t index_of(const struct ext_row *row, const struct oci_strs *list, c
 	return i;
 }
 
-/* Into a list that has room. */
+/* Into a list that has room: twice the same is once, also where it was written in two ways. */
 static void put_word(const struct ext_row *row, struct oci_strs *list, const char *word)
 {
-	size_t at = row->flags & EXT_NAMED ? index_of(row, list, word) : list->n;
+	size_t at = index_of(row, list, word);
 
 	list->v[at] = word;
 	list->n += at == list->n;

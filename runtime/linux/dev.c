@@ -27,6 +27,7 @@ struct place {
 	int host_dev; /* opened when it is needed first */
 	int tree;     /* what is bound, already cloned; -1: looked for in host_dev */
 	bool bind, own_host_dev;
+	bool made; /* the last node: false where it was there before */
 };
 
 static void place_done(struct place *p)
@@ -64,7 +65,7 @@ static bool is_same(const struct stat *st, const struct node *n)
 	return S_ISFIFO(n->mode) || st->st_rdev == n->dev;
 }
 
-/* Something is there already: the same node is as good as a new one. */
+/* Something is there already: the same node is as good as a new one, with the mode that it has - it may be the host's. */
 static int accept_existing(int parent, const char *name, const struct node *n, struct err *e)
 {
 	struct stat st;
@@ -73,37 +74,33 @@ static int accept_existing(int parent, const char *name, const struct node *n, s
 		return err_sys(e, "%s", n->path);
 	if (!is_same(&st, n))
 		return err_set(e, ERR_KERNEL, EEXIST, "device %s", n->path);
-	if ((st.st_mode & 07777) != (n->mode & 07777) && fchmodat(parent, name, n->mode & 07777, 0) < 0)
-		return err_sys(e, "mode of %s", n->path);
 	return 0;
 }
 
 /* Returns 1 when the kernel does not let us make nodes. */
-static int make_node(int parent, const char *name, const struct node *n, struct err *e)
+static int make_node(struct place *p, int parent, const char *name, const struct node *n, struct err *e)
 {
 	if (mknodat(parent, name, n->mode, n->dev) < 0) {
 		if (errno == EPERM)
 			return 1;
-		if (errno != EEXIST)
-			return err_sys(e, "mknod %s", n->path);
-		int r = accept_existing(parent, name, n, e);
-		if (r < 0)
-			return r;
+		return errno == EEXIST ? accept_existing(parent, name, n, e) : err_sys(e, "mknod %s", n->path);
 	}
+	p->made = true;
 	if ((n->uid || n->gid) && fchownat(parent, name, n->uid, n->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(e, "owner of %s", n->path);
 	return 0;
 }
 
 /* A clone that the host made, on a file that is new. */
-static int attach_node(int tree, int parent, const char *name, const struct node *n, struct err *e)
+static int attach_node(struct place *p, int parent, const char *name, const struct node *n, struct err *e)
 {
 	cleanup_fd int file = openat(parent, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0);
 	int r;
 
 	if (file < 0)
 		return errno == EEXIST ? accept_existing(parent, name, n, e) : err_sys(e, "%s", n->path);
-	r = mount_move(tree, file);
+	r = mount_move(p->tree, file);
+	p->made = r == 0;
 	if (r == 0)
 		return 0;
 	unlinkat(parent, name, 0);
@@ -148,9 +145,9 @@ static int add_node(struct place *p, const struct node *n, struct err *e)
 	if (parent < 0)
 		return err_wrap(e, "device %s", n->path);
 	if (p->tree >= 0)
-		return attach_node(p->tree, parent, name + 1, n, e);
+		return attach_node(p, parent, name + 1, n, e);
 	if (!p->bind || S_ISFIFO(n->mode))
-		r = make_node(parent, name + 1, n, e);
+		r = make_node(p, parent, name + 1, n, e);
 	return r > 0 ? bind_node(p, parent, name, n, e) : r;
 }
 
@@ -288,7 +285,7 @@ int dev_clone(const char *path, struct err *e)
 	return r < 0 ? err_set(e, ERR_KERNEL, -r, "clone %s", path) : fd_take(&tree);
 }
 
-int dev_add(int root_fd, const struct oci_device *d, int tree, struct err *e)
+int dev_add(int root_fd, const struct oci_device *d, int tree, bool *ret_made, struct err *e)
 {
 	cleanup_fd int dev = open_living_dev(root_fd, e);
 	struct place p = { .root = root_fd, .dev = dev, .host_dev = -1, .tree = tree };
@@ -301,6 +298,7 @@ int dev_add(int root_fd, const struct oci_device *d, int tree, struct err *e)
 	mask = umask(0);
 	r = add_node(&p, &n, e);
 	umask(mask);
+	*ret_made = p.made;
 	return r;
 }
 

@@ -32,9 +32,9 @@ int dev_create(int root_fd, const struct oci_devices *devices, bool bind, int ho
 
 /* One more or less below /dev of a container that lives; called inside its mount namespace.  `tree`: a detached clone of the host's
  * node, to be bound where a node that is made could not be opened (user namespace); -1: it is made.  What is there and is
- * another device is refused, or left alone. */
+ * another device is refused, or left alone; what is there and is the same stays as it is, and was not made. */
 int dev_clone(const char *path, struct err *e); /* of the host, before that */
-int dev_add(int root_fd, const struct oci_device *device, int tree, struct err *e);
+int dev_add(int root_fd, const struct oci_device *device, int tree, bool *ret_made, struct err *e);
 int dev_remove(int root_fd, const struct oci_device *device, struct err *e);
 
 /* Masked paths: a file is covered by a verified /dev/null (char 1:3), a directory by one read-only empty tmpfs that

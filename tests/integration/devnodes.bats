@@ -283,6 +283,126 @@ refused() {
 	assert_eq "$output" mine
 }
 
+# host_dir DIR NODE...: a directory of the host's that is bound on DIR, with nodes "NAME TYPE MAJOR MINOR", mode 666.
+host_dir() {
+	local dir=$1 node
+
+	HOST=$T/host${dir//\//-}
+	mkdir "$HOST"
+	shift
+	for node; do
+		# shellcheck disable=SC2086
+		mknod -m 666 "$HOST"/$node
+	done
+	config_set --arg s "$HOST" --arg d "$dir" '.mounts |= map(select(.destination == $d | not))
+		| .mounts += [{ destination: $d, type: "bind", source: $s, options: ["bind", "rw"] }]'
+}
+
+is_as_made() { assert_eq "$(stat -c '%F %t:%T %a' "$1")" "character special file $2 666"; }
+
+@test "devnodes: where the host's /dev is bound nothing is made, changed or removed, only permitted" {
+	config_set '.mounts |= map(select(.destination | startswith("/dev") | not))'
+	host_dir /dev "fuse c 10 229" "null c 1 3"
+	starts
+	opens /dev/fuse no
+	ok set "$ID" --devnodes-add "fuse:rw loop-control:rw"
+	is_as_made "$HOST/fuse" a:e5
+	[[ ! -e $HOST/loop-control ]]
+	opens /dev/fuse yes
+	ok set "$ID" --devnodes ""
+	is_as_made "$HOST/fuse" a:e5
+	opens /dev/fuse no
+	ok delete --force "$ID"
+
+	annotation devnodes "fuse:rw"
+	starts
+	opens /dev/fuse yes
+	ok set "$ID" --devnodes ""
+	is_as_made "$HOST/fuse" a:e5
+	opens /dev/fuse no
+}
+
+@test "devnodes: in a directory of the host's only what was made is removed, and nothing else is changed" {
+	needs_controller pids
+	local other
+
+	# Another one that is in a directory: mapper/control, cpu/0/cpuid ...
+	other=$(find /dev -mindepth 2 -type c ! -path "/dev/net/*" ! -path "/dev/pts/*" | sed -n "1s:^/dev/::p")
+	[[ -c /dev/net/tun && -n $other ]] || skip "no /dev/net/tun, or nothing else in a directory here"
+	host_dir /dev/net "tun c 10 200"
+	host_dir "/dev/${other%%/*}"
+	starts
+	ok set "$ID" --devnodes-add net/tun:rw
+	is_as_made "$T/host-dev-net/tun" a:c8
+	ok set "$ID" --devnodes-add net/tun:r
+	ok set "$ID" --devnodes-del net/tun:r
+	is_as_made "$T/host-dev-net/tun" a:c8
+	ok set "$ID" --devnodes-add "$other:r"
+	assert_eq "$(stat -c %t:%T "$HOST/${other#*/}")" "$(stat -c %t:%T "/dev/$other")"
+	ok set "$ID" --devnodes-add "$other:rw"
+	ok set "$ID" --devnodes-del "$other:rw"
+	[[ ! -e $HOST/${other#*/} ]]
+	refused pids.max --devnodes-add "net/tun:rw $other:rw" --numproc 100
+	is_as_made "$T/host-dev-net/tun" a:c8
+	[[ ! -e $HOST/${other#*/} ]]
+	ok delete --force "$ID"
+
+	annotation devnodes "net/tun:rw"
+	starts
+	is_as_made "$T/host-dev-net/tun" a:c8
+	ok set "$ID" --devnodes ""
+	is_as_made "$T/host-dev-net/tun" a:c8
+}
+
+@test "devnodes: in a tmpfs of the container's below /dev they are made and removed" {
+	[[ -c /dev/net/tun ]] || skip "no /dev/net/tun here"
+	config_set '.mounts += [{ destination: "/dev/net", type: "tmpfs", source: "tmpfs" }]'
+	annotation devnodes "net/tun:rw"
+	starts
+	inside '[ -c /dev/net/tun ]'
+	ok set "$ID" --devnodes ""
+	inside '! [ -e /dev/net/tun ]'
+	ok set "$ID" --devnodes "net/tun:rw"
+	inside 'stat -c "%t:%T %a" /dev/net/tun'
+	assert_eq "$output" "a:c8 600"
+	ok set "$ID" --devnodes-add "net/tun:r"
+	ok set "$ID" --devnodes ""
+	inside '! [ -e /dev/net/tun ]'
+}
+
+@test "devnodes: in a container that may use all, the document's node stays as it is" {
+	needs_controller pids
+	config_set '.linux.resources.devices = [{ allow: true, access: "rwm" }]
+		| .linux.devices = [{ path: "/dev/fuse", type: "c", major: 10, minor: 229, fileMode: 438 }]'
+	starts
+	ok set "$ID" --devnodes-add fuse:rw
+	ok set "$ID" --devnodes-del fuse:rw
+	refused pids.max --devnodes-add fuse:rw --numproc 100
+	inside 'stat -c "%t:%T %a" /dev/fuse'
+	assert_eq "$output" "a:e5 666"
+	ok delete --force "$ID"
+
+	annotation devnodes "fuse:rw loop-control:rw"
+	starts
+	ok set "$ID" --devnodes ""
+	inside 'stat -c "%t:%T %a" /dev/fuse; ! [ -e /dev/loop-control ]'
+	assert_eq "$output" "a:e5 666"
+}
+
+@test "devnodes: a record that does not say whether a node was made" {
+	local state
+
+	starts
+	state=$ROOT/$ID/state.json
+	ok set "$ID" --devnodes-add fuse:rw
+	assert_eq "$(jq '[.extensions.devices | .. | objects | .made? | values] | length' "$state")" 1
+	jq '(.extensions.devices | .. | objects | select(has("made"))) |= del(.made)' "$state" >"$T/state"
+	cp "$T/state" "$state"
+	ok set "$ID" --devnodes-add loop-control:rw
+	ok set "$ID" --devnodes ""
+	inside '! [ -e /dev/fuse ] && ! [ -e /dev/loop-control ]'
+}
+
 @test "devnodes: what a link in the container's /dev points to is not reached" {
 	mkdir "$T/host"
 	starts

@@ -518,6 +518,16 @@ in_network() { nsenter --net="/proc/$1/ns/net" "${@:2}"; }
 	is_back
 }
 
+@test "twice the same word is one" {
+	annotation "d1 d1"
+	starts
+	is_away
+	ok set "$ID" --netdev "d1, d1"
+	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -r .netdev.value)" d1
+	ok set "$ID" --netdev-del d1
+	is_back
+}
+
 @test "refused: an interface that cannot move takes the first with it, and both are back" {
 	host ip link add bridge0 type bridge
 	annotation "d1 bridge0"

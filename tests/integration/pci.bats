@@ -262,6 +262,54 @@ character special file"
 	assert_eq "$(jq "[.resources.devices[]? | select(.type == \"b\")] | length" "$ROOT/$ID/state.json")" 0
 }
 
+@test "an NVMe disk: the document's node stays as it is, what was made for pci goes" {
+	spare
+	local disk claim
+
+	disk=$(basename /dev/nvme*n1)
+	config_set --arg p "/dev/$disk" --argjson a $((0x$(stat -c %t "/dev/$disk"))) --argjson b $((0x$(stat -c %T "/dev/$disk"))) \
+		'.linux.resources.devices = [{ allow: true, access: "rwm" }]
+		| .linux.devices = [{ path: $p, type: "b", major: $a, minor: $b, fileMode: 438 }]'
+	annotation pci "$DISK"
+	starts
+	inside "stat -c %a /dev/$disk /dev/${disk%n1}"
+	assert_eq "$output" $'666\n600'
+	ok set "$ID" --pci ""
+	inside "stat -c %a /dev/$disk; ! [ -e /dev/${disk%n1} ]"
+	assert_eq "$output" 666
+	ok set "$ID" --pci-add "$DISK"
+	claim=$CLAIMS/pci-$DISK
+	assert_eq "$(jq -c '[.pci.nodes[].made] | sort' "$claim")" "[false,true]"
+	ok set "$ID" --pci-del "$DISK"
+	inside "stat -c %a /dev/$disk; ! [ -e /dev/${disk%n1} ]"
+	assert_eq "$output" 666
+	# A claim of a version that did not say.
+	inside "rm /dev/$disk"
+	ok set "$ID" --pci-add "$DISK"
+	jq 'del(.pci.nodes[].made)' "$claim" >"$T/claim"
+	cp "$T/claim" "$claim"
+	ok set "$ID" --pci-del "$DISK"
+	inside "! [ -e /dev/$disk ] && ! [ -e /dev/${disk%n1} ]"
+}
+
+@test "an NVMe disk: not taken away as long as a process inside has one of its nodes open" {
+	spare
+	local disk node
+
+	disk=$(basename /dev/nvme*n1)
+	starts
+	for node in "$disk" "${disk%n1}"; do
+		ok set "$ID" --pci-add "$DISK"
+		ok exec --detach "$ID" sh -c "exec 3</dev/$node; echo \$\$ >/tmp/held; exec sleep 1000"
+		wait_until ok exec "$ID" test -s /tmp/held
+		fails "of the container uses $DISK" set "$ID" --pci-del "$DISK"
+		inside "dd if=/dev/$disk of=/dev/null bs=1M count=1"
+		inside 'kill $(cat /tmp/held); rm /tmp/held'
+		wait_until ok set "$ID" --pci-del "$DISK"
+		inside "! [ -e /dev/$disk ] && ! [ -e /dev/${disk%n1} ]"
+	done
+}
+
 @test "an NVMe disk: not when the host uses it, also not by vfio" {
 	spare
 	needs_command python3
@@ -398,6 +446,48 @@ character special file"
 	ok delete --force "$ID"
 	assert_eq "$(driver "$EDU")" none
 	assert_eq "$(override "$EDU")" ""
+}
+
+@test "vfio: two words for one function are one, and it goes back to its driver" {
+	spare
+	annotation pci "$CARD ${CARD#0000:}"
+	annotation pci-mode vfio
+	starts
+	assert_eq "$(driver "$CARD")" vfio-pci
+	assert_eq "$(jq -r .pci.driver "$CLAIMS/pci-$CARD")" e1000e
+	ok delete --force "$ID"
+	assert_eq "$(driver "$CARD") $(override "$CARD")" "e1000e "
+	config_set 'del(.annotations)'
+	starts
+	ok set "$ID" --pci-mode vfio --pci "$CARD ${CARD#0000:}"
+	assert_eq "$("$VZRUN" --root "$ROOT" set --format json "$ID" | jq -r .pci.value)" "$CARD"
+	ok set "$ID" --pci-del "${CARD#0000:}"
+	assert_eq "$(driver "$CARD") $(override "$CARD")" "e1000e "
+	inside '! [ -e /dev/vfio/vfio ]'
+	assert_eq "$(jq '[.resources.devices[]? | select(.major == 10 and .minor == 196)] | length' "$ROOT/$ID/state.json")" 0
+	wait_until eval '[[ -n $(interface "$CARD") ]]'
+}
+
+@test "vfio: what a former container of the same name could not give back goes to where it came from, not to vfio-pci" {
+	spare
+	local claim=$CLAIMS/pci-$EDU
+
+	annotation pci "$EDU"
+	annotation pci-mode vfio
+	starts
+	cp "$claim" "$T/claim"
+	ok delete --force "$ID"
+	assert_eq "$(driver "$EDU")" none
+	# As its driver leaves it that does not let go.
+	echo vfio-pci >"$PCI/$EDU/driver_override"
+	echo "$EDU" >/sys/bus/pci/drivers/vfio-pci/bind
+	echo >"$PCI/$EDU/driver_override"
+	cp "$T/claim" "$claim"
+	starts
+	assert_eq "$(driver "$EDU")" vfio-pci
+	assert_eq "$(jq -r .pci.driver "$claim")" null
+	ok delete --force "$ID"
+	assert_eq "$(driver "$EDU") $(override "$EDU")" "none "
 }
 
 @test "vfio: an IOMMU group goes whole or not at all" {
