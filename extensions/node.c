@@ -268,7 +268,7 @@ static void keep_made(const struct ext_env *env, struct node *n, bool made)
 static int change_node(const struct ext_env *env, struct node *n, bool add, struct err *e)
 {
 	cleanup_fd int tree = -1;
-	enum place place;
+	enum place place = PLACE_HOSTS;
 	struct job job = { .device = device_of(n), .add = add, .uid = root_id(env, "uid_map"), .gid = root_id(env, "gid_map") };
 
 	if (is_denied(n))
