@@ -248,6 +248,7 @@ void source_done(struct source *s)
 	if (s->given)
 		munmap((void *)s->given, sizeof *s->given);
 	str_done(&s->document);
+	str_done(&s->dirs);
 	container_done(&s->c);
 	arena_done(&s->arena);
 }
