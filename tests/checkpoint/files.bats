@@ -159,3 +159,13 @@ old"
 	there reconcile
 	is_clean_there
 }
+
+@test "migrate: what the environment says to rsync here does not go there" {
+	printf '#!/bin/sh\necho "$@" >>%s/words\nexec /usr/bin/rsync "$@"\n' "$T" >"$T/bin/rsync"
+	chmod 755 "$T/bin/rsync"
+	start_worker memory 2 0 /tmp/count
+	export RSYNC_PROTECT_ARGS=1 RSYNC_ICONV=UTF-8,ISO-8859-1
+	migrate --max-rounds 0
+	! grep -Ev '^--server -[lHogDtpAXrcIRS]*e[0-9.]*[.A-Za-z]*( --delete)?( --numeric-ids)? \. ' "$T/words" || false
+	goes_on "$T/moved"
+}
