@@ -143,7 +143,7 @@ static int take_server_word(struct wire *w, int *out, int *ret_status, struct er
 	else if (f.type == WIRE_PIPE_EOF)
 		fd_close(out);
 	else if (f.type != WIRE_ALIVE)
-		return wire_not_due(w, e);
+		return wire_not_due(w, &f, e);
 	return f.type == WIRE_PIPE_END;
 }
 
@@ -288,7 +288,7 @@ static int take_word(struct wire *w, int *in, struct err *e)
 	if (f.type == WIRE_PIPE_EOF)
 		return 1;
 	if (f.type != WIRE_DATA && f.type != WIRE_ALIVE)
-		return wire_not_due(w, e);
+		return wire_not_due(w, &f, e);
 	give(in, f.data, f.len);
 	return 0;
 }

@@ -360,7 +360,7 @@ static int take_frame(struct target *t, struct err *e)
 	if (f.type == WIRE_PIPE)
 		return take_files(t, &f, e);
 	if (f.type != WIRE_RESTORE)
-		return wire_not_due(&t->w, e);
+		return wire_not_due(&t->w, &f, e);
 	r = take_restore(t, &f, e);
 	return r < 0 ? r : 1;
 }
@@ -375,7 +375,7 @@ static int serve(struct target *t, struct err *e)
 	if (f.type == WIRE_QUESTION)
 		return answer_question(t, &f, e);
 	if (f.type != WIRE_OFFER)
-		return wire_not_due(&t->w, e);
+		return wire_not_due(&t->w, &f, e);
 	r = take_offer(t, &f, e);
 	while (r > 0) {
 		r = take_frame(t, e);

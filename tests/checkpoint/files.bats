@@ -169,3 +169,18 @@ old"
 	! grep -Ev '^--server -[lHogDtpAXrcIRS]*e[0-9.]*[.A-Za-z]*( --delete)?( --numeric-ids)? \. ' "$T/words" || false
 	goes_on "$T/moved"
 }
+
+@test "migrate: why the other side has failed is heard while files or memory are sent" {
+	printf '#!/bin/sh\nkill -TERM $PPID\nsleep 3\n' >"$T/bin/rsync"
+	chmod 755 "$T/bin/rsync"
+	start_worker memory 8 0 /tmp/count
+	refused 'host: interrupted by TERM'
+	goes_on "$BUNDLE"
+	mount -t tmpfs -o size=64m none "$T/tmp-there"
+	printf '#!/bin/sh\n/usr/bin/rsync "$@" || exit\nhead -c 64m /dev/zero >%s/tmp-there/fill\nexit 0\n' "$T" >"$T/bin/rsync"
+	refused 'o space left on device'
+	rm "$T/tmp-there/fill"
+	is_clean_there
+	goes_on "$BUNDLE"
+	umount "$T/tmp-there"
+}
