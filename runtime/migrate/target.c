@@ -158,9 +158,12 @@ static int take_offer(struct target *t, const struct wire_frame *f, struct err *
 	return p.list.strs.n ? 0 : 1;
 }
 
-/* The document is ours to write: rsync may bring another, which was the other host's. */
+/* The document is ours to write: rsync may bring another, which was the other host's.  That of a shared bundle is the other host's too, and
+ * stays: restore() hands ours over. */
 static int write_document(struct target *t, struct err *e)
 {
+	if (t->offer.rootfs == MIGRATION_SHARED)
+		return 0;
 	cleanup_fd int dir = open(t->offer.bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
@@ -291,10 +294,14 @@ static int restore(struct target *t, const struct migration_restore *what, struc
 		.root = t->root, .id = t->offer.id, .bundle = t->offer.bundle, .config = "config.json", .detach = true,
 		.driver = driver_of(t->offer.driver), .signals = t->signals, .criu = &criu,
 	};
+	cleanup_str struct str document = { 0 };
 	cleanup_flow struct flow f;
 
+	str_add(&document, t->offer.document);
+	if (t->offer.rootfs == MIGRATION_SHARED)
+		o.document = &document;
 	flow_init(&f, &o, FLOW_RESTORE);
-	if (!criu.images)
+	if (!criu.images || str_failed(&document))
 		return err_oom(e);
 	if (chdir(t->offer.bundle) < 0)
 		return err_sys(e, "%s", t->offer.bundle);

@@ -34,11 +34,26 @@ load ../lib/migrate
 }
 
 @test "migrate: a shared root is found there, or refused" {
+	config_set '."x-mine" = {a: 1}'
+	chmod 640 "$CONFIG"
 	start_worker memory 4 0 /tmp/count
+	cp -p "$CONFIG" "$T/config.json"
+	config_is_kept() { cmp "$CONFIG" "$T/config.json" && [[ $(stat -c '%a %Y' "$CONFIG") == "$(stat -c '%a %Y' "$T/config.json")" ]]; }
 	refused 'is not the directory that the source has by that name' --rootfs shared
 	goes_on "$BUNDLE"
+	# It fails behind the restore.
+	through lose back 31
+	run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --new-id "$ID-2" --rootfs shared "$ID" host
+	[[ $status == 1 ]]
+	goes_on "$BUNDLE"
+	config_is_kept
+	unhindered
+	wait_until test ! -e "$THERE/$ID-2"
 	ok migrate --ssh "$T/ssh" --remote-root "$THERE" --new-id "$ID-2" --rootfs shared "$ID" host
 	[[ ! -e $ROOT/$ID ]]
+	config_is_kept
+	there exec "$ID-2" true
+	there set --cpulimit 40 "$ID-2"
 	assert_eq "$(there state "$ID-2" | jq -r .bundle)" "$BUNDLE"
 	goes_on "$BUNDLE"
 	assert_eq "$(find "$BUNDLE" -name '.vzrun-*')" ""
