@@ -97,6 +97,27 @@ load ../lib/migrate
 	goes_on "$BUNDLE"
 }
 
+@test "migrate: where the bundle goes may be said in any way, and what is above it is made, and removed after a failure" {
+	local to=$T/deep//x/../er/moved/
+	start_worker memory 4 0 /tmp/count
+	mkdir -p "$T/deep/er/moved"
+	refused "$T/deep/er/moved is there already" --remote-bundle "$to" --dry-run
+	rm -r "$T/deep"
+	at_end() { run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$to" --new-id "$ID-2" "$ID" host; }
+	through lose back 31
+	at_end
+	[[ $status == 1 ]]
+	goes_on "$BUNDLE"
+	wait_until test ! -e "$T/deep"
+	is_clean_there
+	unhindered
+	mkdir "$T/deep"
+	at_end
+	[[ $status == 0 ]]
+	assert_eq "$(there state "$ID-2" | jq -r .bundle)" "$T/deep/er/moved"
+	goes_on "$T/deep/er/moved"
+}
+
 @test "migrate: a container with a terminal, a missing one, a stopped one and bad options are refused" {
 	fails 'container does not exist' migrate --ssh "$T/ssh" "$ID" host
 	fails 'requires a host' migrate "$ID"
