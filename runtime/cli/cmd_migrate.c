@@ -3,11 +3,13 @@
 /* migrate, and what runs on its behalf at the other end and inside rsync. */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "oci/emit.h"
+#include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/log.h"
 #include "runtime/cli/cli.h"
@@ -53,12 +55,20 @@ static int parse_numbers(const struct cli *c, struct migrate_options *o, struct 
 	return 0;
 }
 
-static int check_paths(const struct migrate_options *o, struct err *e)
+static int check_paths(struct cli *c, struct migrate_options *o, struct err *e)
 {
+	char clean[PATH_MAX];
+
 	if (o->remote_root && o->remote_root[0] != '/')
 		return err_set(e, ERR_USAGE, 0, "--remote-root: %s is not absolute", o->remote_root);
 	if (o->remote_bundle && o->remote_bundle[0] != '/')
 		return err_set(e, ERR_USAGE, 0, "--remote-bundle: %s is not absolute", o->remote_bundle);
+	if (o->remote_bundle && path_clean(o->remote_bundle, clean, sizeof clean) < 0)
+		return err_set(e, ERR_USAGE, ENAMETOOLONG, "--remote-bundle: too long");
+	if (o->remote_bundle)
+		o->remote_bundle = arena_strdup(&c->arena, clean);
+	if (c->remote_bundle && !o->remote_bundle)
+		return err_oom(e);
 	return o->new_id ? store_check_id(o->new_id, e) : 0;
 }
 
@@ -88,7 +98,7 @@ static int options_of(struct cli *c, struct migrate_options *o, struct err *e)
 		if (split_command(c, c->ssh ? c->ssh : SSH, &o->command, e) < 0)
 			return err_ret(e);
 	}
-	return parse_numbers(c, o, e) < 0 ? err_ret(e) : check_paths(o, e);
+	return parse_numbers(c, o, e) < 0 ? err_ret(e) : check_paths(c, o, e);
 }
 
 /* ---- progress ---- */

@@ -302,7 +302,7 @@ static int on_answered(void *arg, const struct criu_event *ev, struct err *e)
 {
 	struct checkpoint *k = arg;
 
-	return k->o->serve && strcmp(ev->script, "status-ready") == 0 ? k->o->serve(k->o->hold_arg, e) : 0;
+	return k->o->serve && strcmp(ev->script, "status-ready") == 0 ? k->o->serve(k->o->hold_arg, k->criu.pidfd, e) : 0;
 }
 
 /* Who was killed has left the container cut off. */

@@ -33,9 +33,9 @@ struct criu_options {
 	/* Called when all is written (dump) or made (restore) and no process runs, nor hears its network.  A failure lets a container
 	 * that was dumped go on, and undoes one that was restored. */
 	int (*hold)(void *arg, struct err *e);
-	/* Dump with lazy_pages: behind that, also where it failed, while CRIU serves what it left out over the stream `pages`.  The callee
-	 * shuts down its end, by which CRIU ends. */
-	int (*serve)(void *arg, struct err *e);
+	/* Dump with lazy_pages: behind that, also where it failed, while CRIU (a pidfd) serves what it left out over the stream `pages`.
+	 * The callee shuts down its end, by which CRIU ends. */
+	int (*serve)(void *arg, int criu, struct err *e);
 	void *hold_arg;
 	const int *pages;                            /* its two ends, the callee's and CRIU's; NULL: it listens at page_server */
 	const int *gone;                             /* of struct criu_listener */

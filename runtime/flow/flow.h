@@ -48,7 +48,7 @@ struct flow_options {
 	const char *id;
 	const char *bundle;        /* absolute */
 	const char *config;        /* name of the document: "config.json", or a path */
-	const struct str *document; /* its text where this is a further life of a container, else NULL */
+	const struct str *document; /* its text where the file is not it: in a further life of a container; else NULL */
 	const char *console_socket, *pidfd_socket, *pid_file; /* absolute paths */
 	enum cg_driver_kind driver;
 	enum proc_rootless rootless;

@@ -130,7 +130,7 @@ static int receive_bytes(struct wire *w, int fd, const char *name, struct err *e
 		if (f.type == WIRE_FILE_END)
 			return 0;
 		if (f.type != WIRE_DATA)
-			return wire_not_due(w, e);
+			return wire_not_due(w, &f, e);
 		if (f.len && fs_write_fd(fd, f.data, f.len, name, e) < 0)
 			return err_ret(e);
 	}
@@ -210,7 +210,7 @@ int files_receive(struct wire *w, int parent, const struct wire_frame *first, st
 		else if (f.type == WIRE_LINK)
 			r = receive_link(dir, &f, e);
 		else
-			r = wire_not_due(w, e);
+			r = wire_not_due(w, &f, e);
 	}
 	return err_wrap(e, "images %s", name);
 }

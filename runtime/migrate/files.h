@@ -20,3 +20,5 @@ int rsync_rsh(const struct oci_strs *words, struct err *e); /* migrate-rsh: the 
 /* `first`: the WIRE_PIPE frame.  Only an rsync server that writes to `to` is run. */
 int rsync_receive(struct wire *w, const struct wire_frame *first, const char *to, struct err *e);
 
+/* What rsync's client asks its server for, written out: "rsync --server -lHogDtpAXre.iLsfxCIvu --numeric-ids . bundle/". */
+int rsync_check_words(const char *const *words, size_t n, struct err *e);

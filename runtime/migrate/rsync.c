@@ -4,6 +4,7 @@
  *
  * Each direction has a process of its own: with one for both, two ends that write and do not read would wait for each other. */
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -102,12 +103,15 @@ int rsync_rsh(const struct oci_strs *words, struct err *e)
 static int start_rsync(const char *from, const char *const *options, int sock, pid_t *ret, struct err *e)
 {
 	char rsh[64], number[16];
-	const char *argv[OPTIONS_MAX + 8] = { "rsync", "-aHAX", "--numeric-ids", "-e", rsh };
-	size_t n = 5;
+	/* The other side looks at its words: they are to stand where it sees them, and to be those that it knows. */
+	const char *argv[OPTIONS_MAX + 9] = { "rsync", "-aHAX", "--numeric-ids", "--no-protect-args", "-e", rsh };
+	size_t n = 6;
 	int r;
 
-	while (*options && n < 5 + OPTIONS_MAX)
+	while (*options && n < 6 + OPTIONS_MAX)
 		argv[n++] = *options++;
+	unsetenv("RSYNC_ICONV");
+	unsetenv("RSYNC_MAX_ALLOC");
 	argv[n++] = from;
 	argv[n] = "target:" TARGET;
 	snprintf(rsh, sizeof rsh, "/proc/%d/exe migrate-rsh", (int)getpid());
@@ -139,7 +143,7 @@ static int take_server_word(struct wire *w, int *out, int *ret_status, struct er
 	else if (f.type == WIRE_PIPE_EOF)
 		fd_close(out);
 	else if (f.type != WIRE_ALIVE)
-		return wire_not_due(w, e);
+		return wire_not_due(w, &f, e);
 	return f.type == WIRE_PIPE_END;
 }
 
@@ -221,14 +225,33 @@ int rsync_send(struct wire *w, const char *from, const char *const *options, str
 
 /* ---- the target ---- */
 
-/* What rsync's client asks its server for, written out: "rsync --server -e.LsfxCIvu . bundle/". */
-static int check_words(const char *const *words, size_t n, struct err *e)
+/* Of what rsync knows only that which our own client asks for: with other words it reads more of them (-s, --daemon), or writes elsewhere
+ * (-K, -b, -T).  Behind an e stands what the client can do. */
+static bool is_known(const char *word)
+{
+	static const char *const known[] = { "--delete", "--delete-during", "--numeric-ids" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strcmp(word, known[i]) == 0)
+			return true;
+	if (word[0] != '-' || !word[1])
+		return false;
+	word++;
+	word += strspn(word, "lHogDtpAXrcIRS");
+	if (*word == 'e')
+		while (isalnum((unsigned char)*word) || *word == '.')
+			word++;
+	return !*word;
+}
+
+int rsync_check_words(const char *const *words, size_t n, struct err *e)
 {
 	bool well = n >= 4 && strcmp(words[0], "rsync") == 0 && strcmp(words[1], "--server") == 0 && strcmp(words[n - 1], TARGET) == 0 &&
 		    strcmp(words[n - 2], ".") == 0;
 
 	for (size_t i = 2; well && i < n - 2; i++)
-		well = words[i][0] == '-' && strcmp(words[i], "--sender") != 0 && !str_starts(words[i], "--log-file");
+		if (!is_known(words[i]))
+			return err_set(e, ERR_STATE, EBADMSG, "rsync may not be told \"%.40s\" here", words[i]);
 	return well ? 0 : err_set(e, ERR_STATE, EBADMSG, "this is no rsync that writes here");
 }
 
@@ -265,7 +288,7 @@ static int take_word(struct wire *w, int *in, struct err *e)
 	if (f.type == WIRE_PIPE_EOF)
 		return 1;
 	if (f.type != WIRE_DATA && f.type != WIRE_ALIVE)
-		return wire_not_due(w, e);
+		return wire_not_due(w, &f, e);
 	give(in, f.data, f.len);
 	return 0;
 }
@@ -320,7 +343,7 @@ int rsync_receive(struct wire *w, const struct wire_frame *first, const char *to
 		return err_oom(e);
 	for (size_t at = 0; at < copy.len && n < WORDS_MAX; at += strlen(copy.s + at) + 1)
 		words[n++] = copy.s + at;
-	if (check_words(words, n, e) < 0)
+	if (rsync_check_words(words, n, e) < 0)
 		return err_ret(e);
 	words[n - 1] = to;
 	if (start_server(words, &in, &out, &ends.server, e) < 0)

@@ -18,6 +18,7 @@
 #include "runtime/base/proc.h"
 #include "runtime/flow/network.h"
 
+#define LAST_WORD_MS 5000
 #define POST_COPY_WARNING "post-copy: from the moment at which it runs there until all its memory is there, a lost connection ends the container " \
 	"there; then it can go on here, as it was at that moment"
 
@@ -224,6 +225,19 @@ static int move(struct source *s, struct err *e)
 	return s->o->rootfs == MIGRATION_COPY && !s->o->keep ? source_remove_bundle(s, e) : 0;
 }
 
+/* What it could not take it has not read; why, it may have said. */
+static int take_last_word(struct source *s, struct err *e)
+{
+	struct wire_frame f;
+	struct err ignored;
+
+	s->w.timeout_ms = LAST_WORD_MS;
+	while (wire_recv(&s->w, &f, &ignored) >= 0)
+		if (f.type == WIRE_ERROR)
+			return wire_not_due(&s->w, &f, e);
+	return err_ret(e);
+}
+
 static int begin(struct source *s, struct err *e)
 {
 	if (store_check_id(s->o->id, e) < 0 || container_open(s->o->root, s->o->id, STORE_WAIT, &s->c, e) < 0)
@@ -252,6 +266,7 @@ void source_done(struct source *s)
 	if (s->given)
 		munmap((void *)s->given, sizeof *s->given);
 	str_done(&s->document);
+	str_done(&s->dirs);
 	container_done(&s->c);
 	arena_done(&s->arena);
 }
@@ -266,7 +281,8 @@ int migrate(const struct migrate_options *o, struct err *e)
 		return 0;
 	if (o->post_copy)
 		log_warn(POST_COPY_WARNING);
-	if (make_work(&s, e) < 0 || source_send_files(&s, false, e) < 0 || source_send_rounds(&s, e) < 0 || source_send_files(&s, false, e) < 0)
-		return err_ret(e);
-	return move(&s, e);
+	if (make_work(&s, e) < 0 || source_send_files(&s, false, e) < 0 || source_send_rounds(&s, e) < 0 || source_send_files(&s, false, e) < 0 ||
+	    move(&s, e) < 0)
+		return e->num == EPIPE && s.outcome == HERE ? take_last_word(&s, e) : err_ret(e);
+	return 0;
 }

@@ -31,6 +31,7 @@ struct source {
 	time_t copied_at;        /* when the first pass over the files began, by the clock that may be set; 0: not yet */
 	int64_t copied_ms;       /* and by the other */
 	bool by_time;            /* a file that has changed since can be told by its time */
+	struct str dirs;         /* and then: which directories there were, uint64_t each */
 	enum outcome outcome;
 	bool recorded;           /* the container's record of a migration is ours to take away */
 	volatile bool *given;    /* the word to go on there, or it is on its way: for who outlives us */

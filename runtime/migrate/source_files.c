@@ -5,7 +5,10 @@
  * rsync takes a file for unchanged by its size and the time of its last change, which a program may set, which an old rsync looks at in
  * seconds, and which a store into a mapped page changes only when the page was clean.  So the last pass, of a container that stands
  * still, compares the content of every file that has changed at all since the first pass began.  That tells the time that nobody can set,
- * st_ctim: the pages were clean then (syncfs), where the file system is one that learns of the first store into a page. */
+ * st_ctim: the pages were clean then (syncfs), where the file system is one that learns of the first store into a page.
+ *
+ * A file has another name without having changed when a directory above it was renamed.  So the directories are noted before the first
+ * pass, and below one that is another by that name, or was not there, all files are compared. */
 
 #include "runtime/migrate/source.h"
 
@@ -24,6 +27,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
+#include "runtime/base/str.h"
 #include "runtime/linux/mountinfo.h"
 #include "runtime/migrate/files.h"
 
@@ -33,6 +37,7 @@
 #define BCACHEFS_MAGIC 0xca451a4e
 #define CHANGED "changed" /* the list of those files, in the directory of the images */
 #define WALK_FDS 64
+#define WALK_TRIES 3
 
 /* ---- whether it can move ---- */
 
@@ -180,6 +185,61 @@ static bool sync_at(const char *path)
 	return fd >= 0 && syncfs(fd) == 0;
 }
 
+/* Which directory (FNV-1a). */
+static uint64_t key_of(const char *path, const struct stat *st)
+{
+	uint64_t key = 0xcbf29ce484222325;
+	const uint64_t number[] = { st->st_dev, st->st_ino };
+
+	for (const char *p = path; *p; p++)
+		key = (key ^ (uint8_t)*p) * 0x100000001b3;
+	for (size_t i = 0; i < sizeof number; i++)
+		key = (key ^ ((const uint8_t *)number)[i]) * 0x100000001b3;
+	return key;
+}
+
+/* Of the one walk that there is at a time. */
+static struct {
+	FILE *to;         /* names, each with a NUL */
+	size_t prefix, n;
+	time_t since;
+	struct str *dirs; /* the keys of those that were there before the first pass */
+	int moved;        /* the level of the directory at hand that was not among them; -1: there is none */
+} walk;
+
+static int note(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	const uint64_t key = key_of(path, st);
+
+	(void)at;
+	if (type == FTW_D)
+		str_addn(walk.dirs, (const char *)&key, sizeof key);
+	return 0;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* One that vanishes ends the walk.  What is not seen, and what comes twice, costs no more than time; and so does an overlay of several file
+ * systems, whose directories may get other numbers. */
+static int note_dirs(struct source *s, const char *bundle, struct err *e)
+{
+	int tries = WALK_TRIES;
+
+	walk.dirs = &s->dirs;
+	while (tries-- > 0 && nftw(bundle, note, WALK_FDS, FTW_PHYS) != 0)
+		;
+	if (str_failed(&s->dirs))
+		return err_oom(e);
+	if (s->dirs.len)
+		qsort(s->dirs.s, s->dirs.len / sizeof(uint64_t), sizeof(uint64_t), compare_keys);
+	return 0;
+}
+
 static int first_pass(struct source *s, const char *from, struct err *e)
 {
 	static const char *const options[] = { "--delete", "--sparse", NULL };
@@ -188,20 +248,26 @@ static int first_pass(struct source *s, const char *from, struct err *e)
 	s->copied_at = time(NULL);
 	s->copied_ms = clock_ms();
 	s->by_time = keeps_times(s, bundle) && keeps_times(s, root) && sync_at(bundle) && sync_at(root);
+	if (s->by_time && note_dirs(s, real(s, bundle), e) < 0)
+		return err_ret(e);
 	return rsync_send(&s->w, from, options, e);
 }
 
-/* Each with a NUL, of the one walk that there is. */
-static struct {
-	FILE *to;
-	size_t prefix, n;
-	time_t since;
-} walk;
+static bool was_there(const char *path, const struct stat *st)
+{
+	const uint64_t key = key_of(path, st);
 
+	return walk.dirs->len && bsearch(&key, walk.dirs->s, walk.dirs->len / sizeof key, sizeof key, compare_keys);
+}
+
+/* A directory comes before what is in it. */
 static int look(const char *path, const struct stat *st, int type, struct FTW *at)
 {
-	(void)at;
-	if (type != FTW_F || !S_ISREG(st->st_mode) || st->st_ctim.tv_sec < walk.since)
+	if (at->level <= walk.moved)
+		walk.moved = -1;
+	if (type == FTW_D && walk.moved < 0 && !was_there(path, st))
+		walk.moved = at->level;
+	if (type != FTW_F || !S_ISREG(st->st_mode) || (walk.moved < 0 && st->st_ctim.tv_sec < walk.since))
 		return 0;
 	walk.n++;
 	path += walk.prefix;
@@ -227,6 +293,8 @@ static int list_changed(struct source *s, const char *list, struct err *e)
 	walk.prefix = strlen(bundle);
 	walk.n = 0;
 	walk.since = since(s);
+	walk.dirs = &s->dirs;
+	walk.moved = -1;
 	r = nftw(bundle, look, WALK_FDS, FTW_PHYS);
 	if (fclose(walk.to) != 0 || r != 0)
 		return err_sys(e, "%s", r < 0 ? bundle : list);

@@ -16,6 +16,7 @@
 #include "runtime/migrate/files.h"
 
 #define REPORT_MS 1000 /* while memory is fetched */
+#define LAST_WORD_MS 10000 /* CRIU ends before the other side says that it has all */
 
 /* ---- standing still ---- */
 
@@ -82,14 +83,25 @@ static void hold_network(struct source *s)
 		log_warn("the network of %s is not held: %s", s->o->id, err_format(&e, text, sizeof text));
 }
 
-static int ask_restore(struct source *s, struct err *e)
+static int criu_is_gone(struct err *e)
+{
+	return err_set(e, ERR_KERNEL, ECHILD, "CRIU has ended, which served the memory that was still here");
+}
+
+/* `criu`: who serves memory meanwhile, or -1. */
+static int ask_restore(struct source *s, int criu, struct err *e)
 {
 	const struct migration_restore restore = { .images = "final", .tcp_established = true, .file_locks = true, .lazy = s->o->post_copy };
 	struct wire_frame f;
+	int r;
 
 	source_report(s, &(struct migrate_progress){ .phase = "restore", .downtime_ms = clock_ms() - s->frozen_at });
-	return wire_send_document(&s->w, WIRE_RESTORE, &migration_restore_type, &restore, e) < 0 ? err_ret(e) :
-												    wire_expect(&s->w, WIRE_RESTORED, &f, e);
+	r = wire_send_document(&s->w, WIRE_RESTORE, &migration_restore_type, &restore, e);
+	if (r >= 0)
+		r = wire_wait(&s->w, criu, e);
+	if (r > 0)
+		return criu_is_gone(e);
+	return r < 0 ? r : wire_expect(&s->w, WIRE_RESTORED, &f, e);
 }
 
 /* All processes stand still, and so does their network. */
@@ -97,7 +109,7 @@ static int hand_over(void *arg, struct err *e)
 {
 	struct source *s = arg;
 
-	if (files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0 || source_send_files(s, true, e) < 0 || ask_restore(s, e) < 0)
+	if (files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0 || source_send_files(s, true, e) < 0 || ask_restore(s, -1, e) < 0)
 		return err_ret(e);
 	if (commit(s, e) < 0 && s->outcome == UNDECIDED)
 		hold_network(s);
@@ -149,10 +161,11 @@ static void report_fetch(struct source *s, int64_t began, uint64_t before)
 	source_report(s, &(struct migrate_progress){ .phase = "fetch", .bytes = bytes, .rate = (bytes - before) * 1000 / (uint64_t)ms });
 }
 
-/* Until all memory is there.  A lost connection ends the container there, and so does a signal that makes us lose it. */
-static int wait_fetched(struct source *s, struct err *e)
+/* Until all memory is there.  A lost connection ends the container there, and so does a signal that makes us lose it, or the end of CRIU:
+ * the connection alone would not tell, since the stream of memory stays open in our processes. */
+static int wait_fetched(struct source *s, int criu, struct err *e)
 {
-	int64_t began = clock_ms();
+	int64_t began = clock_ms(), ended = 0;
 	uint64_t before = relay_bytes(&s->relay);
 	struct wire fetched = s->w;
 	struct wire_frame f;
@@ -161,8 +174,14 @@ static int wait_fetched(struct source *s, struct err *e)
 
 	fetched.signals = s->o->signals;
 	fetched.timeout_ms = REPORT_MS;
-	while ((r = wire_wait(&fetched, -1, &why)) < 0 && why.num == ETIMEDOUT)
-		report_fetch(s, began, before);
+	while ((r = wire_wait(&fetched, ended ? -1 : criu, &why)) > 0 || (r < 0 && why.num == ETIMEDOUT)) {
+		if (r > 0)
+			ended = clock_ms();
+		else if (!ended)
+			report_fetch(s, began, before);
+		else if (clock_ms() - ended >= LAST_WORD_MS)
+			return criu_is_gone(e);
+	}
 	if (r < 0) {
 		*e = why;
 		return err_ret(e);
@@ -177,24 +196,24 @@ static int wait_fetched(struct source *s, struct err *e)
 	return 0;
 }
 
-static int switch_over(struct source *s, struct err *e)
+static int switch_over(struct source *s, int criu, struct err *e)
 {
-	if (relay_start(&s->w, s->pages[0], &s->relay, e) < 0 || ask_restore(s, e) < 0 || commit(s, e) < 0)
+	if (relay_start(&s->w, s->pages[0], &s->relay, e) < 0 || ask_restore(s, criu, e) < 0 || commit(s, e) < 0)
 		return err_ret(e);
 	s->downtime = clock_ms() - s->frozen_at;
 	s->switched = true;
 	s->outcome = UNDECIDED;
 	if (source_record(s, true, e) < 0)
 		log_warn("%s", e->text); /* it says undecided, as it did before */
-	return wait_fetched(s, e);
+	return wait_fetched(s, criu, e);
 }
 
 /* CRIU serves.  Whatever comes of it, it leaves the processes to the freezer: were it told to kill them it would also do so when it lost
  * the other side. */
-static int serve(void *arg, struct err *e)
+static int serve(void *arg, int criu, struct err *e)
 {
 	struct source *s = arg;
-	int r = s->served && e->kind == ERR_NONE ? switch_over(s, e) : 0; /* a signal may have ended it meanwhile */
+	int r = s->served && e->kind == ERR_NONE ? switch_over(s, criu, e) : 0; /* a signal may have ended it meanwhile */
 
 	shutdown(s->pages[0], SHUT_RDWR);
 	return r;

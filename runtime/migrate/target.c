@@ -13,6 +13,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
+#include "runtime/base/path.h"
 #include "runtime/base/proc.h"
 #include "runtime/flow/container.h"
 #include "runtime/flow/criu.h"
@@ -35,6 +36,7 @@ struct target {
 	int work_fd;
 	const char *images;        /* the directory in it that is restored from */
 	bool recorded, made_bundle, running;
+	size_t found;              /* how much of the bundle's path was there before us; SIZE_MAX: nothing was made */
 	bool lazy, lost, stuck;    /* post-copy; one that ran and was ended, or could not be */
 	struct fetch fetch;
 	struct relay relay;
@@ -143,12 +145,25 @@ static int make_work(struct target *t, struct err *e)
 	return t->work_fd < 0 ? err_sys(e, "%s", t->work) : 0;
 }
 
+/* What follows its last slash is its name.  One that is not absolute is refused later. */
+static int clean_bundle(struct target *t, struct err *e)
+{
+	char clean[PATH_MAX];
+
+	if (t->offer.bundle[0] != '/')
+		return 0;
+	if (path_clean(t->offer.bundle, clean, sizeof clean) < 0)
+		return err_set(e, ERR_STATE, ENAMETOOLONG, "the bundle's path");
+	t->offer.bundle = arena_strdup(&t->arena, clean);
+	return t->offer.bundle ? 0 : err_oom(e);
+}
+
 static int take_offer(struct target *t, const struct wire_frame *f, struct err *e)
 {
 	struct problems p = { .arena = &t->arena };
 	struct migration_answer answer = { 0 };
 
-	if (migration_parse(&migration_offer_type, f->data, f->len, &t->offer, &t->arena, e) < 0 || make_work(t, e) < 0)
+	if (migration_parse(&migration_offer_type, f->data, f->len, &t->offer, &t->arena, e) < 0 || clean_bundle(t, e) < 0 || make_work(t, e) < 0)
 		return err_ret(e);
 	offer_check(&t->offer, t->root, t->work, &p, &t->arena);
 	if (p.failed)
@@ -159,14 +174,41 @@ static int take_offer(struct target *t, const struct wire_frame *f, struct err *
 	return p.list.strs.n ? 0 : 1;
 }
 
-/* The document is ours to write: rsync may bring another, which was the other host's. */
+/* The document is ours to write: rsync may bring another, which was the other host's.  That of a shared bundle is the other host's too, and
+ * stays: restore() hands ours over. */
 static int write_document(struct target *t, struct err *e)
 {
+	if (t->offer.rootfs == MIGRATION_SHARED)
+		return 0;
 	cleanup_fd int dir = open(t->offer.bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
 		return err_sys(e, "%s", t->offer.bundle);
 	return fs_replace(dir, "config.json", t->offer.document, strlen(t->offer.document), 0600, e) < 0 ? err_wrap(e, "%s", t->offer.bundle) : 0;
+}
+
+/* Of the nearest directory above it that is there. */
+static size_t length_found(const char *bundle)
+{
+	char path[PATH_MAX], *slash;
+
+	snprintf(path, sizeof path, "%s", bundle);
+	while ((slash = strrchr(path, '/')) && access(path, F_OK) < 0)
+		*slash = '\0';
+	return strlen(path);
+}
+
+/* The directories above it that were made for it, as far as nothing else is in them. */
+static void remove_parents(const struct target *t)
+{
+	char path[PATH_MAX], *slash;
+
+	snprintf(path, sizeof path, "%s", t->offer.bundle);
+	while ((slash = strrchr(path, '/')) && (size_t)(slash - path) > t->found) {
+		*slash = '\0';
+		if (rmdir(path) < 0)
+			return;
+	}
 }
 
 static int make_bundle(struct target *t, struct err *e)
@@ -175,6 +217,7 @@ static int make_bundle(struct target *t, struct err *e)
 
 	if (t->offer.rootfs != MIGRATION_COPY || t->made_bundle)
 		return 0;
+	t->found = length_found(t->offer.bundle);
 	snprintf(path, sizeof path, "%s", t->offer.bundle);
 	slash = strrchr(path, '/');
 	if (slash && slash != path) {
@@ -292,10 +335,14 @@ static int restore(struct target *t, const struct migration_restore *what, struc
 		.root = t->root, .id = t->offer.id, .bundle = t->offer.bundle, .config = "config.json", .detach = true,
 		.driver = driver_of(t->offer.driver), .signals = t->signals, .criu = &criu,
 	};
+	cleanup_str struct str document = { 0 };
 	cleanup_flow struct flow f;
 
+	str_add(&document, t->offer.document);
+	if (t->offer.rootfs == MIGRATION_SHARED)
+		o.document = &document;
 	flow_init(&f, &o, FLOW_RESTORE);
-	if (!criu.images)
+	if (!criu.images || str_failed(&document))
 		return err_oom(e);
 	if (chdir(t->offer.bundle) < 0)
 		return err_sys(e, "%s", t->offer.bundle);
@@ -361,7 +408,7 @@ static int take_frame(struct target *t, struct err *e)
 	if (f.type == WIRE_PIPE)
 		return take_files(t, &f, e);
 	if (f.type != WIRE_RESTORE)
-		return wire_not_due(&t->w, e);
+		return wire_not_due(&t->w, &f, e);
 	r = take_restore(t, &f, e);
 	return r < 0 ? r : 1;
 }
@@ -376,7 +423,7 @@ static int serve(struct target *t, struct err *e)
 	if (f.type == WIRE_QUESTION)
 		return answer_question(t, &f, e);
 	if (f.type != WIRE_OFFER)
-		return wire_not_due(&t->w, e);
+		return wire_not_due(&t->w, &f, e);
 	r = take_offer(t, &f, e);
 	while (r > 0) {
 		r = take_frame(t, e);
@@ -404,13 +451,16 @@ static void note_failure(struct target *t)
 /* What cannot be removed is left to reconcile, and the record tells of it. */
 static void clean_up(struct target *t)
 {
-	const char *bundle = t->made_bundle && (!t->running || t->lost) && !t->stuck ? t->offer.bundle : NULL;
+	bool undo = (!t->running || t->lost) && !t->stuck;
+	const char *bundle = undo && t->made_bundle ? t->offer.bundle : NULL;
 
 	fetch_done(&t->fetch, true); /* one that ran and must not has been ended */
 	if (t->recorded && !t->running)
 		note_failure(t); /* before what takes long: the source may ask */
 	remove_work(t);
 	record_remove(&bundle);
+	if (undo && !bundle && t->found < SIZE_MAX)
+		remove_parents(t);
 	if (t->recorded && !t->running && !bundle && !*t->work)
 		record_forget(t->root, t->offer.token);
 	t->recorded = t->made_bundle = false;
@@ -433,7 +483,7 @@ static int take_streams(struct wire *w, struct err *e)
 
 int migrate_receive(const char *root, struct err *e)
 {
-	struct target t = { .root = root, .w = WIRE_NONE, .work_fd = -1, .fetch = FETCH_NONE, .signals = -1 };
+	struct target t = { .root = root, .w = WIRE_NONE, .work_fd = -1, .found = SIZE_MAX, .fetch = FETCH_NONE, .signals = -1 };
 	struct wire_frame known;
 	struct err ignored;
 	cleanup_foreground struct foreground fg = { .signals = -1 };

@@ -254,22 +254,21 @@ int wire_recv(struct wire *w, struct wire_frame *ret, struct err *e)
 	return 0;
 }
 
-int wire_not_due(const struct wire *w, struct err *e)
+int wire_not_due(const struct wire *w, const struct wire_frame *f, struct err *e)
 {
-	return damaged(w, "another frame than is due", e);
+	if (f->type != WIRE_ERROR)
+		return damaged(w, "another frame than is due", e);
+	err_set(e, ERR_STATE, 0, "%s: %s", w->peer, f->data);
+	err_sanitize(e);
+	e->num = EREMOTEIO;
+	return err_ret(e);
 }
 
 int wire_expect(struct wire *w, enum wire_type type, struct wire_frame *ret, struct err *e)
 {
 	if (wire_recv(w, ret, e) < 0)
 		return err_ret(e);
-	if (ret->type == WIRE_ERROR) {
-		err_set(e, ERR_STATE, 0, "%s: %s", w->peer, ret->data);
-		err_sanitize(e);
-		e->num = EREMOTEIO;
-		return err_ret(e);
-	}
-	return ret->type == type ? 0 : wire_not_due(w, e);
+	return ret->type == type ? 0 : wire_not_due(w, ret, e);
 }
 
 int wire_expect_document(struct wire *w, enum wire_type type, const struct oci_type *what, void *ret, struct arena *a, struct err *e)

@@ -92,8 +92,8 @@ int wire_next(struct wire *w, struct wire_frame *ret, struct err *e); /* also WI
 int wire_expect(struct wire *w, enum wire_type type, struct wire_frame *ret, struct err *e);
 int wire_expect_document(struct wire *w, enum wire_type type, const struct oci_type *what, void *ret, struct arena *a, struct err *e);
 
-/* The error of a frame of another type than is due. */
-int wire_not_due(const struct wire *w, struct err *e);
+/* The error of a frame of another type than is due; an error of the other side as above. */
+int wire_not_due(const struct wire *w, const struct wire_frame *f, struct err *e);
 
 /* What stands at `at` and its end, "": there is nothing more. */
 const char *wire_word(const struct wire_frame *f, size_t *at);

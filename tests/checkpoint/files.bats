@@ -11,14 +11,19 @@ at_pass() {
 	chmod 755 "$T/bin/rsync"
 }
 
-# Two files change so that their size and time do not tell; the second one by a mapped page that has been written to before.
+# Two files change so that their size and time do not tell; the second one by a mapped page that has been written to before.  And a directory
+# takes the place of another, whose file has the same size and time.
 unseen_changes() {
 	local f=$BUNDLE/rootfs/tmp
 
 	rm -f "$T/bin/rsync" "$T/passes"
 	echo old >"$f/in-place"
 	printf %4096s old >"$f/mapped"
-	touch -d 2020-01-01 "$f/in-place"
+	mkdir -p "$f/app/lib" "$f/app.new/lib"
+	echo one >"$f/app/lib/f"
+	echo two >"$f/app.new/lib/f"
+	touch -d 2020-01-01 "$f/in-place" "$f"/app*/lib/f
+	sleep 3 # both are older than the first pass
 	mkfifo "$T/say"
 	python3 -c 'import mmap, sys
 f = open(sys.argv[1], "r+b")
@@ -29,13 +34,16 @@ for line in open(sys.argv[2]):
     open(sys.argv[2] + "-done", "w").close()' "$f/mapped" "$T/say" 3>&- 4>&- &
 	exec 7>"$T/say"
 	# Dirty from here on, and newer than the first pass; and then again.
-	at_pass 1 "echo third >$T/say; until [ -e $T/say-done ]; do sleep .1; done; rm $T/say-done"
+	at_pass 1 "echo third >$T/say; until [ -e $T/say-done ]; do sleep .1; done; rm $T/say-done
+		mv $f/app $f/app.old; mv $f/app.new $f/app"
 	at_pass 2 "echo fifth >$T/say; until [ -e $T/say-done ]; do sleep .1; done; printf new | dd of=$f/in-place conv=notrunc status=none
 		touch -d 2020-01-01 $f/in-place"
 	echo esac >>"$T/bin/rsync"
 	start_worker memory 2 0 /tmp/count
 	migrate --max-rounds 0
 	exec 7>&-
+	assert_eq "$(cat "$T/moved/rootfs/tmp/app/lib/f" "$T/moved/rootfs/tmp/app.old/lib/f")" "two
+one"
 	assert_eq "$(head -c 5 "$T/moved/rootfs/tmp/mapped")" fifth
 	assert_eq "$(cat "$T/moved/rootfs/tmp/in-place")" new
 	goes_on "$T/moved"
@@ -150,4 +158,29 @@ old"
 	umount "$T/moved/held"
 	there reconcile
 	is_clean_there
+}
+
+@test "migrate: what the environment says to rsync here does not go there" {
+	printf '#!/bin/sh\necho "$@" >>%s/words\nexec /usr/bin/rsync "$@"\n' "$T" >"$T/bin/rsync"
+	chmod 755 "$T/bin/rsync"
+	start_worker memory 2 0 /tmp/count
+	export RSYNC_PROTECT_ARGS=1 RSYNC_ICONV=UTF-8,ISO-8859-1
+	migrate --max-rounds 0
+	! grep -Ev '^--server -[lHogDtpAXrcIRS]*e[0-9.]*[.A-Za-z]*( --delete)?( --numeric-ids)? \. ' "$T/words" || false
+	goes_on "$T/moved"
+}
+
+@test "migrate: why the other side has failed is heard while files or memory are sent" {
+	printf '#!/bin/sh\nkill -TERM $PPID\nsleep 3\n' >"$T/bin/rsync"
+	chmod 755 "$T/bin/rsync"
+	start_worker memory 8 0 /tmp/count
+	refused 'host: interrupted by TERM'
+	goes_on "$BUNDLE"
+	mount -t tmpfs -o size=64m none "$T/tmp-there"
+	printf '#!/bin/sh\n/usr/bin/rsync "$@" || exit\nhead -c 64m /dev/zero >%s/tmp-there/fill\nexit 0\n' "$T" >"$T/bin/rsync"
+	refused 'o space left on device'
+	rm "$T/tmp-there/fill"
+	is_clean_there
+	goes_on "$BUNDLE"
+	umount "$T/tmp-there"
 }

@@ -34,11 +34,26 @@ load ../lib/migrate
 }
 
 @test "migrate: a shared root is found there, or refused" {
+	config_set '."x-mine" = {a: 1}'
+	chmod 640 "$CONFIG"
 	start_worker memory 4 0 /tmp/count
+	cp -p "$CONFIG" "$T/config.json"
+	config_is_kept() { cmp "$CONFIG" "$T/config.json" && [[ $(stat -c '%a %Y' "$CONFIG") == "$(stat -c '%a %Y' "$T/config.json")" ]]; }
 	refused 'is not the directory that the source has by that name' --rootfs shared
 	goes_on "$BUNDLE"
+	# It fails behind the restore.
+	through lose back 31
+	run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --new-id "$ID-2" --rootfs shared "$ID" host
+	[[ $status == 1 ]]
+	goes_on "$BUNDLE"
+	config_is_kept
+	unhindered
+	wait_until test ! -e "$THERE/$ID-2"
 	ok migrate --ssh "$T/ssh" --remote-root "$THERE" --new-id "$ID-2" --rootfs shared "$ID" host
 	[[ ! -e $ROOT/$ID ]]
+	config_is_kept
+	there exec "$ID-2" true
+	there set --cpulimit 40 "$ID-2"
 	assert_eq "$(there state "$ID-2" | jq -r .bundle)" "$BUNDLE"
 	goes_on "$BUNDLE"
 	assert_eq "$(find "$BUNDLE" -name '.vzrun-*')" ""
@@ -80,6 +95,27 @@ load ../lib/migrate
 	sed -i "s|^exec|exec unshare -m sh -c 'mount -t tmpfs none $T/outside \&\& exec \"\$@\"' sh|" "$T/ssh"
 	refused "host: $T/outside/hooked, which is mounted in the container, is not here" --dry-run
 	goes_on "$BUNDLE"
+}
+
+@test "migrate: where the bundle goes may be said in any way, and what is above it is made, and removed after a failure" {
+	local to=$T/deep//x/../er/moved/
+	start_worker memory 4 0 /tmp/count
+	mkdir -p "$T/deep/er/moved"
+	refused "$T/deep/er/moved is there already" --remote-bundle "$to" --dry-run
+	rm -r "$T/deep"
+	at_end() { run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$to" --new-id "$ID-2" "$ID" host; }
+	through lose back 31
+	at_end
+	[[ $status == 1 ]]
+	goes_on "$BUNDLE"
+	wait_until test ! -e "$T/deep"
+	is_clean_there
+	unhindered
+	mkdir "$T/deep"
+	at_end
+	[[ $status == 0 ]]
+	assert_eq "$(there state "$ID-2" | jq -r .bundle)" "$T/deep/er/moved"
+	goes_on "$T/deep/er/moved"
 }
 
 @test "migrate: a container with a terminal, a missing one, a stopped one and bad options are refused" {

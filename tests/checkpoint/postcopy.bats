@@ -171,16 +171,26 @@ stood_still() {
 	n=$(count "$BUNDLE")
 	sleep .3
 	assert_eq "$(count "$BUNDLE")" "$n"
-	s=0
-	wait "$mover" || s=$?
-	((s == 3 || s == 4))
-	mover=
-	if ((s == 3)); then
-		run_vzrun migrate --resolve "$ID"
-		[[ $status == 4 ]]
-	fi
+	ended() { ! kill -0 "$mover" 2>/dev/null; }
+	wait_until ended || wait_until ended # nothing else tells either side
+	end_move 3
+	[[ $(<"$T/move.err") == *'CRIU has ended, which served the memory that was still here'* ]]
+	run_vzrun migrate --resolve "$ID"
+	[[ $status == 4 ]]
 	is_clean_there
 	goes_on "$BUNDLE"
+}
+
+@test "post-copy: CRIU here is killed while it is restored there: it goes on here" {
+	start_worker memory 8 0 /tmp/count
+	printf '#!/bin/sh\npkill -KILL -f "[d]ump --rpc"\nexec %s "$@"\n' "$(command -v criu)" >"$T/bin/criu"
+	chmod 755 "$T/bin/criu"
+	VZ_TIMEOUT=60 move
+	[[ $status == 1 ]]
+	[[ $stderr == *'CRIU has ended, which served the memory that was still here'* ]]
+	goes_on "$BUNDLE"
+	wait_until is_clean_there
+	state_is "$ID" running
 }
 
 @test "post-copy: each side is killed, and the connection lost, in the window" {
