@@ -258,6 +258,22 @@ void record_settled(const char *root, const char *token)
 		record_forget(root, token);
 }
 
+/* A container that has come to run here is no part of this any more, nor is another of its id; its images are.  One that was to run and
+ * never will is called off, as it would be by a question: none that comes later finds a container that is not there. */
+static int clear_up(const char *root, int fd, struct migration_record *r, struct err *e)
+{
+	if (r->fate == MIGRATION_COMMITTED && has_run(root, r, e) != 0) {
+		undo_work(fd, r);
+		return 0;
+	}
+	if (r->fate == MIGRATION_COMMITTED) {
+		r->fate = MIGRATION_ABORTED;
+		if (record_write(fd, r, e) < 0)
+			return err_ret(e);
+	}
+	return record_undo(root, r, e);
+}
+
 int migrate_reconcile(const char *root, struct err *e)
 {
 	cleanup_arena struct arena a = { 0 };
@@ -276,14 +292,9 @@ int migrate_reconcile(const char *root, struct err *e)
 			return err_ret(e);
 		if (is_alive(&r))
 			continue;
-		/* A container that has come to run here is no part of this any more, nor is another of its id; its images are. */
-		if (r.fate == MIGRATION_COMMITTED)
-			undo_work(fd, &r);
-		else if (record_undo(root, &r, &why) < 0) {
+		if (clear_up(root, fd, &r, &why) < 0)
 			log_warn_err(&why);
-			continue;
-		}
-		if (is_cleared(&r) && (r.fate != MIGRATION_COMMITTED || has_run(root, &r, &why) == 0))
+		else if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED)
 			record_forget(root, entry->d_name); /* else somebody may still ask */
 	}
 	return 0;

@@ -357,3 +357,17 @@ no_criu() { ! pgrep -x criu >/dev/null; }
 	still_here
 	is_clean_there
 }
+
+# Who was killed just behind that word: CRIU took the restore back.
+@test "migrate: reconcile removes what is left of one that was committed and never ran" {
+	killed_there back 31
+	[[ -e $T/moved && -e $THERE/$ID-2 ]]
+	local created record
+	created=$(jq -r .created "$THERE/$ID-2/state.json")
+	record=$(jq -c --arg c "$created" '.fate = "committed" | .created = $c' "$THERE"/.migrations/*)
+	echo "$record" | tee "$THERE"/.migrations/* >/dev/null
+	there reconcile
+	[[ ! -e $THERE/$ID-2 ]]
+	still_here
+	is_clean_there
+}
