@@ -375,11 +375,23 @@ static int delete_opened(struct container *c, bool force, struct err *e)
 	return force || c->status == OCI_CREATED ? container_destroy(c, e) : destroy(c, e);
 }
 
+/* Before anything of it is killed to get its lock. */
+static bool is_anothers(const char *root, const char *id, const char *created)
+{
+	cleanup_container struct container c = container_none;
+	struct err ignored;
+
+	return container_open(root, id, STORE_LOOK, &c, &ignored) == 0 && !str_eq(c.state.created, created);
+}
+
 int container_delete_own(const char *root, const char *id, const char *created, bool force, struct err *e)
 {
 	cleanup_container struct container c = container_none;
-	int r = force ? force_open(root, id, &c, e) : container_open(root, id, STORE_WAIT, &c, e);
+	int r;
 
+	if (is_anothers(root, id, created))
+		return 0;
+	r = force ? force_open(root, id, &c, e) : container_open(root, id, STORE_WAIT, &c, e);
 	if (r < 0 && e->kind == ERR_NOTFOUND)
 		return 0;
 	if (r < 0)

@@ -266,12 +266,12 @@ static int clear_up(const char *root, int fd, struct migration_record *r, struct
 		undo_work(fd, r);
 		return 0;
 	}
-	if (record_undo(root, r, e) < 0)
-		return err_ret(e);
-	if (r->fate != MIGRATION_COMMITTED)
-		return 0;
-	r->fate = MIGRATION_ABORTED;
-	return record_write(fd, r, e);
+	if (r->fate == MIGRATION_COMMITTED) {
+		r->fate = MIGRATION_ABORTED;
+		if (record_write(fd, r, e) < 0)
+			return err_ret(e);
+	}
+	return record_undo(root, r, e);
 }
 
 int migrate_reconcile(const char *root, struct err *e)

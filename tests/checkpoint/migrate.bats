@@ -374,13 +374,9 @@ no_criu() { ! pgrep -x criu >/dev/null; }
 	is_clean_there
 }
 
-@test "migrate: reconcile leaves a container that is being created by the id of a killed one" {
-	killed_there there 20+22
-	[[ ! -e $THERE/$ID-2 ]]
-	new_bundle "$T/other"
-	printf '#!/bin/sh\n: >%s/hooked\nwhile [ ! -e %s/go ]; do sleep .1; done\n' "$T" "$T" >"$T/hook"
-	chmod 755 "$T/hook"
-	config_set --file "$T/other/config.json" --arg h "$T/hook" '.hooks.createRuntime = [{path: $h}]'
+# reconcile_meanwhile: while a hook of the container $ID-2 is waited for.
+reconcile_meanwhile() {
+	rm -f "$T/hooked" "$T/go"
 	there create --bundle "$T/other" "$ID-2" >"$T/create.out" 2>&1 </dev/null 3>&- 4>&- &
 	wait_until test -e "$T/hooked"
 	there reconcile &
@@ -390,6 +386,34 @@ no_criu() { ! pgrep -x criu >/dev/null; }
 	wait "$reconcile"
 	wait_until there_is created
 	there delete --force "$ID-2"
+}
+
+@test "migrate: reconcile leaves a container that is being created by the id of a killed one" {
+	killed_there there 20+22
+	[[ ! -e $THERE/$ID-2 ]]
+	new_bundle "$T/other"
+	printf '#!/bin/sh\n: >%s/hooked\nwhile [ ! -e %s/go ]; do sleep .1; done\n' "$T" "$T" >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --file "$T/other/config.json" --arg h "$T/hook" '.hooks.createRuntime = [{path: $h}]'
+	cp "$THERE"/.migrations/* "$T/record"
+	reconcile_meanwhile
+	# Of one that ran, and whose files could not be removed when it was ended.
+	jq -c '.fate = "lost" | .created = "2026-01-01T00:00:00Z"' "$T/record" >"$THERE/.migrations/$(jq -r .token "$T/record")"
+	reconcile_meanwhile
+	still_here
+	is_clean_there
+}
+
+# Who was killed just behind that word: CRIU took the restore back.
+@test "migrate: reconcile removes what is left of one that was committed and never ran" {
+	killed_there back 31
+	[[ -e $T/moved && -e $THERE/$ID-2 ]]
+	local created record
+	created=$(jq -r .created "$THERE/$ID-2/state.json")
+	record=$(jq -c --arg c "$created" '.fate = "committed" | .created = $c' "$THERE"/.migrations/*)
+	echo "$record" | tee "$THERE"/.migrations/* >/dev/null
+	there reconcile
+	[[ ! -e $THERE/$ID-2 ]]
 	still_here
 	is_clean_there
 }

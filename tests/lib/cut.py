@@ -7,7 +7,7 @@
 #   cut       behind it
 #   garble    one byte of it is another
 #   stall     nothing of it and after it, either way; the connection stays, until our input ends
-#   kill-there   the command dies when it has it       kill-here   our parent does
+#   kill-there   the command dies when it has it       kill-here   our parent does, before it has it
 # With ACTION "list" it only prints "DIRECTION TYPE" of each frame into the file $CUT_LIST.
 import os
 import select
@@ -71,6 +71,9 @@ def main():
                 if due and action == 'stall':
                     stall()
                 if due and action == 'lose':
+                    die()
+                if due and action == 'kill-here' and name == 'back':  # who has not had it
+                    os.kill(parent, signal.SIGKILL)
                     die()
                 if due and action == 'garble':
                     header = header[:12] + bytes([header[12] ^ 1]) + header[13:]
