@@ -48,11 +48,39 @@ static void wait_end(int pidfd)
 		;
 }
 
+/* Where CRIU has died the freezer is as it was at that moment, between two steps of CRIU's or as we had frozen it. */
+static void put_freezer_back(const struct checkpoint *k)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (!k->c->cg)
+		return;
+	if (k->c->status == OCI_RUNNING)
+		container_thaw(k->c);
+	else if (cgroup_freeze(k->c->cg, true, &e) < 0 && cgroup_exists(k->c->cg))
+		log_warn("container %s was paused and may run: %s", k->c->id, err_format(&e, text, sizeof text));
+}
+
+/* Who was killed has left the container cut off. */
+static void unlock_network(const struct checkpoint *k)
+{
+	pid_t pid = (pid_t)k->c->state.pid;
+	cleanup_fd int pidfd = network_is_own(pid) ? sys_pidfd_open(pid, 0) : -1;
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (!network_is_own(pid) && k->o->tcp_established && k->o->lock != CRIU_LOCK_SKIP)
+		log_warn("connections of container %s may be cut off by CRIU's rules in the host's network, which cannot be told from those of "
+			 "other checkpoints: look for 0xc114 in iptables -S and ip6tables -S, and for CRIU in nft list tables",
+			 k->c->id);
+	if (pidfd >= 0 && network_unlock(pid, pidfd, &e) < 0)
+		log_warn("container %s may be cut off by CRIU's rules: %s", k->c->id, err_format(&e, text, sizeof text));
+}
+
 /* Who kills us leaves no container that stands still: CRIU puts the freezer back to what it has found, which is our doing. */
 static void __attribute__((noreturn)) guard(struct checkpoint *k, int us)
 {
-	struct err ignored;
-
 	setsid();
 	fd_close(&k->criu.sock); /* CRIU must hear that we are gone */
 	for (int i = 0; k->o->pages && i < 2; i++)
@@ -62,7 +90,7 @@ static void __attribute__((noreturn)) guard(struct checkpoint *k, int us)
 	if (k->o->abandoned)
 		k->o->abandoned(k->o->hold_arg);
 	else
-		cgroup_freeze(k->c->cg, false, &ignored);
+		put_freezer_back(k);
 	_exit(0);
 }
 
@@ -300,18 +328,6 @@ static int on_answered(void *arg, const struct criu_event *ev, struct err *e)
 	return k->o->serve && strcmp(ev->script, "status-ready") == 0 ? k->o->serve(k->o->hold_arg, e) : 0;
 }
 
-/* Who was killed has left the container cut off. */
-static void unlock_network(const struct checkpoint *k)
-{
-	pid_t pid = (pid_t)k->c->state.pid;
-	cleanup_fd int pidfd = network_is_own(pid) ? sys_pidfd_open(pid, 0) : -1;
-	char text[ERR_TEXT_MAX + 128];
-	struct err e;
-
-	if (pidfd >= 0 && network_unlock(pid, pidfd, &e) < 0)
-		log_warn("container %s may be cut off by CRIU's rules: %s", k->c->id, err_format(&e, text, sizeof text));
-}
-
 static int dump(struct checkpoint *k, struct err *e)
 {
 	const struct criu_listener l = { .event = on_event, .answered = on_answered, .arg = k, .signals = k->o->signals };
@@ -324,6 +340,8 @@ static int dump(struct checkpoint *k, struct err *e)
 		return err_ret(e);
 	if (criu_do(&k->criu, &k->req, &l, NULL, e) < 0) {
 		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
+		if (!k->criu.pid && !k->o->begin)
+			put_freezer_back(k);
 		if (!k->criu.pid)
 			unlock_network(k);
 		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, e);

@@ -1273,8 +1273,8 @@ c.close()' 3>&- 4>&- &
 	[[ ! -e $IMG/vzrun.json ]]
 }
 
-# held_checkpoint [ARG...]: one in the background ($bg, its output in $T/out), whose CRIU waits when all is written and the network is
-# locked.
+# held_checkpoint [ARG...]: one of what $start starts, in the background ($bg, its output in $T/out), whose CRIU waits when all is written
+# and the network is locked.
 held_checkpoint() {
 	criu_is 4.0 || skip "CRIU before 4.0 calls no script here"
 	rm -f "$T/still"
@@ -1282,7 +1282,7 @@ held_checkpoint() {
 	chmod 755 "$T/hold"
 	echo "action-script $T/hold" >"$T/criu.conf"
 	config_annotation org.criu.config "$T/criu.conf"
-	start_counting
+	${start:-start_counting}
 	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" "$@" "$ID" >"$T/out" 2>&1 3>&- 4>&- &
 	bg=$!
 	wait_until test -e "$T/still"
@@ -1339,6 +1339,75 @@ held_checkpoint() {
 		rm -rf "$IMG"
 		criu_is 4.1 || break
 	done
+}
+
+# kill_criu_at WORDS: the CRIU of $bg, as soon as the freezer says one of them (a bash pattern).
+kill_criu_at() {
+	local said criu end=$((SECONDS + 30))
+
+	while ((SECONDS < end)); do
+		read -r said <"$freezer"
+		# shellcheck disable=SC2053
+		[[ $said == $1 ]] || continue
+		read -r criu _ <"/proc/$bg/task/$bg/children" || : # a line without an end
+		kill -KILL "$criu"
+		return
+	done
+	return 1
+}
+
+@test "checkpoint: whose CRIU is killed while it uses the freezer: what ran runs, and what was paused is paused" {
+	local dir still='@(1|FREEZING|FROZEN)' runs='@(0|THAWED)'
+
+	needs_criu_feature mem_dirty_track
+	start_worker memory 32 0 /tmp/count
+	dir=$(cg_dir "$(pid_of "$ID")" freezer)
+	freezer=$dir/freezer.state
+	[[ -e $freezer ]] || freezer=$dir/cgroup.freeze
+	for how in --pre-dump --leave-running; do
+		"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$T/images$how" "$how" "$ID" \
+			>"$T/out" 2>&1 3>&- 4>&- &
+		bg=$!
+		kill_criu_at "$still"
+		! wait "$bg"
+		grep -q 'checkpoint failed: CRIU ended: signal: killed' "$T/out"
+		goes_on
+	done
+	ok pause "$ID"
+	# It thaws it while ptrace holds the processes; where there are two freezers pause uses cgroup2's.
+	for freezer in "/sys/fs/cgroup/unified${dir#/sys/fs/cgroup/freezer}/cgroup.freeze" "$dir/cgroup.freeze" "$dir/freezer.state"; do
+		[[ ! -e $freezer ]] || break
+	done
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" "$ID" >"$T/out" 2>&1 3>&- 4>&- &
+	bg=$!
+	kill_criu_at "$runs"
+	! wait "$bg"
+	grep -q 'checkpoint failed: CRIU ended: signal: killed' "$T/out"
+	state_is "$ID" paused
+	ok resume "$ID"
+	goes_on
+}
+
+@test "checkpoint: --tcp-established, whose CRIU is killed: rules that it leaves in the host's network are told of" {
+	rules() { iptables -S; nft list ruleset; }
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	config_set '.linux.namespaces |= map(select(.type != "network"))'
+	connected() { ss -Htn state established 'dport = :7177' | grep -q .; }
+	start_connected() {
+		start_sh "worker serve 7177 & $counting"
+		"$WORKER" client 127.0.0.1 7177 90000 >"$T/client" 2>&1 3>&- 4>&- &
+		helpers=$!
+		wait_until connected
+	}
+	start=start_connected
+	held_checkpoint --tcp-established
+	rules | grep -i 0xc114
+	kill -KILL "$(pgrep -P "$bg" -x criu)"
+	! wait "$bg"
+	rules | grep -i 0xc114
+	iptables -S | sed -n '/0xc114/s/^-A/iptables -D/p' | sh
+	grep -q 'connections of container .* may be cut off .*0xc114' "$T/out"
+	goes_on
 }
 
 # ---- extensions ----
