@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/flow/checkpoint.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,6 +40,37 @@ struct checkpoint {
 	bool frozen; /* by us */
 };
 
+/* ---- the page server of lazy pages ---- */
+
+static bool serves_alone(const struct criu_options *o)
+{
+	return o->lazy_pages && !o->pages;
+}
+
+/* As CRIU will, so that EADDRINUSE means that somebody listens there.  A name is left to CRIU. */
+static int bind_page_server(const struct criu_options *o)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(o->page_port) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(o->page_port) };
+	const bool is_v4 = inet_pton(AF_INET, o->page_server, &v4.sin_addr) == 1;
+
+	if (!is_v4 && inet_pton(AF_INET6, o->page_server, &v6.sin6_addr) != 1)
+		return 0;
+	cleanup_fd int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	return is_v4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4) : bind(fd, (struct sockaddr *)&v6, sizeof v6);
+}
+
+/* Before anything stands still: CRIU finds out when all is written. */
+static int check_page_server(const struct criu_options *o, struct err *e)
+{
+	if (!serves_alone(o) || bind_page_server(o) == 0)
+		return 0;
+	return err_sys(e, "--page-server: cannot listen at %s, port %u, for --lazy-pages", o->page_server, (unsigned)o->page_port);
+}
+
 /* ---- standing still ---- */
 
 static void wait_end(int pidfd)
@@ -62,6 +95,12 @@ static void put_freezer_back(const struct checkpoint *k)
 		log_warn("container %s was paused and may run: %s", k->c->id, err_format(&e, text, sizeof text));
 }
 
+/* CRIU lets the network go before it serves memory, and only of what is to go on anyway: not where the serving fails. */
+static bool is_left_locked(const struct criu_options *o)
+{
+	return o->lazy_pages && !o->leave_running;
+}
+
 /* Who was killed has left the container cut off. */
 static void unlock_network(const struct checkpoint *k)
 {
@@ -78,6 +117,15 @@ static void unlock_network(const struct checkpoint *k)
 		log_warn("container %s may be cut off by CRIU's rules: %s", k->c->id, err_format(&e, text, sizeof text));
 }
 
+/* Nobody has come for the memory, and nobody is left who could be told that it is enough.  Who has come gets all of it. */
+static void end_waiting(const struct checkpoint *k)
+{
+	if (bind_page_server(k->o) == 0 || errno != EADDRINUSE)
+		return;
+	sys_pidfd_send_signal(k->criu.pidfd, SIGKILL, NULL, 0);
+	unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
+}
+
 /* Who kills us leaves no container that stands still: CRIU puts the freezer back to what it has found, which is our doing. */
 static void __attribute__((noreturn)) guard(struct checkpoint *k, int us)
 {
@@ -86,11 +134,15 @@ static void __attribute__((noreturn)) guard(struct checkpoint *k, int us)
 	for (int i = 0; k->o->pages && i < 2; i++)
 		close(k->o->pages[i]);
 	wait_end(us);
+	if (serves_alone(k->o))
+		end_waiting(k);
 	wait_end(k->criu.pidfd);
 	if (k->o->abandoned)
 		k->o->abandoned(k->o->hold_arg);
 	else
 		put_freezer_back(k);
+	if (serves_alone(k->o) && is_left_locked(k->o))
+		unlock_network(k);
 	_exit(0);
 }
 
@@ -120,9 +172,9 @@ static void freeze(struct checkpoint *k)
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
-	if (k->o->pre_dump || k->guard || k->c->status != OCI_RUNNING || !has_our_freezer(k->req.freeze_cgroup))
+	if (k->o->pre_dump || k->o->begin || k->c->status != OCI_RUNNING || !has_our_freezer(k->req.freeze_cgroup))
 		return;
-	k->frozen = start_guard(k, &e) == 0;
+	k->frozen = k->guard > 0 || start_guard(k, &e) == 0;
 	if (!k->frozen || cgroup_freeze(k->c->cg, true, &e) < 0)
 		log_debug("freeze: %s", err_format(&e, text, sizeof text));
 }
@@ -330,7 +382,8 @@ static int on_answered(void *arg, const struct criu_event *ev, struct err *e)
 
 static int dump(struct checkpoint *k, struct err *e)
 {
-	const struct criu_listener l = { .event = on_event, .answered = on_answered, .arg = k, .signals = k->o->signals };
+	const struct criu_listener l = { .event = on_event, .answered = on_answered, .arg = k, .signals = k->o->signals,
+					 .last = serves_alone(k->o) ? "status-ready" : NULL };
 
 	if (unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0) < 0 && errno != ENOENT)
 		return err_sys(e, "%s/%s", k->dirs.images, OCI_IMAGE_FILE);
@@ -342,7 +395,7 @@ static int dump(struct checkpoint *k, struct err *e)
 		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
 		if (!k->criu.pid && !k->o->begin)
 			put_freezer_back(k);
-		if (!k->criu.pid)
+		if (!k->criu.pid || is_left_locked(k->o))
 			unlock_network(k);
 		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, e);
 	}
@@ -383,7 +436,7 @@ static int run(struct checkpoint *k, struct err *e)
 
 	if (may_checkpoint(c, e) < 0 || store_load_spec(&c->dir, &k->spec, &c->arena, e) < 0 || ask_extensions(k, e) < 0)
 		return err_ret(e);
-	if (criu_open_dirs(k->o, true, &k->dirs, e) < 0 || check_options(k->o, &k->dirs, e) < 0)
+	if (criu_open_dirs(k->o, true, &k->dirs, e) < 0 || check_options(k->o, &k->dirs, e) < 0 || check_page_server(o, e) < 0)
 		return err_ret(e);
 	child.images_fd = k->dirs.images_fd;
 	child.work_fd = k->dirs.work_fd;
@@ -391,7 +444,9 @@ static int run(struct checkpoint *k, struct err *e)
 	child.n_fds = o->pages ? 1 : 0;
 	if (criu_clone(&k->criu, &child, e) < 0 || ask_criu(k, e) < 0)
 		return err_ret(e);
-	if (o->begin && (start_guard(k, e) < 0 || o->begin(o->hold_arg, e) < 0))
+	if ((o->begin || serves_alone(o)) && start_guard(k, e) < 0)
+		return err_ret(e);
+	if (o->begin && o->begin(o->hold_arg, e) < 0)
 		return err_ret(e);
 	if (describe(k, e) < 0 || make_request(k, e) < 0 || check_base(k, e) < 0 || dump(k, e) < 0)
 		return err_ret(e);

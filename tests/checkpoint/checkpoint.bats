@@ -1410,6 +1410,65 @@ kill_criu_at() {
 	goes_on
 }
 
+# lazy_checkpoint PORT: one in the background ($bg, its output in $T/out) that waits for who wants the memory.
+lazy_checkpoint() {
+	needs_criu_feature uffd-noncoop
+	start_counting
+	mkfifo "$T/ready"
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" --lazy-pages \
+		--page-server "127.0.0.1:$1" --status-fd 7 "$ID" 7>"$T/ready" >"$T/out" 2>&1 3>&- 4>&- &
+	bg=$! helpers="${helpers:-} $!"
+	exec 8<"$T/ready"
+	IFS= read -r -d '' -t 20 -u 8
+	exec 8<&-
+	rm "$T/ready"
+}
+
+# not_cut_off: it goes on, nothing says that it is written, and its network answers.
+not_cut_off() {
+	wait_until eval '! nsenter -t "$holder" -n nft list ruleset | grep CRIU'
+	ping -c 1 -W 5 10.77.0.2
+	goes_on
+	[[ ! -e $IMG/vzrun.json ]]
+}
+
+@test "checkpoint: --lazy-pages that cannot be served: the container goes on and is not cut off" {
+	needs_criu_feature uffd-noncoop
+	new_network
+	start_counting
+	python3 -c 'import socket, time
+s = socket.create_server(("127.0.0.1", 27311))
+time.sleep(1000)' 3>&- 4>&- &
+	helpers+=" $!"
+	listening() { ss -Hltn 'sport = :27311' | grep -q .; }
+	wait_until listening
+	for at in 127.0.0.1:27311 192.0.2.1:27312 '[2001:db8::1]:27312'; do
+		fails '--page-server: cannot listen at' checkpoint --image-path "$IMG" --lazy-pages --page-server "$at" "$ID"
+		[[ ! -e $IMG/dump.log ]]
+	done
+	# Nobody is there to be told that it is ready.
+	fails '--status-fd 7' checkpoint --image-path "$IMG" --lazy-pages --page-server 127.0.0.1:27312 --status-fd 7 "$ID" 7> >(:)
+	grep 'Starting lazy pages server' "$IMG/dump.log"
+	not_cut_off
+}
+
+@test "checkpoint: --lazy-pages: a signal ends it while nobody comes for the memory, and so does its own end" {
+	gone() { ! kill -0 "$bg"; }
+	new_network
+	lazy_checkpoint 27313
+	! ping -c 1 -W 1 10.77.0.2
+	kill -TERM "$bg"
+	wait_until gone
+	! wait "$bg"
+	grep -q 'checkpoint failed: interrupted by TERM' "$T/out"
+	not_cut_off
+	ok delete --force "$ID"
+	lazy_checkpoint 27313
+	kill -KILL "$bg"
+	not_cut_off
+	ok delete --force "$ID"
+}
+
 # ---- extensions ----
 
 # settings_and_limits: what somebody has set and what the kernel has.
