@@ -101,6 +101,17 @@ static bool is_left_locked(const struct criu_options *o)
 	return o->lazy_pages && !o->leave_running;
 }
 
+/* Nor does it let go of the connections, which give errors until then. */
+static void end_repair(struct checkpoint *k)
+{
+	struct err ignored;
+	pid_t *pids;
+	size_t n;
+
+	if (k->o->tcp_established && container_pids(k->c, &pids, &n, &k->c->arena, &ignored) == 0)
+		network_end_repair(pids, n);
+}
+
 /* Who was killed has left the container cut off. */
 static void unlock_network(const struct checkpoint *k)
 {
@@ -115,6 +126,16 @@ static void unlock_network(const struct checkpoint *k)
 			 k->c->id);
 	if (pidfd >= 0 && network_unlock(pid, pidfd, &e) < 0)
 		log_warn("container %s may be cut off by CRIU's rules: %s", k->c->id, err_format(&e, text, sizeof text));
+}
+
+static void undo(struct checkpoint *k, bool freezer, bool network)
+{
+	if (network)
+		end_repair(k);
+	if (freezer)
+		put_freezer_back(k);
+	if (network)
+		unlock_network(k);
 }
 
 /* Nobody has come for the memory, and nobody is left who could be told that it is enough.  Who has come gets all of it. */
@@ -140,9 +161,7 @@ static void __attribute__((noreturn)) guard(struct checkpoint *k, int us)
 	if (k->o->abandoned)
 		k->o->abandoned(k->o->hold_arg);
 	else
-		put_freezer_back(k);
-	if (serves_alone(k->o) && is_left_locked(k->o))
-		unlock_network(k);
+		undo(k, true, is_left_locked(k->o));
 	_exit(0);
 }
 
@@ -177,6 +196,15 @@ static void freeze(struct checkpoint *k)
 	k->frozen = k->guard > 0 || start_guard(k, &e) == 0;
 	if (!k->frozen || cgroup_freeze(k->c->cg, true, &e) < 0)
 		log_debug("freeze: %s", err_format(&e, text, sizeof text));
+}
+
+/* CRIU has thawed it again for ptrace.  If it dies nobody is to meet a connection as CRIU has left it. */
+static void freeze_again(const struct checkpoint *k)
+{
+	struct err ignored;
+
+	if (k->frozen && k->o->tcp_established)
+		cgroup_freeze(k->c->cg, true, &ignored);
 }
 
 static void thaw(struct checkpoint *k)
@@ -364,6 +392,7 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 		return tell_ready(k->o, e);
 	if (strcmp(ev->script, "post-dump") != 0 || k->o->pre_dump)
 		return 0;
+	freeze_again(k);
 	if (k->c->cg && cgroup_nested(k->c->cg, &k->image.nested, &k->c->arena, e) < 0)
 		return err_ret(e);
 	if (criu_free_external_files(k->dirs.images_fd, e) < 0 || criu_part_external_mounts(k->dirs.images_fd, e) < 0 ||
@@ -393,10 +422,7 @@ static int dump(struct checkpoint *k, struct err *e)
 		return err_ret(e);
 	if (criu_do(&k->criu, &k->req, &l, NULL, e) < 0) {
 		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
-		if (!k->criu.pid && !k->o->begin)
-			put_freezer_back(k);
-		if (!k->criu.pid || is_left_locked(k->o))
-			unlock_network(k);
+		undo(k, !k->criu.pid && !k->o->begin, !k->criu.pid || is_left_locked(k->o));
 		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, e);
 	}
 	thaw(k);

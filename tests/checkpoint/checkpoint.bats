@@ -1413,6 +1413,27 @@ run.wait()' "$freezer" "$words" "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANA
 	goes_on
 }
 
+@test "checkpoint: --tcp-established, whose CRIU is killed: connections go on" {
+	new_network
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	start_connected() {
+		start_sh "worker serve 7000 & $counting"
+		"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
+		client=$! helpers+=" $!"
+		sleep 1
+	}
+	start=start_connected
+	held_checkpoint --tcp-established
+	sleep .5
+	kill -KILL "$(pgrep -P "$bg" -x criu)"
+	! wait "$bg"
+	goes_on
+	kill -TERM "$client"
+	wait "$client" || { cat "$T/client"; false; }
+	read -r n pause < <(tail -n 1 "$T/client")
+	((n > 20 && pause >= 500))
+}
+
 # lazy_checkpoint PORT: one in the background ($bg, its output in $T/out) that waits for who wants the memory.
 lazy_checkpoint() {
 	needs_criu_feature uffd-noncoop
