@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/flow/checkpoint.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,6 +40,37 @@ struct checkpoint {
 	bool frozen; /* by us */
 };
 
+/* ---- the page server of lazy pages ---- */
+
+static bool serves_alone(const struct criu_options *o)
+{
+	return o->lazy_pages && !o->pages;
+}
+
+/* As CRIU will, so that EADDRINUSE means that somebody listens there.  A name is left to CRIU. */
+static int bind_page_server(const struct criu_options *o)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(o->page_port) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(o->page_port) };
+	const bool is_v4 = inet_pton(AF_INET, o->page_server, &v4.sin_addr) == 1;
+
+	if (!is_v4 && inet_pton(AF_INET6, o->page_server, &v6.sin6_addr) != 1)
+		return 0;
+	cleanup_fd int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	return is_v4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4) : bind(fd, (struct sockaddr *)&v6, sizeof v6);
+}
+
+/* Before anything stands still: CRIU finds out when all is written. */
+static int check_page_server(const struct criu_options *o, struct err *e)
+{
+	if (!serves_alone(o) || bind_page_server(o) == 0)
+		return 0;
+	return err_sys(e, "--page-server: cannot listen at %s, port %u, for --lazy-pages", o->page_server, (unsigned)o->page_port);
+}
+
 /* ---- standing still ---- */
 
 static void wait_end(int pidfd)
@@ -48,21 +81,87 @@ static void wait_end(int pidfd)
 		;
 }
 
+/* Where CRIU has died the freezer is as it was at that moment, between two steps of CRIU's or as we had frozen it. */
+static void put_freezer_back(const struct checkpoint *k)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (!k->c->cg)
+		return;
+	if (k->c->status == OCI_RUNNING)
+		container_thaw(k->c);
+	else if (cgroup_freeze(k->c->cg, true, &e) < 0 && cgroup_exists(k->c->cg))
+		log_warn("container %s was paused and may run: %s", k->c->id, err_format(&e, text, sizeof text));
+}
+
+/* CRIU lets the network go before it serves memory, and only of what is to go on anyway: not where the serving fails. */
+static bool is_left_locked(const struct criu_options *o)
+{
+	return o->lazy_pages && !o->leave_running;
+}
+
+/* Nor does it let go of the connections, which give errors until then. */
+static void end_repair(struct checkpoint *k)
+{
+	struct err ignored;
+	pid_t *pids;
+	size_t n;
+
+	if (k->o->tcp_established && container_pids(k->c, &pids, &n, &k->c->arena, &ignored) == 0)
+		network_end_repair(pids, n);
+}
+
+/* Who was killed has left the container cut off. */
+static void unlock_network(const struct checkpoint *k)
+{
+	pid_t pid = (pid_t)k->c->state.pid;
+	cleanup_fd int pidfd = network_is_own(pid) ? sys_pidfd_open(pid, 0) : -1;
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+
+	if (!network_is_own(pid) && k->o->tcp_established && k->o->lock != CRIU_LOCK_SKIP)
+		log_warn("connections of container %s may be cut off by CRIU's rules in the host's network, which cannot be told from those of "
+			 "other checkpoints: look for 0xc114 in iptables -S and ip6tables -S, and for CRIU in nft list tables",
+			 k->c->id);
+	if (pidfd >= 0 && network_unlock(pid, pidfd, &e) < 0)
+		log_warn("container %s may be cut off by CRIU's rules: %s", k->c->id, err_format(&e, text, sizeof text));
+}
+
+static void undo(struct checkpoint *k, bool freezer, bool network)
+{
+	if (network)
+		end_repair(k);
+	if (freezer)
+		put_freezer_back(k);
+	if (network)
+		unlock_network(k);
+}
+
+/* Nobody has come for the memory, and nobody is left who could be told that it is enough.  Who has come gets all of it. */
+static void end_waiting(const struct checkpoint *k)
+{
+	if (bind_page_server(k->o) == 0 || errno != EADDRINUSE)
+		return;
+	sys_pidfd_send_signal(k->criu.pidfd, SIGKILL, NULL, 0);
+	unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
+}
+
 /* Who kills us leaves no container that stands still: CRIU puts the freezer back to what it has found, which is our doing. */
 static void __attribute__((noreturn)) guard(struct checkpoint *k, int us)
 {
-	struct err ignored;
-
 	setsid();
 	fd_close(&k->criu.sock); /* CRIU must hear that we are gone */
 	for (int i = 0; k->o->pages && i < 2; i++)
 		close(k->o->pages[i]);
 	wait_end(us);
+	if (serves_alone(k->o))
+		end_waiting(k);
 	wait_end(k->criu.pidfd);
 	if (k->o->abandoned)
 		k->o->abandoned(k->o->hold_arg);
 	else
-		cgroup_freeze(k->c->cg, false, &ignored);
+		undo(k, true, is_left_locked(k->o));
 	_exit(0);
 }
 
@@ -92,11 +191,20 @@ static void freeze(struct checkpoint *k)
 	char text[ERR_TEXT_MAX + 128];
 	struct err e;
 
-	if (k->o->pre_dump || k->guard || k->c->status != OCI_RUNNING || !has_our_freezer(k->req.freeze_cgroup))
+	if (k->o->pre_dump || k->o->begin || k->c->status != OCI_RUNNING || !has_our_freezer(k->req.freeze_cgroup))
 		return;
-	k->frozen = start_guard(k, &e) == 0;
+	k->frozen = k->guard > 0 || start_guard(k, &e) == 0;
 	if (!k->frozen || cgroup_freeze(k->c->cg, true, &e) < 0)
 		log_debug("freeze: %s", err_format(&e, text, sizeof text));
+}
+
+/* CRIU has thawed it again for ptrace.  If it dies nobody is to meet a connection as CRIU has left it. */
+static void freeze_again(const struct checkpoint *k)
+{
+	struct err ignored;
+
+	if (k->frozen && k->o->tcp_established)
+		cgroup_freeze(k->c->cg, true, &ignored);
 }
 
 static void thaw(struct checkpoint *k)
@@ -289,6 +397,7 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 		return tell_ready(k->o, e);
 	if (strcmp(ev->script, "post-dump") != 0 || k->o->pre_dump)
 		return 0;
+	freeze_again(k);
 	if (k->c->cg && cgroup_nested(k->c->cg, &k->image.nested, &k->c->arena, e) < 0)
 		return err_ret(e);
 	if (criu_free_external_files(k->dirs.images_fd, e) < 0 || criu_part_external_mounts(k->dirs.images_fd, e) < 0 ||
@@ -305,21 +414,10 @@ static int on_answered(void *arg, const struct criu_event *ev, struct err *e)
 	return k->o->serve && strcmp(ev->script, "status-ready") == 0 ? k->o->serve(k->o->hold_arg, k->criu.pidfd, e) : 0;
 }
 
-/* Who was killed has left the container cut off. */
-static void unlock_network(const struct checkpoint *k)
-{
-	pid_t pid = (pid_t)k->c->state.pid;
-	cleanup_fd int pidfd = network_is_own(pid) ? sys_pidfd_open(pid, 0) : -1;
-	char text[ERR_TEXT_MAX + 128];
-	struct err e;
-
-	if (pidfd >= 0 && network_unlock(pid, pidfd, &e) < 0)
-		log_warn("container %s may be cut off by CRIU's rules: %s", k->c->id, err_format(&e, text, sizeof text));
-}
-
 static int dump(struct checkpoint *k, struct err *e)
 {
-	const struct criu_listener l = { .event = on_event, .answered = on_answered, .arg = k, .signals = k->o->signals };
+	const struct criu_listener l = { .event = on_event, .answered = on_answered, .arg = k, .signals = k->o->signals,
+					 .last = serves_alone(k->o) ? "status-ready" : NULL };
 
 	if (unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0) < 0 && errno != ENOENT)
 		return err_sys(e, "%s/%s", k->dirs.images, OCI_IMAGE_FILE);
@@ -332,8 +430,7 @@ static int dump(struct checkpoint *k, struct err *e)
 		return err_ret(e);
 	if (criu_do(&k->criu, &k->req, &l, NULL, e) < 0) {
 		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
-		if (!k->criu.pid)
-			unlock_network(k);
+		undo(k, !k->criu.pid && !k->o->begin, !k->criu.pid || is_left_locked(k->o));
 		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, e);
 	}
 	thaw(k);
@@ -373,7 +470,7 @@ static int run(struct checkpoint *k, struct err *e)
 
 	if (may_checkpoint(c, e) < 0 || store_load_spec(&c->dir, &k->spec, &c->arena, e) < 0 || ask_extensions(k, e) < 0)
 		return err_ret(e);
-	if (criu_open_dirs(k->o, true, &k->dirs, e) < 0 || check_options(k->o, &k->dirs, e) < 0)
+	if (criu_open_dirs(k->o, true, &k->dirs, e) < 0 || check_options(k->o, &k->dirs, e) < 0 || check_page_server(o, e) < 0)
 		return err_ret(e);
 	child.images_fd = k->dirs.images_fd;
 	child.work_fd = k->dirs.work_fd;
@@ -381,7 +478,9 @@ static int run(struct checkpoint *k, struct err *e)
 	child.n_fds = o->pages ? 1 : 0;
 	if (criu_clone(&k->criu, &child, e) < 0 || ask_criu(k, e) < 0)
 		return err_ret(e);
-	if (o->begin && (start_guard(k, e) < 0 || o->begin(o->hold_arg, e) < 0))
+	if ((o->begin || serves_alone(o)) && start_guard(k, e) < 0)
+		return err_ret(e);
+	if (o->begin && o->begin(o->hold_arg, e) < 0)
 		return err_ret(e);
 	if (describe(k, e) < 0 || make_request(k, e) < 0 || check_base(k, e) < 0 || dump(k, e) < 0)
 		return err_ret(e);

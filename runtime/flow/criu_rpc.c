@@ -508,7 +508,8 @@ static int send_task(struct criu *c, const struct criu_request *r, struct err *e
 
 #define AFTER_DEATH_MS 3000
 
-/* A signal that asks us to end is kept until CRIU next asks whether it may go on: then it undoes what it did.  Process 1 of what it
+/* A signal that asks us to end is kept until CRIU next asks whether it may go on: then it undoes what it did.  One that will not ask any more
+ * is killed.  Process 1 of what it
  * makes is our child and not CRIU's, which would wait for a dead one for ever; but one that ends as soon as it runs is well. */
 static int wait_for_criu(const struct criu *c, const struct criu_listener *l, int *interrupted, struct err *e)
 {
@@ -537,6 +538,8 @@ static int wait_for_criu(const struct criu *c, const struct criu_listener *l, in
 			*interrupted = foreground_ending_signal(l->signals);
 			if (*interrupted)
 				fds[1].fd = -1;
+			if (*interrupted && c->serves)
+				kill(c->pid, SIGKILL);
 		}
 	}
 }
@@ -551,6 +554,11 @@ static int answer(struct criu *c, bool well, struct err *e)
 	return send_request(c, &req, e);
 }
 
+static int refuse(int interrupted, struct err *refused)
+{
+	return err_set(refused, ERR_STATE, EINTR, "interrupted by %s", sigabbrev_np(interrupted));
+}
+
 /* *refused: why the listener, or a signal, made CRIU give up; that is the error, not what CRIU makes of it. */
 static int notified(struct criu *c, const Criu__Notification *n, int fd, const struct criu_listener *l, int interrupted,
 		    struct err *refused, struct err *e)
@@ -559,15 +567,14 @@ static int notified(struct criu *c, const Criu__Notification *n, int fd, const s
 	bool well = refused->kind == ERR_NONE;
 
 	log_debug("CRIU: %s", ev.script);
-	if (well && interrupted) {
-		err_set(refused, ERR_STATE, EINTR, "interrupted by %s", sigabbrev_np(interrupted));
-		well = false;
-	}
+	if (well && interrupted)
+		well = refuse(interrupted, refused) >= 0;
 	if (well)
 		well = l->event(l->arg, &ev, refused) >= 0;
 	fd_close(&ev.fd);
 	if (answer(c, well, e) < 0)
 		return err_ret(e);
+	c->serves = well && str_eq(ev.script, l->last);
 	/* What fails now CRIU is not told; it is the error all the same. */
 	if (l->answered)
 		l->answered(l->arg, &ev, refused);
@@ -597,6 +604,8 @@ int criu_do(struct criu *c, const struct criu_request *r, const struct criu_list
 		if (wait_for_criu(c, l, &interrupted, e) < 0)
 			return err_ret(e);
 		result = receive(c, &resp, &fd, e);
+		if (result < 0 && c->serves && interrupted)
+			refuse(interrupted, &refused);
 		if (result >= 0 && resp->type == CRIU__WHAT__NOTIFY && resp->notify) {
 			result = notified(c, resp->notify, fd, l, interrupted, &refused, e);
 			if (result >= 0)

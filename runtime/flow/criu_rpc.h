@@ -32,6 +32,7 @@ struct criu {
 	int failed;  /* how the child tells what it met before CRIU */
 	int version; /* 40101: 4.1.1; 0: not asked yet */
 	bool refused; /* what failed is what the listener or a signal refused: CRIU has nothing to add */
+	bool serves;  /* it has told of the listener's `last` */
 };
 
 #define CRIU_NONE ((struct criu){ .pidfd = -1, .sock = -1, .failed = -1 })
@@ -112,6 +113,7 @@ struct criu_listener {
 	int (*answered)(void *arg, const struct criu_event *ev, struct err *e); /* when it was told whether to go on; or NULL */
 	void *arg;
 	int signals; /* signalfd of foreground_begin(), or -1 */
+	const char *last; /* the event behind which it asks no more and may wait for ever: a signal then kills it; or NULL */
 	const int *gone;    /* readable: who it is done for has gone, and what CRIU waits for may never come; or NULL */
 	const int *process; /* pidfd of process 1 of what is restored, -1 until it is known; or NULL */
 };

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "runtime/flow/network.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "runtime/base/fd.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 #include "runtime/linux/ns.h"
 
 #define SECONDS 5
@@ -110,4 +117,39 @@ int network_unlock(pid_t pid, int pidfd, struct err *e)
 	struct job job = { unlock, "" };
 
 	return ns_call(pid, pidfd, CLONE_NEWNET, run_filter, &job, sizeof job, e);
+}
+
+/* In repair mode, by which CRIU learns of a connection, nothing is sent, and who reads or writes gets errors. */
+static void end_repair(int pidfd, int number)
+{
+	cleanup_fd int fd = sys_pidfd_getfd(pidfd, number, 0);
+	int on = 0;
+	socklen_t len = sizeof on;
+
+	if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, &len) < 0 || !on)
+		return;
+	on = 0;
+	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on);
+}
+
+static void end_repairs_of(pid_t pid)
+{
+	cleanup_fd int pidfd = sys_pidfd_open(pid, 0);
+	char path[64], target[64];
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	cleanup_dir DIR *dir = pidfd < 0 ? NULL : opendir(path);
+	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1);
+
+		target[n < 0 ? 0 : n] = '\0';
+		if (str_starts(target, "socket:["))
+			end_repair(pidfd, atoi(entry->d_name));
+	}
+}
+
+void network_end_repair(const pid_t *pids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		end_repairs_of(pids[i]);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "runtime/base/err.h"
@@ -24,3 +25,6 @@ int network_release_opened(int fd, enum network_hold what, struct err *e);
 
 /* Takes away the lock of a CRIU that has died. */
 int network_unlock(pid_t pid, int pidfd, struct err *e);
+
+/* The TCP connections of these processes that it was looking at work again. */
+void network_end_repair(const pid_t *pids, size_t n);

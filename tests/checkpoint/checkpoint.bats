@@ -1331,8 +1331,8 @@ c.close()' 3>&- 4>&- &
 	[[ ! -e $IMG/vzrun.json ]]
 }
 
-# held_checkpoint [ARG...]: one in the background ($bg, its output in $T/out), whose CRIU waits when all is written and the network is
-# locked.
+# held_checkpoint [ARG...]: one of what $start starts, in the background ($bg, its output in $T/out), whose CRIU waits when all is written
+# and the network is locked.
 held_checkpoint() {
 	criu_is 4.0 || skip "CRIU before 4.0 calls no script here"
 	rm -f "$T/still"
@@ -1340,7 +1340,7 @@ held_checkpoint() {
 	chmod 755 "$T/hold"
 	echo "action-script $T/hold" >"$T/criu.conf"
 	config_annotation org.criu.config "$T/criu.conf"
-	start_counting
+	${start:-start_counting}
 	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" "$@" "$ID" >"$T/out" 2>&1 3>&- 4>&- &
 	bg=$!
 	wait_until test -e "$T/still"
@@ -1397,6 +1397,158 @@ held_checkpoint() {
 		rm -rf "$IMG"
 		criu_is 4.1 || break
 	done
+}
+
+# killed_at WORDS ARG...: a checkpoint whose CRIU is killed as soon as the freezer says one of WORDS.  Again when that was missed.
+killed_at() {
+	local words=$1 i
+
+	shift
+	for i in 1 2 3 4 5 6; do
+		rm -rf "$IMG"
+		python3 -c 'import os, subprocess, sys
+freezer, words = os.open(sys.argv[1], os.O_RDONLY), sys.argv[2].split()
+run = subprocess.Popen(sys.argv[3:], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+criu = None
+while not criu:
+    criu = open("/proc/%d/task/%d/children" % (run.pid, run.pid)).read().split()
+try:
+    while os.pread(freezer, 20, 0).decode().strip() not in words:
+        os.kill(int(criu[0]), 0)
+    os.kill(int(criu[0]), 9)
+except ProcessLookupError:
+    pass
+run.wait()' "$freezer" "$words" "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" "$@" "$ID" \
+			>"$T/out" 3>&- 4>&-
+		! grep -q 'checkpoint failed: CRIU ended: signal: killed' "$T/out" || return 0
+	done
+	cat "$T/out"
+	return 1
+}
+
+@test "checkpoint: whose CRIU is killed while it uses the freezer: what ran runs, and what was paused is paused" {
+	local dir how
+
+	needs_criu_feature mem_dirty_track
+	start_worker memory 32 0 /tmp/count
+	dir=$(cg_dir "$(pid_of "$ID")" freezer)
+	freezer=$dir/freezer.state
+	[[ -e $freezer ]] || freezer=$dir/cgroup.freeze
+	for how in --pre-dump --leave-running; do
+		killed_at '1 FREEZING FROZEN' "$how"
+		goes_on
+	done
+	ok pause "$ID"
+	# It thaws it while ptrace holds the processes; where there are two freezers pause uses cgroup2's.
+	for freezer in "/sys/fs/cgroup/unified${dir#/sys/fs/cgroup/freezer}/cgroup.freeze" "$dir/cgroup.freeze" "$dir/freezer.state"; do
+		[[ ! -e $freezer ]] || break
+	done
+	killed_at '0 THAWED' --leave-running
+	state_is "$ID" paused
+	ok resume "$ID"
+	goes_on
+}
+
+@test "checkpoint: --tcp-established, whose CRIU is killed: rules that it leaves in the host's network are told of" {
+	rules() { iptables -S; nft list ruleset; }
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	config_set '.linux.namespaces |= map(select(.type != "network"))'
+	connected() { ss -Htn state established 'dport = :7177' | grep -q .; }
+	start_connected() {
+		start_sh "worker serve 7177 & $counting"
+		"$WORKER" client 127.0.0.1 7177 90000 >"$T/client" 2>&1 3>&- 4>&- &
+		helpers=$!
+		wait_until connected
+	}
+	start=start_connected
+	held_checkpoint --tcp-established
+	rules | grep -i 0xc114
+	kill -KILL "$(pgrep -P "$bg" -x criu)"
+	! wait "$bg"
+	rules | grep -i 0xc114
+	iptables -S | sed -n '/0xc114/s/^-A/iptables -D/p' | sh
+	grep -q 'connections of container .* may be cut off .*0xc114' "$T/out"
+	goes_on
+}
+
+@test "checkpoint: --tcp-established, whose CRIU is killed: connections go on" {
+	new_network
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	start_connected() {
+		start_sh "worker serve 7000 & $counting"
+		"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
+		client=$! helpers+=" $!"
+		sleep 1
+	}
+	start=start_connected
+	held_checkpoint --tcp-established
+	sleep .5
+	kill -KILL "$(pgrep -P "$bg" -x criu)"
+	! wait "$bg"
+	goes_on
+	kill -TERM "$client"
+	wait "$client" || { cat "$T/client"; false; }
+	read -r n pause < <(tail -n 1 "$T/client")
+	((n > 20 && pause >= 500))
+}
+
+# lazy_checkpoint PORT: one in the background ($bg, its output in $T/out) that waits for who wants the memory.
+lazy_checkpoint() {
+	needs_criu_feature uffd-noncoop
+	start_counting
+	mkfifo "$T/ready"
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" --lazy-pages \
+		--page-server "127.0.0.1:$1" --status-fd 7 "$ID" 7>"$T/ready" >"$T/out" 2>&1 3>&- 4>&- &
+	bg=$! helpers="${helpers:-} $!"
+	exec 8<"$T/ready"
+	IFS= read -r -d '' -t 20 -u 8
+	exec 8<&-
+	rm "$T/ready"
+}
+
+# not_cut_off: it goes on, nothing says that it is written, and its network answers.
+not_cut_off() {
+	wait_until eval '! nsenter -t "$holder" -n nft list ruleset | grep CRIU'
+	ping -c 1 -W 5 10.77.0.2
+	goes_on
+	[[ ! -e $IMG/vzrun.json ]]
+}
+
+@test "checkpoint: --lazy-pages that cannot be served: the container goes on and is not cut off" {
+	needs_criu_feature uffd-noncoop
+	new_network
+	start_counting
+	python3 -c 'import socket, time
+s = socket.create_server(("127.0.0.1", 27311))
+time.sleep(1000)' 3>&- 4>&- &
+	helpers+=" $!"
+	listening() { ss -Hltn 'sport = :27311' | grep -q .; }
+	wait_until listening
+	for at in 127.0.0.1:27311 192.0.2.1:27312 '[2001:db8::1]:27312'; do
+		fails '--page-server: cannot listen at' checkpoint --image-path "$IMG" --lazy-pages --page-server "$at" "$ID"
+		[[ ! -e $IMG/dump.log ]]
+	done
+	# Nobody is there to be told that it is ready.
+	fails '--status-fd 7' checkpoint --image-path "$IMG" --lazy-pages --page-server 127.0.0.1:27312 --status-fd 7 "$ID" 7> >(:)
+	grep 'Starting lazy pages server' "$IMG/dump.log"
+	not_cut_off
+}
+
+@test "checkpoint: --lazy-pages: a signal ends it while nobody comes for the memory, and so does its own end" {
+	gone() { ! kill -0 "$bg"; }
+	new_network
+	lazy_checkpoint 27313
+	! ping -c 1 -W 1 10.77.0.2
+	kill -TERM "$bg"
+	wait_until gone
+	! wait "$bg"
+	grep -q 'checkpoint failed: interrupted by TERM' "$T/out"
+	not_cut_off
+	ok delete --force "$ID"
+	lazy_checkpoint 27313
+	kill -KILL "$bg"
+	not_cut_off
+	ok delete --force "$ID"
 }
 
 # ---- extensions ----
