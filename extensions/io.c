@@ -199,7 +199,7 @@ static struct weighing weigh(const struct ext_env *env, const struct io_saved *s
 	return w;
 }
 
-/* A limit of one that is gone the kernel refuses. */
+/* While it lived a disk may have gone: a limit of that the kernel refuses. */
 static void forget_gone(struct blockdevs *list)
 {
 	size_t n = 0;
@@ -217,7 +217,8 @@ static int find_devices(const struct ext_env *env, struct io_saved *saved, struc
 	size_t before;
 	int r;
 
-	forget_gone(&saved->devices);
+	if (env->pid > 0)
+		forget_gone(&saved->devices);
 	before = saved->devices.n;
 	r = env->rootfs ? blockdev_add_path(&s, env->rootfs, e) : 0;
 
