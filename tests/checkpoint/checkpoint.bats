@@ -1237,10 +1237,11 @@ bind_parts() {
 
 @test "restore: an image of another checkpoint among the images, as long as its own, is refused" {
 	start_counting
-	checkpoint --leave-running
+	# The older one is the other's: its file has changed since.
+	ok checkpoint --leave-running --image-path "$T/other" "$ID"
 	n=$(count)
 	wait_until counted_to $((n + 3))
-	ok checkpoint --image-path "$T/other" "$ID"
+	checkpoint
 	tried=0
 	for f in core-1 mm-1 mountpoints inventory files; do
 		f=$(basename "$IMG/$f"*.img)
