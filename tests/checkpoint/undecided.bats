@@ -1,0 +1,258 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# migrate: who runs when a side is killed, signalled or fails about the word to go on; what the records of both sides say then, and
+# what resume, reconcile and --resolve make of them.
+
+load ../lib/migrate
+
+@test "migrate: --resolve knows of one that ran there, whatever became of it since" {
+	local end
+	for end in kill delete damage; do
+		rm -rf "$BUNDLE"
+		new_bundle "$BUNDLE"
+		mkdir -p "$BUNDLE/rootfs/tmp"
+		config_set '.root.readonly = false'
+		start_worker memory 4 0 /tmp/count
+		through lose back 33
+		VZ_TIMEOUT=60 move
+		assert_eq "$status" 3
+		unhindered
+		goes_on "$T/moved"
+		case $end in
+		kill)
+			there kill "$ID-2" KILL
+			wait_until there_is stopped
+			;;
+		delete) there delete --force "$ID-2" ;;
+		damage)
+			# What cannot be read may run: nobody is told that it does not.
+			sed -i 's/"ran":true/"ran":false/' "$THERE"/.migrations/*
+			cp "$THERE/$ID-2/state.json" "$T/kept"
+			echo '{' >"$THERE/$ID-2/state.json"
+			fails state.json migrate --resolve "$ID"
+			assert_eq "$("$VZRUN" --root "$ROOT" state "$ID" | jq .migration.undecided)" true
+			goes_on "$T/moved"
+			cp "$T/kept" "$THERE/$ID-2/state.json"
+			;;
+		esac
+		there reconcile
+		ok migrate --resolve "$ID"
+		[[ ! -e $ROOT/$ID && -s $T/moved/rootfs/tmp/count ]]
+		there delete --force "$ID-2" 2>/dev/null || :
+		rm -rf "$T/moved"
+		is_clean_there
+	done
+}
+
+@test "migrate: who is killed before the word to go on leaves a container that goes on here" {
+	local at direction type how
+	not_recorded() { [[ $("$VZRUN" --root "$ROOT" state "$ID" | jq .migration) == null ]]; }
+	for at in 'there 30' 'back 31' 'there 30 --post-copy'; do
+		read -r direction type how <<<"$at"
+		rm -rf "$BUNDLE"
+		new_bundle "$BUNDLE"
+		mkdir -p "$BUNDLE/rootfs/tmp"
+		config_set '.root.readonly = false'
+		start_worker memory 4 0 /tmp/count
+		through kill-here "$direction" "$type"
+		VZ_TIMEOUT=60 move ${how:+"$how"}
+		unhindered
+		wait_until not_recorded
+		goes_on "$BUNDLE"
+		wait_until settled
+		assert_eq "$(find "$T/tmp" -mindepth 1)" ""
+		ok delete --force "$ID"
+	done
+}
+
+# hook_there SCRIPT: poststart, at the other side alone.
+hook_there() {
+	printf '#!/bin/sh\n[ -e %s/moved ] || exit 0\n%s\n' "$T" "$1" >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --arg h "$T/hook" '.hooks.poststart = [{path: $h}]'
+}
+
+@test "migrate: a signal that comes to the other side behind the word to go on takes nothing back" {
+	hook_there "kill -TERM \$PPID; sleep .5; : >$T/hooked"
+	start_worker memory 2 0 /tmp/count
+	migrate --max-rounds 0
+	[[ -e $T/hooked ]]
+	goes_on "$T/moved"
+	there_is running
+}
+
+# Its files cannot be removed, so that the record stays; and nobody hears how it ended.
+@test "migrate: what failed behind the word to go on has not run there, and --resolve knows it" {
+	hook_there "mkdir $T/moved/held; mount -t tmpfs none $T/moved/held; exit 1"
+	start_worker memory 2 0 /tmp/count
+	through lose back 51
+	move --max-rounds 0
+	[[ $status == 3 ]]
+	unhindered
+	umount "$T/moved/held"
+	run_vzrun migrate --resolve "$ID"
+	[[ $status == 0 ]]
+	goes_on "$BUNDLE"
+	is_clean_there
+}
+
+undecided() { [[ $("$VZRUN" --root "$ROOT" state "$ID" | jq .migration.undecided) == true ]]; }
+
+# become_undecided: it runs there and stands still here, and nobody here knows.
+become_undecided() {
+	through lose back 33
+	VZ_TIMEOUT=60 move
+	[[ $status == 3 ]]
+	unhindered
+	goes_on "$T/moved"
+}
+
+@test "migrate: a second one of an undecided container changes nothing" {
+	start_worker memory 4 0 /tmp/count
+	become_undecided
+	move
+	[[ $status != 0 && $stderr == *'an earlier migration to host is undecided'* ]]
+	undecided
+	fails 'may run on host' resume "$ID"
+	who_runs
+	((running == 1))
+	ok migrate --resolve "$ID"
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "migrate: --resolve leaves the record of one that was killed while it ran, and the next one removes its images" {
+	local work
+
+	start_worker memory 4 0 /tmp/count
+	through kill-here there 20
+	move
+	unhindered
+	wait_until settled
+	goes_on "$BUNDLE"
+	work=$(jq -r .migration.work "$ROOT/$ID/state.json")
+	[[ -d $work ]]
+	fails 'no migration that is undecided' migrate --resolve "$ID"
+	assert_eq "$(jq -r .migration.work "$ROOT/$ID/state.json")" "$work"
+	migrate
+	[[ ! -e $work ]]
+	goes_on "$T/moved"
+	assert_eq "$(find "$T/tmp" -mindepth 1)" ""
+}
+
+is_held() { nsenter --net="/proc/$1/ns/net" nft list tables | grep -q vzrun_undecided; }
+is_free() { ! is_held "$1"; }
+
+@test "migrate: of an undecided container no network is held that others made" {
+	needs_command nft
+	unshare -n sleep 300 3>&- 4>&- &
+	local pod=$!
+	wait_until test ! "/proc/$pod/ns/net" -ef /proc/self/ns/net
+	config_set --arg p "/proc/$pod/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+	start_worker memory 4 0 /tmp/count
+	become_undecided
+	is_free "$pod"
+	ok migrate --resolve "$ID"
+	is_free "$pod"
+	there delete --force "$ID-2"
+	kill "$pod"
+	wait "$pod" || :
+}
+
+@test "migrate: who has joined an undecided container's network is not cut off when that is gone" {
+	local end member
+
+	needs_command nft
+	for end in 'migrate --resolve' 'delete --force'; do
+		rm -rf "$BUNDLE"
+		new_bundle "$BUNDLE"
+		mkdir -p "$BUNDLE/rootfs/tmp"
+		config_set '.root.readonly = false'
+		start_worker memory 4 0 /tmp/count
+		nsenter -t "$(jq .pid "$ROOT/$ID/state.json")" -n sleep 300 3>&- 4>&- &
+		member=$!
+		become_undecided
+		is_held "$member"
+		# shellcheck disable=SC2086
+		ok $end "$ID"
+		[[ ! -e $ROOT/$ID ]]
+		is_free "$member"
+		kill "$member"
+		wait "$member" || :
+		there delete --force "$ID-2"
+		rm -rf "$T/moved" "$THERE"/.migrations/*
+	done
+}
+
+# killed_there DIRECTION TYPE: the other side, before it has the word to go on; still_here: as this side then learns.
+killed_there() {
+	start_worker memory 4 0 /tmp/count
+	through kill-there "$1" "$2"
+	move
+	[[ $status != 0 ]]
+	unhindered
+	wait_until no_criu
+	assert_eq "$(jq -r .fate "$THERE"/.migrations/*)" pending
+}
+
+still_here() {
+	! undecided || ok migrate --resolve "$ID"
+	goes_on "$BUNDLE"
+}
+
+no_criu() { ! pgrep -x criu >/dev/null; }
+
+@test "migrate: reconcile leaves a bundle that was made where a killed one's had been" {
+	killed_there back 31
+	assert_eq "$(jq -r .bundle "$THERE"/.migrations/*)" "$T/moved"
+	rm -rf "$T/moved"
+	new_bundle "$T/moved"
+	there reconcile
+	[[ -e $T/moved/config.json ]]
+	rm -rf "$T/moved"
+	still_here
+	is_clean_there
+}
+
+# reconcile_meanwhile: while a hook of the container $ID-2 is waited for.
+reconcile_meanwhile() {
+	rm -f "$T/hooked" "$T/go"
+	there create --bundle "$T/other" "$ID-2" >"$T/create.out" 2>&1 </dev/null 3>&- 4>&- &
+	wait_until test -e "$T/hooked"
+	there reconcile &
+	local reconcile=$!
+	sleep 2
+	: >"$T/go"
+	wait "$reconcile"
+	wait_until there_is created
+	there delete --force "$ID-2"
+}
+
+@test "migrate: reconcile leaves a container that is being created by the id of a killed one" {
+	killed_there there 20+22
+	[[ ! -e $THERE/$ID-2 ]]
+	new_bundle "$T/other"
+	printf '#!/bin/sh\n: >%s/hooked\nwhile [ ! -e %s/go ]; do sleep .1; done\n' "$T" "$T" >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --file "$T/other/config.json" --arg h "$T/hook" '.hooks.createRuntime = [{path: $h}]'
+	cp "$THERE"/.migrations/* "$T/record"
+	reconcile_meanwhile
+	# Of one that ran, and whose files could not be removed when it was ended.
+	jq -c '.fate = "lost" | .created = "2026-01-01T00:00:00Z"' "$T/record" >"$THERE/.migrations/$(jq -r .token "$T/record")"
+	reconcile_meanwhile
+	still_here
+	is_clean_there
+}
+
+# Who was killed just behind that word: CRIU took the restore back.
+@test "migrate: reconcile removes what is left of one that was committed and never ran" {
+	killed_there back 31
+	[[ -e $T/moved && -e $THERE/$ID-2 ]]
+	local created record
+	created=$(jq -r .created "$THERE/$ID-2/state.json")
+	record=$(jq -c --arg c "$created" '.fate = "committed" | .created = $c' "$THERE"/.migrations/*)
+	echo "$record" | tee "$THERE"/.migrations/* >/dev/null
+	there reconcile
+	[[ ! -e $THERE/$ID-2 ]]
+	still_here
+	is_clean_there
+}
