@@ -48,45 +48,38 @@ static bool is_gone(int64_t major, int64_t minor)
 	return access(path, F_OK) < 0 && errno == ENOENT;
 }
 
-static int keep_present(struct oci_throttles *list, struct arena *a)
-{
-	struct oci_throttle *v = arena_alloc_n(a, list->n + 1, sizeof *v);
-	size_t n = 0;
-
-	for (size_t i = 0; v && i < list->n; i++)
-		if (!is_gone(list->v[i].major, list->v[i].minor))
-			v[n++] = list->v[i];
-	*list = (struct oci_throttles){ v, n };
-	return v ? 0 : -1;
-}
-
-static int keep_weighed(struct oci_weight_devices *list, struct arena *a)
-{
-	struct oci_weight_device *v = arena_alloc_n(a, list->n + 1, sizeof *v);
-	size_t n = 0;
-
-	for (size_t i = 0; v && i < list->n; i++)
-		if (!is_gone(list->v[i].major, list->v[i].minor))
-			v[n++] = list->v[i];
-	*list = (struct oci_weight_devices){ v, n };
-	return v ? 0 : -1;
-}
+/* A list of disks becomes a copy without those that are gone.  Sets `failed` when memory runs out. */
+#define KEEP_PRESENT(list)                                                                         \
+	do {                                                                                       \
+		__typeof__((list).v) kept = arena_alloc_n(a, (list).n + 1, sizeof *kept);          \
+		size_t n = 0;                                                                      \
+                                                                                                   \
+		for (size_t i = 0; kept && i < (list).n; i++)                                      \
+			if (!is_gone((list).v[i].major, (list).v[i].minor))                        \
+				kept[n++] = (list).v[i];                                           \
+		(list).v = kept;                                                                   \
+		(list).n = n;                                                                      \
+		failed |= !kept;                                                                   \
+	} while (0)
 
 /* What is recorded of disks that are gone the kernel refuses, and every other change with it. */
 static const struct oci_resources *without_gone(const struct oci_resources *was, struct arena *a)
 {
 	struct oci_resources *r = arena_new(a, struct oci_resources);
 	struct oci_block_io *io = arena_new(a, struct oci_block_io);
+	bool failed = false;
 
 	if (!r || !io)
 		return NULL;
 	*r = *was;
 	*io = *was->block_io;
 	r->block_io = io;
-	if (keep_present(&io->throttle_read_bps, a) < 0 || keep_present(&io->throttle_write_bps, a) < 0 ||
-	    keep_present(&io->throttle_read_iops, a) < 0 || keep_present(&io->throttle_write_iops, a) < 0 || keep_weighed(&io->weight_device, a) < 0)
-		return NULL;
-	return r;
+	KEEP_PRESENT(io->throttle_read_bps);
+	KEEP_PRESENT(io->throttle_write_bps);
+	KEEP_PRESENT(io->throttle_read_iops);
+	KEEP_PRESENT(io->throttle_write_iops);
+	KEEP_PRESENT(io->weight_device);
+	return failed ? NULL : r;
 }
 
 /* Merged, checked and written; not saved. */

@@ -509,8 +509,8 @@ static int send_task(struct criu *c, const struct criu_request *r, struct err *e
 #define AFTER_DEATH_MS 3000
 
 /* A signal that asks us to end is kept until CRIU next asks whether it may go on: then it undoes what it did.  One that will not ask any more
- * is killed.  Process 1 of what it
- * makes is our child and not CRIU's, which would wait for a dead one for ever; but one that ends as soon as it runs is well. */
+ * is killed.  Process 1 of what it makes is our child and not CRIU's, which would wait for a dead one for ever; but one that ends as soon as
+ * it runs is well. */
 static int wait_for_criu(const struct criu *c, const struct criu_listener *l, int *interrupted, struct err *e)
 {
 	struct pollfd fds[] = { { .fd = c->sock, .events = POLLIN }, { .fd = *interrupted ? -1 : l->signals, .events = POLLIN },

@@ -340,15 +340,20 @@ old_claim() {
 	is_back m1 "${m1/d1/renamed}"
 }
 
-@test "what stands on one that is lent to another comes back as it is" {
-	local other=$ID-b m1
-
+# lend_with_parent: m1, which stands on d1, to the container, and d1 to $other.
+lend_with_parent() {
 	host ip link add link d1 name m1 address 02:00:00:00:07:0c type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
 	m1=$(link m1)
 	annotation m1
 	starts
 	annotation d1
 	ok run --bundle "$BUNDLE" --detach "$other"
+}
+
+@test "what stands on one that is lent to another comes back as it is" {
+	local other=$ID-b m1
+
+	lend_with_parent
 	ok delete --force "$ID"
 	assert_eq "$stderr" ""
 	host ip link show m1
@@ -386,12 +391,7 @@ old_claim() {
 @test "one that was removed inside while what it stood on is lent is made again when that is back" {
 	local other=$ID-b m1
 
-	host ip link add link d1 name m1 address 02:00:00:00:07:0c type macvlan mode bridge 2>/dev/null || skip "this kernel has no macvlan"
-	m1=$(link m1)
-	annotation m1
-	starts
-	annotation d1
-	ok run --bundle "$BUNDLE" --detach "$other"
+	lend_with_parent
 	within ip link del m1
 	fails "m1: is gone, and can be made again only when d1 is back, which is lent to container $other" set "$ID" --netdev-del m1
 	ok delete --force "$other"
