@@ -173,17 +173,31 @@ static void quote_errors(const struct str *log, struct str *ret)
 	}
 }
 
+/* One that cannot run on this kernel fails at what it tries first, in words of its authors' alone.  That is asked behind a failure:
+ * the question takes as long as a small dump. */
+static bool can_run(struct err *e)
+{
+	struct criu_features has;
+
+	return criu_here(&has, e) != 0 || e->kind != ERR_UNSUPPORTED;
+}
+
 int criu_explain(const struct criu *c, const struct criu_dirs *d, const char *log, struct err *e)
 {
 	cleanup_str struct str text = { 0 }, lines = { 0 };
-	struct err ignored;
+	struct err ignored, why;
+	bool has_log;
 
-	if (c->refused || fs_read(d->work_fd, log, LOG_MAX, &text, &ignored) < 0)
+	if (c->refused)
 		return err_ret(e);
-	quote_errors(&text, &lines);
-	if (lines.len)
+	has_log = fs_read(d->work_fd, log, LOG_MAX, &text, &ignored) >= 0;
+	if (has_log)
+		quote_errors(&text, &lines);
+	if (!can_run(&why))
+		err_set(e, ERR_UNSUPPORTED, 0, "%s%s%s", why.text, lines.len ? "; it said: " : "", str_cstr(&lines));
+	else if (lines.len)
 		err_set(e, ERR_KERNEL, 0, "CRIU: %s", str_cstr(&lines));
-	return err_hint(e, "log: %s/%s", d->work, log);
+	return has_log ? err_hint(e, "log: %s/%s", d->work, log) : err_ret(e);
 }
 
 /* ---- the record ---- */

@@ -329,6 +329,16 @@ int criu_check_version(struct criu *c, struct err *e)
 	return 0;
 }
 
+int criu_here(struct criu_features *ret, struct err *e)
+{
+	cleanup_criu struct criu c = CRIU_NONE;
+	struct criu_child child = { .cgroup_fd = -1, .images_fd = -1, .work_fd = -1 };
+
+	if (criu_clone(&c, &child, e) < 0 || criu_exec(&c, e) < 0 || criu_check_version(&c, e) < 0 || criu_ask_features(&c, ret, e) < 0)
+		return 0;
+	return c.version;
+}
+
 /* ---- the request ---- */
 
 /* protobuf-c wants arrays of pointers. */

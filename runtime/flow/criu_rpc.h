@@ -54,13 +54,18 @@ void criu_close(struct criu *c);
 /* Its program, where PATH has it, or root's. */
 bool criu_find(char *buf, size_t size);
 
-/* Which CRIU it is; one that is too old, or that cannot run on this kernel, is an error that says which can. */
+/* Which CRIU it is; one that is too old is an error that says which is not. */
 int criu_check_version(struct criu *c, struct err *e);
 
 struct criu_features {
 	bool mem_track, lazy_pages;
 };
+
+/* It tries them out; one that cannot run on this kernel is an error that says which can. */
 int criu_ask_features(struct criu *c, struct criu_features *ret, struct err *e);
+
+/* Both of a CRIU of its own: its version, or 0 where there is none or it cannot run, and *e says why. */
+int criu_here(struct criu_features *ret, struct err *e);
 
 enum criu_task { CRIU_DUMP, CRIU_PRE_DUMP, CRIU_RESTORE };
 

@@ -22,8 +22,12 @@ libvzrun_a_SOURCES += runtime/linux/mountinfo.c runtime/linux/mountinfo.h
 libvzrun_a_SOURCES += runtime/linux/netdev.c
 libvzrun_a_SOURCES += runtime/linux/netdev.h
 libvzrun_a_SOURCES += runtime/linux/netdev_lend.c
-libvzrun_a_SOURCES += runtime/linux/netlink.c
-libvzrun_a_SOURCES += runtime/linux/netlink.h
+libvzrun_a_SOURCES += runtime/linux/netlink.h runtime/linux/netlink_request.h
+if MNL
+libvzrun_a_SOURCES += runtime/linux/netlink.c runtime/linux/netlink_address.c runtime/linux/netlink_link.c
+else
+libvzrun_a_SOURCES += runtime/linux/netlink_none.c
+endif
 libvzrun_a_SOURCES += runtime/linux/notify.c
 libvzrun_a_SOURCES += runtime/linux/ns.c
 libvzrun_a_SOURCES += runtime/linux/ns_call.c

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* rtnetlink: interfaces, their addresses and routes, in one network namespace.  Only netlink.c knows libmnl, which is opened
- * on first use.  Functions without a struct err return 0 or -errno. */
+/* rtnetlink: interfaces, their addresses and routes, in one network namespace.  Only netlink*.c know libmnl, which is
+ * opened on first use.  Functions without a struct err return 0 or -errno. */
 
 #include <linux/if_addr.h>
 #include <net/if.h>

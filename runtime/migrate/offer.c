@@ -171,16 +171,6 @@ int offer_fill(struct container *c, const struct oci_spec *spec, struct migratio
 
 /* ---- whether a host has it ---- */
 
-int criu_here(struct criu_features *ret, struct err *e)
-{
-	cleanup_criu struct criu c = CRIU_NONE;
-	struct criu_child child = { .cgroup_fd = -1, .images_fd = -1, .work_fd = -1 };
-
-	if (criu_clone(&c, &child, e) < 0 || criu_exec(&c, e) < 0 || criu_check_version(&c, e) < 0 || criu_ask_features(&c, ret, e) < 0)
-		return 0;
-	return c.version;
-}
-
 void offer_check_lazy(const struct criu_features *has, struct problems *p)
 {
 	if (!has->lazy_pages)

@@ -28,9 +28,6 @@ int offer_fill(struct container *c, const struct oci_spec *spec, struct migratio
 /* All that stands in the way here, at once. */
 void offer_check(const struct migration_offer *o, const char *root, const char *work, struct problems *p, struct arena *a);
 
-/* The version of this host's CRIU and what it can do, 0 when there is none or it cannot run: then *e says why. */
-int criu_here(struct criu_features *ret, struct err *e);
-
 /* Whether so many bytes are free there. */
 void offer_check_space(const char *what, const char *dir, uint64_t need, struct problems *p);
 
