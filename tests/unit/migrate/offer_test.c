@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "runtime/base/str.h"
 #include "runtime/migrate/offer.h"
@@ -60,6 +61,58 @@ TEST(an_older_kernel_is_a_doubt_and_another_machine_a_problem)
 	o.machine = "vax";
 	check(&o, &p, &a);
 	CHECK(has(&p.list.strs, "runs on a vax"));
+}
+
+/* Of a container that this host could take. */
+static struct migration_offer good_offer(struct arena *a)
+{
+	struct migration_offer o = { .token = "t", .id = "c", .document = "{}", .bundle = "/nonexistent/b", .rootfs = MIGRATION_SHARED };
+	struct oci_spec spec = { 0 };
+	struct container c = { 0 };
+	struct err e;
+
+	CHECK(offer_fill(&c, &spec, &o, a, &e) >= 0);
+	return o;
+}
+
+TEST(a_cpu_that_lacks_something_is_a_problem)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct migration_offer o = good_offer(&a);
+	struct problems p;
+
+	check(&o, &p, &a);
+	CHECK(!has(&p.list.strs, "this CPU lacks"));
+	o.cpu = arena_printf(&a, "abacus %s slide-rule", o.cpu);
+	check(&o, &p, &a);
+	CHECK(has(&p.list.strs, "this CPU lacks what programs may have found at the source: abacus slide-rule"));
+}
+
+TEST(other_cgroups_and_a_systemd_that_is_not_there_are_problems)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct migration_offer o = good_offer(&a);
+	struct problems p;
+
+	check(&o, &p, &a);
+	CHECK(!has(&p.list.strs, "cgroups"));
+	o.driver = "systemd";
+	check(&o, &p, &a);
+	CHECK(has(&p.list.strs, "the container's cgroups are systemd's") == (access("/run/systemd/private", F_OK) < 0));
+	o.cgroups = "others";
+	check(&o, &p, &a);
+	CHECK(has(&p.list.strs, "cgroups are others at the source and"));
+}
+
+TEST(a_document_that_is_not_understood_is_a_problem)
+{
+	cleanup_arena struct arena a = { 0 };
+	struct migration_offer o = good_offer(&a);
+	struct problems p;
+
+	o.document = "{\"ociVersion\": \"9.0\"}";
+	check(&o, &p, &a);
+	CHECK(has(&p.list.strs, "/ociVersion"));
 }
 
 TEST(memory_that_has_no_room_is_a_problem)
