@@ -7,8 +7,8 @@
 
 static const struct oci_field oci_image_mount_fields[] = {
 	STR(struct oci_image_mount, point, "point", .flags = OCI_REQ),
-	STR(struct oci_image_mount, source, "source"),
-	STR(struct oci_image_mount, fs, "type"),
+	STR(struct oci_image_mount, source, "source", .flags = OCI_REQ),
+	STR(struct oci_image_mount, fs, "type", .flags = OCI_REQ),
 	STR(struct oci_image_mount, device, "device"),
 	STR(struct oci_image_mount, options, "options"),
 	BOOL(struct oci_image_mount, external, "external"),

@@ -16,6 +16,7 @@ static const struct oci_names fate_words = { .v = fate_list };
 static const struct oci_field migration_hello_fields[] = {
 	I64(struct migration_hello, protocol, "protocol", .flags = OCI_REQ | OCI_RANGE, .min = 1, .max = INT32_MAX),
 	STR(struct migration_hello, vzrun, "vzrun"),
+	STR(struct migration_hello, host, "host"),
 	ROW_END
 };
 TABLE(migration_hello);

@@ -9,10 +9,12 @@
 
 #define MIGRATION_PROTOCOL 3
 #define MIGRATION_OLDEST 3 /* that is understood */
+#define MIGRATION_TOKEN 32 /* hexadecimal digits */
 
 struct migration_hello {     /* both, first of all */
 	int64_t protocol;    /* the newest that it speaks; the lower one of both is spoken */
 	const char *vzrun;   /* version */
+	const char *host;    /* which one it is: its machine id; NULL: it has none */
 };
 
 enum migration_rootfs { MIGRATION_COPY, MIGRATION_SHARED };

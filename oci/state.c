@@ -147,6 +147,7 @@ static const struct oci_field oci_state_migration_fields[] = {
 	STR(struct oci_state_migration, token, "token", .flags = OCI_REQ),
 	STR(struct oci_state_migration, host, "host", .flags = OCI_REQ),
 	STR(struct oci_state_migration, id, "id", .flags = OCI_REQ),
+	STR(struct oci_state_migration, machine, "machine"),
 	STR(struct oci_state_migration, root, "root"),
 	STRS(struct oci_state_migration, command, "command"),
 	BOOL(struct oci_state_migration, remove, "remove"),

@@ -54,6 +54,7 @@ struct oci_state_migration { /* one that has not come to its end */
 	const char *work;        /* directory of images that were not sent yet */
 	const char *token;       /* by which the other side knows it */
 	const char *host, *id;   /* where it went, and as what */
+	const char *machine;     /* which one that was; NULL: it did not say */
 	const char *root;        /* --root there; NULL: that host's own */
 	struct oci_strs command; /* how that host is reached */
 	bool remove;             /* the bundle goes when it turns out to run there */

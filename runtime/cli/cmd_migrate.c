@@ -19,6 +19,7 @@
 
 #define ROUNDS 8           /* p.haul's */
 #define SSH "ssh -o BatchMode=yes" /* its process group is in the background: a question would stop it */
+#define SHELL_SAFE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:,@=%" /* no shell reads anything into these */
 #define EXIT_UNDECIDED 3
 #define EXIT_LOST 4        /* post-copy: it runs here as it was before */
 
@@ -61,6 +62,9 @@ static int check_paths(struct cli *c, struct migrate_options *o, struct err *e)
 
 	if (o->remote_root && o->remote_root[0] != '/')
 		return err_set(e, ERR_USAGE, 0, "--remote-root: %s is not absolute", o->remote_root);
+	if (o->remote_root && o->remote_root[strspn(o->remote_root, SHELL_SAFE)])
+		return err_set(e, ERR_USAGE, 0, "--remote-root: %s: it goes through a shell there, and may have letters, digits and "
+			       "/ . _ - + : , @ = %% alone", o->remote_root);
 	if (o->remote_bundle && o->remote_bundle[0] != '/')
 		return err_set(e, ERR_USAGE, 0, "--remote-bundle: %s is not absolute", o->remote_bundle);
 	if (o->remote_bundle && path_clean(o->remote_bundle, clean, sizeof clean) < 0)

@@ -65,6 +65,8 @@ static bool is_part(const struct flow *f, const struct oci_image_mount *m, struc
 	const struct oci_image_mounts *all = &f->restore->image.mounts;
 	size_t best = 0;
 
+	if (!*m->source)
+		return false; /* of no file here: a part of nothing */
 	for (size_t i = 0; i < all->n; i++) {
 		const struct oci_image_mount *whole = &all->v[i];
 		const char *rest = whole->external && *whole->source ? path_below(whole->source, m->source) : NULL;

@@ -152,7 +152,6 @@ static int add_namespaces(const struct oci_spec *spec, struct migration_offer *o
 
 int offer_fill(struct container *c, const struct oci_spec *spec, struct migration_offer *ret, struct arena *a, struct err *e)
 {
-	struct statvfs fs;
 	struct utsname u;
 
 	if (uname(&u) < 0)
@@ -162,14 +161,19 @@ int offer_fill(struct container *c, const struct oci_spec *spec, struct migratio
 	ret->cpu = cpu_here(a);
 	ret->cgroups = cgroups_here(a);
 	ret->driver = c->state.cgroup_driver ? c->state.cgroup_driver : "cgroupfs";
-	if (ret->rootfs == MIGRATION_COPY && statvfs(c->state.rootfs, &fs) == 0)
-		ret->files = (fs.f_blocks - fs.f_bfree) * fs.f_frsize; /* no more than that */
 	if (!ret->machine || !ret->kernel)
 		return err_oom(e);
 	return add_sources(spec, ret, a, e) < 0 ? err_ret(e) : add_namespaces(spec, ret, a, e);
 }
 
 /* ---- whether a host has it ---- */
+
+const char *offer_tmp(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	return tmp && *tmp == '/' ? tmp : "/var/tmp";
+}
 
 void offer_check_lazy(const struct criu_features *has, struct problems *p)
 {
@@ -277,6 +281,34 @@ static void check_bundle(const struct migration_offer *o, struct problems *p, st
 	offer_check_space("the root file system", *parent ? parent : "/", o->files, p);
 }
 
+size_t offer_hooks(const struct oci_hooks *h, const struct oci_hook_list *ret[OFFER_HOOKS])
+{
+	if (!h)
+		return 0;
+	ret[0] = &h->prestart;
+	ret[1] = &h->create_runtime;
+	ret[2] = &h->poststart;
+	ret[3] = &h->poststop;
+	return OFFER_HOOKS;
+}
+
+/* What is in a bundle that is copied comes with it. */
+static void check_programs(const struct migration_offer *o, const struct oci_spec *spec, struct problems *p)
+{
+	const struct oci_hook_list *lists[OFFER_HOOKS];
+	size_t n = offer_hooks(spec->hooks, lists);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < lists[i]->n; j++) {
+			const char *path = lists[i]->v[j].path;
+
+			if ((o->rootfs != MIGRATION_COPY || !below(o->bundle, path)) && access(path, X_OK) < 0)
+				problem(p, "%s, which is a hook of the container, cannot be run here", path);
+		}
+	if (o->rootfs == MIGRATION_SHARED && spec->root && spec->root->path[0] == '/' && access(spec->root->path, F_OK) < 0)
+		problem(p, "/root/path: %s is not here", spec->root->path);
+}
+
 static void check_document(const struct migration_offer *o, struct problems *p, struct arena *a)
 {
 	char text[ERR_TEXT_MAX + 128];
@@ -285,22 +317,22 @@ static void check_document(const struct migration_offer *o, struct problems *p, 
 	struct err e;
 
 	if (oci_spec_parse(o->document, strlen(o->document), "config.json", &spec, a, &e) < 0 || check_spec(&spec, &e) < 0 ||
-	    ext_read(&spec.annotations, &(const struct oci_state_exts){ 0 }, true, &uses, a, &e) < 0)
+	    ext_read(&spec.annotations, &(const struct oci_state_exts){ 0 }, true, &uses, a, &e) < 0) {
 		problem(p, "%s", err_format(&e, text, sizeof text));
-	else if (o->lazy)
+		return;
+	}
+	check_programs(o, &spec, p);
+	if (o->lazy)
 		check_lazy_userns(&spec, p);
 }
 
 void offer_check(const struct migration_offer *o, const char *root, const char *work, struct problems *p, struct arena *a)
 {
 	const char *state = arena_printf(a, "%s/%s", root, o->id);
-	struct err e;
 
 	if (geteuid() != 0)
 		problem(p, "vzrun is not root here, and only root restores");
-	if (store_check_id(o->id, &e) < 0)
-		problem(p, "%.*s", ERR_TEXT_MAX, e.text);
-	else if (state && access(state, F_OK) == 0)
+	if (state && access(state, F_OK) == 0)
 		problem(p, "container with given ID already exists: %s: --new-id gives it another", o->id);
 	check_criu(o, p);
 	check_machine(o, p, a);

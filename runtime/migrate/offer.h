@@ -22,11 +22,18 @@ struct problems {
 void problem(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void doubt(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Everything of the offer but token, id, bundle, marker and CRIU's version.  `spec`: the document as it will be there. */
+/* Everything of the offer but token, id, bundle, marker, the size of the files and CRIU's version.  `spec`: the document as it will be there. */
 int offer_fill(struct container *c, const struct oci_spec *spec, struct migration_offer *ret, struct arena *a, struct err *e);
+
+/* The lists of hooks whose programs are the host's; how many there are. */
+#define OFFER_HOOKS 4
+size_t offer_hooks(const struct oci_hooks *h, const struct oci_hook_list *ret[OFFER_HOOKS]);
 
 /* All that stands in the way here, at once. */
 void offer_check(const struct migration_offer *o, const char *root, const char *work, struct problems *p, struct arena *a);
+
+/* Where images lie, on either side. */
+const char *offer_tmp(void);
 
 /* Whether so many bytes are free there. */
 void offer_check_space(const char *what, const char *dir, uint64_t need, struct problems *p);

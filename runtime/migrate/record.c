@@ -32,7 +32,7 @@ int record_open(const char *root, const char *token, int flags, struct err *e)
 	char path[PATH_MAX];
 	int fd;
 
-	if (strspn(token, "0123456789abcdef") != strlen(token) || !*token)
+	if (strlen(token) != MIGRATION_TOKEN || strspn(token, "0123456789abcdef") != MIGRATION_TOKEN)
 		return err_set(e, ERR_STATE, EINVAL, "\"%.40s\" is no name of a migration", token);
 	snprintf(path, sizeof path, "%s/" RECORDS, root);
 	if (flags & O_CREAT && fs_mkdir_all(path, 0700, e) < 0)
@@ -274,28 +274,39 @@ static int clear_up(const char *root, int fd, struct migration_record *r, struct
 	return record_undo(root, r, e);
 }
 
-int migrate_reconcile(const char *root, struct err *e)
+static int reconcile(const char *root, const char *token, struct err *e)
 {
 	cleanup_arena struct arena a = { 0 };
+	cleanup_fd int fd = record_open(root, token, 0, e);
+	struct migration_record r;
+
+	if (fd < 0)
+		return e->num == ENOENT ? 0 : err_ret(e); /* forgotten meanwhile */
+	if (record_read(fd, &r, &a, e) < 0)
+		return err_wrap(e, "%s/" RECORDS "/%s", root, token);
+	if (is_alive(&r))
+		return 0;
+	if (clear_up(root, fd, &r, e) < 0)
+		return err_ret(e);
+	if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED)
+		record_forget(root, token); /* else somebody may still ask */
+	return 0;
+}
+
+int migrate_reconcile(const char *root, struct err *e)
+{
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof path, "%s/" RECORDS, root);
 	cleanup_dir DIR *dir = opendir(path);
+	if (!dir && errno != ENOENT)
+		return err_sys(e, "%s", path);
 	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
-		struct migration_record r;
 		struct err why;
 
-		if (entry->d_name[0] == '.')
-			continue;
-		cleanup_fd int fd = record_open(root, entry->d_name, 0, e);
-		if (fd < 0 || record_read(fd, &r, &a, e) < 0)
-			return err_ret(e);
-		if (is_alive(&r))
-			continue;
-		if (clear_up(root, fd, &r, &why) < 0)
+		/* What is wrong with one is no reason to leave the others. */
+		if (entry->d_name[0] != '.' && reconcile(root, entry->d_name, &why) < 0)
 			log_warn_err(&why);
-		else if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED)
-			record_forget(root, entry->d_name); /* else somebody may still ask */
 	}
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include "runtime/migrate/source.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
@@ -34,8 +35,19 @@ static int settle(struct source *s, int64_t fate, struct err *e)
 	/* The record is cleared behind it. */
 	if (cgroup_freeze(c->cg, false, e) < 0)
 		return err_ret(e);
-	s->lost = fate == MIGRATION_LOST || (c->state.migration->switched && fate != MIGRATION_PENDING);
+	s->lost = fate == MIGRATION_LOST || c->state.migration->switched;
 	return 0;
+}
+
+/* The name may lead elsewhere by now, to one that knows nothing of it and would say so. */
+static int check_host(const struct source *s, struct err *e)
+{
+	const char *was = s->c.state.migration->machine, *is = s->w.peer_host;
+
+	if (!was || !is || strcmp(was, is) == 0)
+		return 0;
+	return err_set(e, ERR_STATE, 0, "%s is another machine (%.40s) than it was when the container moved there (%.40s): --ssh says how that one is reached",
+		       s->o->host, is, was);
 }
 
 int migrate_resolve(const struct migrate_options *given, struct err *e)
@@ -58,10 +70,12 @@ int migrate_resolve(const struct migrate_options *given, struct err *e)
 	if (!o.command.n)
 		o.command = s.c.state.migration->command;
 	question = (struct migration_question){ .token = s.c.state.migration->token, .id = s.c.state.migration->id };
-	if (source_connect(&s, e) < 0 || source_greet(&s, e) < 0 ||
+	if (source_connect(&s, e) < 0 || source_greet(&s, e) < 0 || check_host(&s, e) < 0 ||
 	    wire_send_document(&s.w, WIRE_QUESTION, &migration_question_type, &question, e) < 0 ||
 	    wire_expect_document(&s.w, WIRE_FATE, &migration_record_type, &answer, &s.arena, e) < 0)
 		return err_ret(e);
+	if (answer.fate == MIGRATION_PENDING || answer.fate == MIGRATION_FETCHING)
+		return err_set(e, ERR_STATE, EBADMSG, "%s does not say what became of it", o.host);
 	r = settle(&s, answer.fate, e);
 	if (r == 0)
 		wire_send(&s.w, WIRE_DONE, "", 0, &ignored); /* its record is not needed any more */

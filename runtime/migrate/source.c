@@ -108,7 +108,7 @@ int source_record(struct source *s, bool undecided, struct err *e)
 		return err_oom(e);
 	*m = (struct oci_state_migration){
 		.undecided = undecided, .switched = s->switched, .work = s->work, .token = s->offer.token, .host = s->o->host, .id = s->offer.id,
-		.root = s->o->remote_root, .command = s->o->command, .remove = s->o->rootfs == MIGRATION_COPY && !s->o->keep,
+		.machine = s->w.peer_host, .root = s->o->remote_root, .command = s->o->command, .remove = s->o->rootfs == MIGRATION_COPY && !s->o->keep,
 	};
 	s->c.state.migration = m;
 	s->recorded = true;
@@ -142,18 +142,11 @@ static int take_over(struct source *s, struct err *e)
 	return 0;
 }
 
-/* ---- rounds ---- */
-
-const char *source_tmp(void)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	return tmp && *tmp == '/' ? tmp : "/var/tmp";
-}
+/* ---- where images lie until they are sent ---- */
 
 static int make_work(struct source *s, struct err *e)
 {
-	snprintf(s->work, sizeof s->work, "%s/vzrun-migrate.XXXXXX", source_tmp());
+	snprintf(s->work, sizeof s->work, "%s/vzrun-migrate.XXXXXX", offer_tmp());
 	if (!mkdtemp(s->work)) {
 		err_sys(e, "%s", s->work);
 		*s->work = '\0';

@@ -53,8 +53,6 @@ void source_report(const struct source *s, const struct migrate_progress *p);
  * and `recorded`: that of an earlier one stays as long as nobody has seen to what it names. */
 int source_record(struct source *s, bool undecided, struct err *e);
 
-const char *source_tmp(void); /* where images lie until they are sent */
-
 int source_connect(struct source *s, struct err *e);
 int source_greet(struct source *s, struct err *e);
 
@@ -64,6 +62,7 @@ int source_check(struct source *s, struct err *e);
 
 /* The bundle, with --rootfs copy.  `last`: it stands still, and what has changed unseen is brought as well. */
 int source_send_files(struct source *s, bool last, struct err *e);
+uint64_t source_bundle_size(struct source *s); /* bytes, about */
 void source_check_bundle(struct source *s, struct problems *p);
 /* Memory, in rounds while the container runs. */
 int source_send_rounds(struct source *s, struct err *e);

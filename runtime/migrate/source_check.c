@@ -44,6 +44,16 @@ static const char *moved(struct source *s, const char *path)
 	return arena_printf(&s->arena, "%s%s", s->offer.bundle, path + len);
 }
 
+/* Those that are programs of the host. */
+static void move_hooks(struct source *s, const struct oci_hooks *hooks)
+{
+	const struct oci_hook_list *lists[OFFER_HOOKS];
+
+	for (size_t i = offer_hooks(hooks, lists); i-- > 0;)
+		for (size_t j = 0; j < lists[i]->n; j++)
+			lists[i]->v[j].path = moved(s, lists[i]->v[j].path);
+}
+
 /* Its document as it was given: what extensions found on this host they look for anew on the other. */
 static int load_document(struct source *s, struct oci_spec *spec, struct err *e)
 {
@@ -59,7 +69,10 @@ static int load_document(struct source *s, struct oci_spec *spec, struct err *e)
 			return err_set(e, ERR_UNSUPPORTED, 0, "the root %s is not in the bundle %s: only --rootfs shared moves such a container",
 				       s->c.state.rootfs, s->c.state.bundle);
 		spec->root->path = inside + 1;
+	} else {
+		spec->root->path = moved(s, spec->root->path);
 	}
+	move_hooks(s, spec->hooks);
 	for (size_t i = 0; i < spec->mounts.n; i++)
 		spec->mounts.v[i].source = moved(s, spec->mounts.v[i].source);
 	decode_emit(&oci_spec_type, spec, &(struct emit){ .out = &s->document });
@@ -83,6 +96,8 @@ int source_offer(struct source *s, struct err *e)
 	o->criu = criu_here(&s->criu, e);
 	if (!o->criu)
 		return err_ret(e);
+	if (o->rootfs == MIGRATION_COPY)
+		o->files = source_bundle_size(s);
 	if (s->c.cg && cg_sample(s->c.cg, &sample, &s->arena, e) == 0)
 		o->memory = sample.memory.usage.v;
 	return offer_fill(&s->c, &spec, o, &s->arena, e);
@@ -106,8 +121,10 @@ static void check_extensions(struct source *s, const struct oci_spec *spec, stru
 
 static bool is_documented(const struct oci_spec *spec, const char *point)
 {
+	char clean[PATH_MAX];
+
 	for (size_t i = 0; i < spec->mounts.n; i++)
-		if (path_below(spec->mounts.v[i].destination, point))
+		if (path_clean(spec->mounts.v[i].destination, clean, sizeof clean) >= 0 && path_below(clean, point))
 			return true;
 	return false;
 }
@@ -175,7 +192,7 @@ static void check_here(struct source *s, struct problems *p)
 	/* After a lost connection it goes on here with the memory of before: over files that are newer. */
 	if (s->o->post_copy && s->o->rootfs == MIGRATION_SHARED)
 		problem(p, "--rootfs shared cannot go with --post-copy: what it wrote there would stay when it has to go on here from before");
-	offer_check_space("the memory", source_tmp(), s->offer.memory, p);
+	offer_check_space("the memory", offer_tmp(), s->offer.memory, p);
 	check_mounts(s, &spec, p);
 	check_extensions(s, &spec, p);
 }

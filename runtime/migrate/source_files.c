@@ -202,10 +202,27 @@ static uint64_t key_of(const char *path, const struct stat *st)
 static struct {
 	FILE *to;         /* names, each with a NUL */
 	size_t prefix, n;
+	uint64_t bytes;
 	time_t since;
 	struct str *dirs; /* the keys of those that were there before the first pass */
 	int moved;        /* the level of the directory at hand that was not among them; -1: there is none */
 } walk;
+
+static int add_size(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)path, (void)at;
+	/* Of a file with several names a part each. */
+	if (type == FTW_F)
+		walk.bytes += (uint64_t)st->st_blocks * 512 / (st->st_nlink ? st->st_nlink : 1);
+	return 0;
+}
+
+uint64_t source_bundle_size(struct source *s)
+{
+	walk.bytes = 0;
+	nftw(real(s, s->c.state.bundle), add_size, WALK_FDS, FTW_PHYS);
+	return walk.bytes;
+}
 
 static int note(const char *path, const struct stat *st, int type, struct FTW *at)
 {

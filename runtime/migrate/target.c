@@ -132,15 +132,16 @@ static int answer_question(struct target *t, const struct wire_frame *f, struct 
 /* Named by the token, so that the record can name it before it is there. */
 static int make_work(struct target *t, struct err *e)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(t->work, sizeof t->work, "%s/vzrun-migrate.%.64s", tmp && *tmp == '/' ? tmp : "/var/tmp", t->offer.token);
+	snprintf(t->work, sizeof t->work, "%s/vzrun-migrate.%s", offer_tmp(), t->offer.token);
 	if (record(t, e) < 0) {
 		t->work[0] = '\0'; /* nothing is ours */
 		return err_ret(e);
 	}
-	if (mkdir(t->work, 0700) < 0)
-		return err_sys(e, "%s", t->work);
+	if (mkdir(t->work, 0700) < 0) {
+		err_sys(e, "%s", t->work);
+		t->work[0] = '\0';
+		return err_ret(e);
+	}
 	t->work_fd = open(t->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return t->work_fd < 0 ? err_sys(e, "%s", t->work) : 0;
 }
@@ -163,7 +164,8 @@ static int take_offer(struct target *t, const struct wire_frame *f, struct err *
 	struct problems p = { .arena = &t->arena };
 	struct migration_answer answer = { 0 };
 
-	if (migration_parse(&migration_offer_type, f->data, f->len, &t->offer, &t->arena, e) < 0 || clean_bundle(t, e) < 0 || make_work(t, e) < 0)
+	if (migration_parse(&migration_offer_type, f->data, f->len, &t->offer, &t->arena, e) < 0 || store_check_id(t->offer.id, e) < 0 ||
+	    clean_bundle(t, e) < 0 || make_work(t, e) < 0)
 		return err_ret(e);
 	offer_check(&t->offer, t->root, t->work, &p, &t->arena);
 	if (p.failed)

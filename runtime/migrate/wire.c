@@ -18,6 +18,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/crc.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/fs.h"
 #include "runtime/base/proc.h"
 #include "runtime/flow/foreground.h"
 
@@ -317,9 +318,19 @@ static int start_pulse(struct wire *w, struct err *e)
 	return w->pulse < 0 ? (int)w->pulse : 0;
 }
 
+static const char *host_here(struct arena *a)
+{
+	cleanup_str struct str text = { 0 };
+	struct err ignored;
+
+	if (fs_read(AT_FDCWD, "/etc/machine-id", 64, &text, &ignored) < 0 || !text.len)
+		return NULL;
+	return arena_strndup(a, text.s, strcspn(text.s, "\n"));
+}
+
 int wire_greet(struct wire *w, struct arena *a, struct err *e)
 {
-	const struct migration_hello ours = { .protocol = MIGRATION_PROTOCOL, .vzrun = PACKAGE_VERSION };
+	const struct migration_hello ours = { .protocol = MIGRATION_PROTOCOL, .vzrun = PACKAGE_VERSION, .host = host_here(a) };
 	struct migration_hello theirs = { 0 };
 
 	if (wire_send_document(w, WIRE_HELLO, &migration_hello_type, &ours, e) < 0 ||
@@ -328,5 +339,6 @@ int wire_greet(struct wire *w, struct arena *a, struct err *e)
 	if (theirs.protocol < MIGRATION_OLDEST)
 		return err_set(e, ERR_UNSUPPORTED, 0, "vzrun %.40s of %s speaks an older protocol: both sides need this version, %s",
 			       theirs.vzrun ? theirs.vzrun : "", w->peer, PACKAGE_VERSION);
+	w->peer_host = theirs.host;
 	return start_pulse(w, e);
 }

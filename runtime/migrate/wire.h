@@ -60,6 +60,7 @@ struct wire {
 	int turn;                /* locked by whoever sends a frame, where there are several; -1: there are not */
 	pid_t pulse;             /* says WIRE_ALIVE */
 	const char *peer;        /* what it is called in errors: "host" */
+	const char *peer_host;   /* and which one it is, by migration_hello; NULL: it does not say */
 };
 
 #define WIRE_NONE ((struct wire){ .rd = -1, .wr = -1, .signals = -1, .timeout_ms = -1, .turn = -1, .peer = "the other side" })

@@ -137,3 +137,21 @@ goes_on() {
 	checkpoint_fails 'stub'
 	assert_eq "$(asked .config_file)" null
 }
+
+# with_mount FILTER: the images as if the container had had one mount more from outside, with what the filter says of it.
+with_mount() {
+	jq '.mounts += [{point: "/mnt", source: "", type: "tmpfs", external: true, directory: true} | '"$1"']' "$T/vzrun.json" >"$IMG/vzrun.json"
+}
+
+@test "restore: a mount of which no source is known comes from nowhere, and not from what else the document mounts" {
+	add_mount /host bind / bind
+	make_images
+	cp "$IMG/vzrun.json" "$T"
+	with_mount .
+	restore_fails 'the container had tmpfs mounted on /mnt from outside, and the document has nothing there: --mount-map /mnt=SOURCE says what to take'
+	with_mount 'del(.source)'
+	restore_fails 'vzrun.json: /mounts/*/source'
+	with_mount 'del(.type)'
+	restore_fails 'vzrun.json: /mounts/*/type'
+	[[ ! -e $ROOT/$ID ]]
+}

@@ -122,3 +122,143 @@ cannot() {
 		"$ID" someone@host.example
 	assert_match "$(<"$T/calls")" "-o BatchMode=yes someone@host.example *migrate-receive*"
 }
+
+@test "migrate: there has to be room for the bundle, and not for all that lies beside it" {
+	local moved
+	head -c 3000000 /dev/urandom >"$T/beside"
+	mkdir "$T/disk"
+	start
+	roomy() { sed -i "s|^exec.*|exec $(command -v unshare) -m $(command -v sh) -c '$(command -v mount) -t tmpfs -o size=$1 none $T/disk; exec \"\$@\"' sh \"\$@\"|" "$T/ssh"; }
+	moved=$T/disk/moved
+	roomy 64m
+	can_move --remote-bundle "$moved"
+	roomy 64k
+	cannot "host: the root file system needs up to*in $T/disk, where 0 are free" --remote-bundle "$moved"
+}
+
+@test "migrate: hooks have to be there, and those of the bundle lie where the bundle does" {
+	printf '#!/bin/sh\n' | tee "$T/outside" >"$BUNDLE/inside"
+	chmod 755 "$T/outside" "$BUNDLE/inside"
+	config_set --arg i "$BUNDLE/inside" --arg o "$T/outside" '.hooks = {prestart: [{path: $o}], poststart: [{path: $i}], poststop: [{path: $o}]}'
+	start
+	can_move
+	chmod 644 "$T/outside"
+	cannot "host: $T/outside, which is a hook of the container, cannot be run here"
+	[[ $stderr != *inside* ]]
+	# A bundle that both have, there by another name.
+	chmod 755 "$T/outside"
+	ln -s "$BUNDLE" "$T/moved"
+	can_move --rootfs shared
+	chmod 644 "$BUNDLE/inside"
+	PATH=$HERE_BIN fails "host: $T/moved/inside, which is a hook" migrate --dry-run --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" \
+		--new-id "$ID-2" --rootfs shared "$ID" host
+	chmod 755 "$BUNDLE/inside"
+}
+
+@test "migrate: a shared root is looked for where the bundle lies there" {
+	config_set --arg r "$BUNDLE/rootfs" '.root.path = $r'
+	start
+	mkdir "$T/disk"
+	# There the bundle is at the other place alone.
+	sed -i "s|^exec.*|exec $(command -v unshare) -m $(command -v sh) -c '$(command -v mount) --bind $BUNDLE $T/disk; $(command -v mount) -t tmpfs none $BUNDLE; exec \"\$@\"' sh \"\$@\"|" "$T/ssh"
+	can_move --rootfs shared --remote-bundle "$T/disk"
+	ok delete --force "$ID"
+	mkdir "$T/roots"
+	mv "$BUNDLE/rootfs" "$T/roots/a"
+	config_set --arg r "$T/roots/a" '.root.path = $r'
+	start
+	can_move --rootfs shared --remote-bundle "$T/disk"
+	sed -i "s|; exec|; $(command -v mount) -t tmpfs none $T/roots; exec|" "$T/ssh"
+	cannot "host: /root/path: $T/roots/a is not here" --rootfs shared --remote-bundle "$T/disk"
+}
+
+@test "migrate: --remote-root goes through a shell there, which must find nothing in it" {
+	start
+	for bad in "$T/a b" "$T/a;b" "$T/\$(a)" "$T/a'b" "$T/*"; do
+		fails "--remote-root: $bad: it goes through a shell there" migrate --dry-run --ssh "$T/ssh" --remote-root "$bad" "$ID" host
+	done
+	[[ ! -e $T/calls ]]
+}
+
+# frames TYPE:JSON...: what the other side says to a source that sends these after its hello.
+frames() {
+	python3 - "$VZRUN" --root "$THERE" migrate-receive -- "$@" <<-'P'
+		import struct, subprocess, sys, zlib
+		cut = sys.argv.index('--')
+		peer = subprocess.Popen(sys.argv[1:cut], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+		def send(kind, data):
+		    head = struct.pack('<HHI', kind, 0, len(data))
+		    peer.stdin.write(b'vzm1' + head + struct.pack('<I', zlib.crc32(data, zlib.crc32(head))) + data)
+		    peer.stdin.flush()
+		send(1, b'{"protocol": 3}')
+		for word in sys.argv[cut + 1:]:
+		    kind, data = word.split(':', 1)
+		    send(int(kind), data.encode())
+		peer.stdin.close()
+		out = peer.stdout.read()
+		while out:
+		    kind, _, size = struct.unpack('<HHI', out[4:12])
+		    print(kind, out[16:16 + size].decode())
+		    out = out[16 + size:]
+	P
+}
+
+@test "migrate-receive: names that lead elsewhere are refused before anything is made" {
+	local token=0123456789abcdef0123456789abcdef offer
+	offer='{token: $t, id: $i, bundle: $b, document: "{}", machine: "x", driver: "cgroupfs", cgroups: "v2"}'
+	offered() { jq -cn --arg t "$1" --arg i "$2" --arg b "$T/moved" "$offer"; }
+	run frames "2:$(offered "$token" ../../x)"
+	assert_match "$output" "*51 *invalid container ID format*"
+	for bad in "" x "${token}0" "../../$token" "${token%????????}/../../x"; do
+		run frames "2:$(offered "$bad" x)"
+		assert_match "$output" "*51 *is no name of a migration*"
+	done
+	assert_eq "$(find "$THERE" "$T/moved" 2>/dev/null -type f)" ""
+	run frames "2:$(offered "$token" x)"
+	assert_match "$output" "*3 *runs on a x*"
+	assert_eq "$(find "$THERE" "$T/moved" 2>/dev/null -type f)" ""
+}
+
+# record TOKEN JSON: of a target that was killed.
+record() {
+	mkdir -p "$THERE/.migrations"
+	jq -cn --arg t "$1" "{token: \$t, pid: 4194304, startTime: 1} + $2" >"$THERE/.migrations/$1"
+}
+
+@test "reconcile: a record that is damaged, and what is none, do not keep others from being cleared up" {
+	local n
+	for n in 0 4 8 c f; do
+		mkdir "$T/work-$n"
+		record "$n$(printf '%031d' 0)" "{id: \"x\", fate: \"pending\", work: \"$T/work-$n\"}"
+		echo '{' >"$THERE/.migrations/$n$(printf '%031d' 1)"
+		: >"$THERE/.migrations/${n}x"
+	done
+	run_vzrun --root "$THERE" reconcile
+	assert_eq "$status" 0
+	assert_match "$stderr" "*warning*.migrations/0$(printf '%031d' 1)*"
+	assert_eq "$(compgen -G "$T/work-*")" ""
+	assert_eq "$(find "$THERE/.migrations" -name '*0' | wc -l)" 0
+	assert_eq "$(find "$THERE/.migrations" -type f | wc -l)" 10
+}
+
+# A container that stands still here, of a migration whose end nobody knows.
+start_undecided() {
+	start
+	jq --arg s "$T/ssh" --arg r "$THERE" '.migration = {undecided: true, token: "00000000000000000000000000000000", host: "host", id: "x",
+		machine: "'"$1"'", root: $r, command: [$s]}' "$ROOT/$ID/state.json" >"$T/state"
+	ok pause "$ID"
+	cp "$T/state" "$ROOT/$ID/state.json"
+}
+
+@test "migrate --resolve: another machine by that name knows nothing of it, and is not believed" {
+	cp -a /etc "$T/etc"
+	echo other >"$T/etc/machine-id"
+	start_undecided mine
+	sed -i "s|^exec.*|exec $(command -v unshare) -m $(command -v sh) -c '$(command -v mount) --bind $T/etc /etc; exec \"\$@\"' sh \"\$@\"|" "$T/ssh"
+	fails 'host is another machine (other) than it was when the container moved there (mine): --ssh says how that one is reached' migrate --resolve "$ID"
+	state_is "$ID" paused
+	echo mine >"$T/etc/machine-id"
+	ok migrate --resolve "$ID"
+	assert_match "$output" "*does not run there, and goes on here*"
+	state_is "$ID" running
+}
