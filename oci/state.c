@@ -151,6 +151,7 @@ static const struct oci_field oci_state_migration_fields[] = {
 	STR(struct oci_state_migration, root, "root"),
 	STRS(struct oci_state_migration, command, "command"),
 	BOOL(struct oci_state_migration, remove, "remove"),
+	BOOL(struct oci_state_migration, shared, "shared"),
 	ROW_END
 };
 static TABLE(oci_state_migration);

@@ -58,6 +58,7 @@ struct oci_state_migration { /* one that has not come to its end */
 	const char *root;        /* --root there; NULL: that host's own */
 	struct oci_strs command; /* how that host is reached */
 	bool remove;             /* the bundle goes when it turns out to run there */
+	bool shared;             /* that host writes to the same files */
 };
 
 struct oci_state {

@@ -11,10 +11,16 @@
 #define LINE_MAX_LEN 4096
 
 static struct log_options sink = { .fd = -1 };
+static int user = STDERR_FILENO;
 
 void log_setup(const struct log_options *options)
 {
 	sink = *options;
+}
+
+void log_user(int fd)
+{
+	user = fd;
 }
 
 bool log_debugging(void)
@@ -115,7 +121,7 @@ static void plain(const char *prefix, const char *text)
 	for (int i = 0; i < n; i++)
 		if (((unsigned char)line[i] < 0x20 && line[i] != '\n' && line[i] != '\t') || line[i] == 0x7f)
 			line[i] = '?';
-	write_all(STDERR_FILENO, line, (size_t)n);
+	write_all(user, line, (size_t)n);
 }
 
 void log_error(const struct err *e)
@@ -158,5 +164,5 @@ void log_debug(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	record(sink.fd >= 0 ? sink.fd : STDERR_FILENO, LOG_LEVEL_DEBUG, text);
+	record(sink.fd >= 0 ? sink.fd : user, LOG_LEVEL_DEBUG, text);
 }

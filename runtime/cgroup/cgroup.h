@@ -107,6 +107,7 @@ int cgroup_freeze(struct cgroup *cg, bool freeze, struct err *e); /* waits until
 int cgroup_frozen(const struct cgroup *cg);                       /* 1, 0; 0 when it cannot be known */
 /* The directory by which CRIU may stop all processes: the v1 freezer's where there is one, else cgroup2's; NULL: none. */
 const char *cgroup_freezer(const struct cgroup *cg);
+void cgroup_let_die(const struct cgroup *cg);                     /* a SIGKILL of others reaches what is frozen, for which v1 has to be thawed */
 int cgroup_kill(struct cgroup *cg, int sig, struct err *e);       /* all processes; SIGKILL by cgroup.kill, else freeze, signal, thaw */
 /* Host pids, recursively, sorted, unique. */
 int cgroup_pids(const struct cgroup *cg, pid_t **ret, size_t *ret_n, struct arena *a, struct err *e);

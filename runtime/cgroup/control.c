@@ -66,7 +66,7 @@ static int thaw(int fd, void *arg)
 
 /* A process in a frozen v1 cgroup, its own or a nested one, survives SIGKILL and would block the end of its pid
  * namespace for ever. */
-static void thaw_v1(const struct cgroup *cg)
+void cgroup_let_die(const struct cgroup *cg)
 {
 	struct cg_dir *d = cg_find(cg, "freezer");
 
@@ -95,7 +95,7 @@ int cgroup_kill(struct cgroup *cg, int sig, struct err *e)
 	int r;
 
 	if (sig == SIGKILL && v2 && cg_dir_fd(v2) >= 0 && fs_write(v2->fd, "cgroup.kill", "1", &err) == 0) {
-		thaw_v1(cg);
+		cgroup_let_die(cg);
 		return 0;
 	}
 	/* Frozen, nothing forks away between the listing and the signal, and no pid is reused. */
@@ -107,7 +107,7 @@ int cgroup_kill(struct cgroup *cg, int sig, struct err *e)
 		r = err_ret(e);
 	}
 	if (sig == SIGKILL)
-		thaw_v1(cg);
+		cgroup_let_die(cg);
 	return r;
 }
 

@@ -403,7 +403,7 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 	if (criu_free_external_files(k->dirs.images_fd, e) < 0 || criu_part_external_mounts(k->dirs.images_fd, e) < 0 ||
 	    criu_write_record(&k->dirs, &k->image, &k->c->arena, e) < 0)
 		return err_ret(e);
-	return k->o->hold ? k->o->hold(k->o->hold_arg, e) : 0;
+	return k->o->hold ? k->o->hold(k->o->hold_arg, k->criu.pidfd, e) : 0;
 }
 
 /* It comes behind post-dump, and behind the network's release. */

@@ -30,9 +30,10 @@ struct criu_options {
 	 * process that calls `abandoned` when CRIU has ended, with what was in memory before `begin`. */
 	int (*begin)(void *arg, struct err *e);
 	void (*abandoned)(void *arg);
-	/* Called when all is written (dump) or made (restore) and no process runs, nor hears its network.  A failure lets a container
-	 * that was dumped go on, and undoes one that was restored. */
-	int (*hold)(void *arg, struct err *e);
+	/* Called when all is written (dump) or made (restore) and no process runs, nor hears its network; `criu`: a pidfd.  A failure lets
+	 * a container that was dumped go on, and undoes one that was restored.  Behind it what a restore has still to do is told where
+	 * it fails, and nothing is taken back for it. */
+	int (*hold)(void *arg, int criu, struct err *e);
 	/* Dump with lazy_pages: behind that, also where it failed, while CRIU (a pidfd) serves what it left out over the stream `pages`.
 	 * The callee shuts down its end, by which CRIU ends. */
 	int (*serve)(void *arg, int criu, struct err *e);

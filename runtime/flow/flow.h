@@ -183,6 +183,10 @@ int flow_print_steps(struct str *ret);
 int flow_write_document(struct flow *f, struct err *e);
 int flow_keep_document(struct flow *f, struct err *e);
 
+/* Of a row that failed (r) in a container that has been let go elsewhere: it is told, and the container runs on. */
+int flow_told(const struct flow *f, int r, const struct err *e);
+
+
 int flow_userns(struct flow *f, struct err *e);           /* one with the container's maps, until flow_close_sources() */
 int flow_give_stdio(uid_t uid, struct err *e);              /* the standard streams, to the payload's user */
 void flow_replace_own_null(int fd);                       /* a standard stream that a container gets and must not be the host's device */

@@ -212,7 +212,7 @@ void undo_ext_start(struct flow *f)
 
 int step_ext_restored(struct flow *f, struct err *e)
 {
-	return run_point(f, EXT_RESTORED, e);
+	return flow_told(f, run_point(f, EXT_RESTORED, e), e);
 }
 
 void undo_ext_restored(struct flow *f)

@@ -359,6 +359,28 @@ static int on_entered(struct flow *f, struct err *e)
 	return cgroup_nest(f->cg, &f->restore->image.nested, f->pid, e);
 }
 
+/* A time namespace in which the clocks go on came without being asked for: exec is to enter it as well. */
+static int note_time_namespace(struct flow *f, struct err *e)
+{
+	struct oci_linux *l = f->spec.linux;
+	struct oci_namespace *v;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/time", (int)f->pid);
+	if (oci_namespace(&f->spec, CLONE_NEWTIME) || access(path, F_OK) < 0 || ns_is_own(path, CLONE_NEWTIME) || !l)
+		return 0;
+	v = arena_alloc_n(&f->arena, l->namespaces.n + 1, sizeof *v);
+	if (!v)
+		return err_oom(e);
+	if (l->namespaces.n)
+		memcpy(v, l->namespaces.v, l->namespaces.n * sizeof *v);
+	v[l->namespaces.n] = (struct oci_namespace){ .type = CLONE_NEWTIME };
+	l->namespaces.v = v;
+	flow_close_namespaces(f); /* by the list that they were opened by */
+	l->namespaces.n++;
+	return flow_keep_document(f, e);
+}
+
 /* All is there, and nothing runs yet. */
 static int on_restored(struct flow *f, struct err *e)
 {
@@ -366,7 +388,9 @@ static int on_restored(struct flow *f, struct err *e)
 
 	if (f->cg)
 		pressure_rearm(f->cg);
-	return o->hold ? o->hold(o->hold_arg, e) : 0;
+	if (note_time_namespace(f, e) < 0)
+		return err_ret(e);
+	return o->hold ? o->hold(o->hold_arg, f->restore->criu.pidfd, e) : 0;
 }
 
 static int on_event(void *arg, struct criu_event *ev, struct err *e)
@@ -412,28 +436,6 @@ static int ask_criu(struct flow *f, struct err *e)
 	return 0;
 }
 
-/* A time namespace in which the clocks go on came without being asked for: exec is to enter it as well. */
-static int note_time_namespace(struct flow *f, struct err *e)
-{
-	struct oci_linux *l = f->spec.linux;
-	struct oci_namespace *v;
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/ns/time", (int)f->pid);
-	if (oci_namespace(&f->spec, CLONE_NEWTIME) || access(path, F_OK) < 0 || ns_is_own(path, CLONE_NEWTIME) || !l)
-		return 0;
-	v = arena_alloc_n(&f->arena, l->namespaces.n + 1, sizeof *v);
-	if (!v)
-		return err_oom(e);
-	if (l->namespaces.n)
-		memcpy(v, l->namespaces.v, l->namespaces.n * sizeof *v);
-	v[l->namespaces.n] = (struct oci_namespace){ .type = CLONE_NEWTIME };
-	l->namespaces.v = v;
-	flow_close_namespaces(f); /* by the list that they were opened by */
-	l->namespaces.n++;
-	return flow_keep_document(f, e);
-}
-
 /* A container that was confined is not one with CRIU's own rights. */
 static int check_label(const struct flow *f, struct err *e)
 {
@@ -471,7 +473,15 @@ static int restore(struct flow *f, struct err *e)
 		return criu_explain(&r->criu, &r->dirs, RESTORE_LOG, e);
 	if (pid <= 0 || pid != f->pid)
 		return err_set(e, ERR_INTERNAL, 0, "CRIU tells of process %d, but made %d", (int)pid, (int)f->pid);
-	return check_label(f, e) < 0 ? err_ret(e) : note_time_namespace(f, e);
+	return check_label(f, e);
+}
+
+int flow_told(const struct flow *f, int r, const struct err *e)
+{
+	if (r >= 0 || !f->o->criu || !f->o->criu->hold)
+		return r;
+	log_warn_err(e);
+	return 0;
 }
 
 int step_criu_restore(struct flow *f, struct err *e)

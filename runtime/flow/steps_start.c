@@ -161,6 +161,5 @@ int step_hooks_poststart(struct flow *f, struct err *e)
 	oci_state_hook(&f->state, "running", f->state.pid, &state);
 	if (str_failed(&state))
 		return err_oom(e);
-	return hooks_run(&f->spec.hooks->poststart, "poststart",
-			 &(struct hooks_context){ state.s, environ, -1, f->o->signals }, e);
+	return flow_told(f, hooks_run(&f->spec.hooks->poststart, "poststart", &(struct hooks_context){ state.s, environ, -1, f->o->signals }, e), e);
 }

@@ -10,7 +10,7 @@
 
 static struct err *was_ended(const char *host, struct err *e)
 {
-	err_set(e, ERR_STATE, 0, "%s ended it, because its memory did not come", host);
+	err_set(e, ERR_STATE, 0, "%s has ended it, because not all of it came, or came to run", host);
 	return e;
 }
 
@@ -32,11 +32,9 @@ static int settle(struct source *s, int64_t fate, struct err *e)
 		return err_set(e, ERR_STATE, 0, "it does not run there, and does not live here any more");
 	if (network_release((pid_t)c->state.pid, c->pidfd, NETWORK_UNDECIDED, &ignored) < 0)
 		log_debug("network: %s", ignored.text); /* it was not held */
-	/* The record is cleared behind it. */
-	if (cgroup_freeze(c->cg, false, e) < 0)
-		return err_ret(e);
 	s->lost = fate == MIGRATION_LOST || c->state.migration->switched;
-	return 0;
+	/* The record is cleared behind it. */
+	return source_stays_paused(s) ? 0 : cgroup_freeze(c->cg, false, e);
 }
 
 /* The name may lead elsewhere by now, to one that knows nothing of it and would say so. */
@@ -80,6 +78,6 @@ int migrate_resolve(const struct migrate_options *given, struct err *e)
 	if (r == 0)
 		wire_send(&s.w, WIRE_DONE, "", 0, &ignored); /* its record is not needed any more */
 	if (r == 0 && s.lost)
-		return source_was_lost(was_ended(o.host, e));
+		return source_was_lost(&s, was_ended(o.host, e));
 	return r < 0 ? r : answer.fate == MIGRATION_COMMITTED;
 }

@@ -109,6 +109,7 @@ int source_record(struct source *s, bool undecided, struct err *e)
 	*m = (struct oci_state_migration){
 		.undecided = undecided, .switched = s->switched, .work = s->work, .token = s->offer.token, .host = s->o->host, .id = s->offer.id,
 		.machine = s->w.peer_host, .root = s->o->remote_root, .command = s->o->command, .remove = s->o->rootfs == MIGRATION_COPY && !s->o->keep,
+		.shared = s->o->rootfs == MIGRATION_SHARED,
 	};
 	s->c.state.migration = m;
 	s->recorded = true;
@@ -170,11 +171,20 @@ static int undecided(struct source *s, struct err *e)
 		       "--resolve %s\" asks there and ends it", why, s->o->host, s->o->id);
 }
 
-int source_was_lost(struct err *e)
+bool source_stays_paused(const struct source *s)
+{
+	return s->lost && s->c.state.migration->shared;
+}
+
+int source_was_lost(const struct source *s, struct err *e)
 {
 	char why[ERR_TEXT_MAX + 128];
 
 	err_format(e, why, sizeof why);
+	if (source_stays_paused(s))
+		return err_set(e, ERR_STATE, ENOTRECOVERABLE, "%.300s: what the container did there is lost, but not what it wrote to the files that both "
+			       "hosts have: it stays paused here, and \"vzrun resume %s\" lets it go on from the moment at which it was switched over",
+			       why, s->o->id);
 	return err_set(e, ERR_STATE, ENOTRECOVERABLE, "%.300s: what the container did there is lost; it goes on here from the moment at which it "
 		       "was switched over", why);
 }
@@ -187,13 +197,14 @@ static int go_on(struct source *s, struct err *e)
 
 	if (s->ready && network_release((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &ignored) < 0)
 		log_debug("network: %s", ignored.text); /* it was not held */
-	container_thaw(&s->c);
+	if (!source_stays_paused(s))
+		container_thaw(&s->c);
 	if (!s->lost)
 		return err_ret(e);
 	/* It keeps for a question what became of it. */
 	if (wire_send(&s->w, WIRE_DONE, "", 0, &ignored) >= 0)
 		wire_recv(&s->w, &f, &ignored);
-	return source_was_lost(e);
+	return source_was_lost(s, e);
 }
 
 static int move(struct source *s, struct err *e)
@@ -226,7 +237,7 @@ static int take_last_word(struct source *s, struct err *e)
 
 	s->w.timeout_ms = LAST_WORD_MS;
 	while (wire_recv(&s->w, &f, &ignored) >= 0)
-		if (f.type == WIRE_ERROR)
+		if (f.type == WIRE_ERROR || f.type == WIRE_LOST)
 			return wire_not_due(&s->w, &f, e);
 	return err_ret(e);
 }

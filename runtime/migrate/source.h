@@ -74,5 +74,7 @@ int source_last_dump(struct source *s, struct err *e);
 /* What was copied is the other side's now; unless others here have it too. */
 int source_remove_bundle(struct source *s, struct err *e);
 
-/* *e, why it ended there, becomes ENOTRECOVERABLE of migrate(). */
-int source_was_lost(struct err *e);
+/* It ran there, and is HERE: *e, why it ended there, becomes ENOTRECOVERABLE of migrate(). */
+int source_was_lost(const struct source *s, struct err *e);
+/* Then with old memory over files that are newer, for which somebody has to decide. */
+bool source_stays_paused(const struct source *s);

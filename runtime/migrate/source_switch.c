@@ -31,14 +31,30 @@ static int begin(void *arg, struct err *e)
 	return cgroup_freeze(s->c.cg, true, e) < 0 ? err_ret(e) : 0;
 }
 
-/* We were killed.  As long as the word was not given it goes on here, as if nothing had been. */
+/* Not one that others made: they have it too, and nobody could say when it may go on. */
+static void hold_network(struct source *s)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct oci_spec spec;
+	struct err e;
+
+	if (store_load_spec(&s->c.dir, &spec, &s->arena, &e) == 0 && !oci_namespace_new(&spec, CLONE_NEWNET))
+		return;
+	if (network_hold((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &e) < 0)
+		log_warn("the network of %s is not held: %s", s->o->id, err_format(&e, text, sizeof text));
+}
+
+/* We were killed.  As long as the word was not given it goes on here, as if nothing had been.  Behind it CRIU has let
+ * go of the network, and what stands still here must not answer for what runs there. */
 static void abandoned(void *arg)
 {
 	struct source *s = arg;
 	struct err ignored;
 
-	if (*s->given)
+	if (*s->given) {
+		hold_network(s);
 		return;
+	}
 	network_release((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &ignored); /* where it was held */
 	if (cgroup_freeze(s->c.cg, false, &ignored) < 0)
 		return; /* --resolve does it */
@@ -62,7 +78,8 @@ static int commit(struct source *s, struct err *e)
 	s->outcome = UNDECIDED;
 	s->w.signals = -1;
 	if (wire_expect(&s->w, WIRE_RUNNING, &f, e) < 0) {
-		if (e->num == EREMOTEIO)
+		s->lost = e->num == ENOTRECOVERABLE;
+		if (s->lost || e->num == EREMOTEIO)
 			s->outcome = HERE; /* it says that nothing is left of it */
 		return err_ret(e);
 	}
@@ -70,25 +87,11 @@ static int commit(struct source *s, struct err *e)
 	return 0;
 }
 
-/* Before CRIU lets go of it.  Not one that others made: they have it too, and nobody could say when it may go on. */
-static void hold_network(struct source *s)
-{
-	char text[ERR_TEXT_MAX + 128];
-	struct oci_spec spec;
-	struct err e;
-
-	if (store_load_spec(&s->c.dir, &spec, &s->arena, &e) == 0 && !oci_namespace_new(&spec, CLONE_NEWNET))
-		return;
-	if (network_hold((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &e) < 0)
-		log_warn("the network of %s is not held: %s", s->o->id, err_format(&e, text, sizeof text));
-}
-
 static int criu_is_gone(struct err *e)
 {
-	return err_set(e, ERR_KERNEL, ECHILD, "CRIU has ended, which served the memory that was still here");
+	return err_set(e, ERR_KERNEL, ECHILD, "CRIU has ended, which held the container and what was still here of its memory");
 }
 
-/* `criu`: who serves memory meanwhile, or -1. */
 static int ask_restore(struct source *s, int criu, struct err *e)
 {
 	const struct migration_restore restore = { .images = "final", .tcp_established = true, .file_locks = true, .lazy = s->o->post_copy };
@@ -104,16 +107,27 @@ static int ask_restore(struct source *s, int criu, struct err *e)
 	return r < 0 ? r : wire_expect(&s->w, WIRE_RESTORED, &f, e);
 }
 
+/* CRIU has thawed the cgroup when it had all processes.  If it dies it lets go of them, and they must not run here. */
+static int send_rest(struct source *s, struct err *e)
+{
+	if (cgroup_freeze(s->c.cg, true, e) < 0 || files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0)
+		return err_ret(e);
+	return source_send_files(s, true, e);
+}
+
 /* All processes stand still, and so does their network. */
-static int hand_over(void *arg, struct err *e)
+static int hand_over(void *arg, int criu, struct err *e)
 {
 	struct source *s = arg;
 
-	if (files_send(&s->w, s->work_fd, "final", s->o->compress, e) < 0 || source_send_files(s, true, e) < 0 || ask_restore(s, -1, e) < 0)
+	if (send_rest(s, e) < 0 || ask_restore(s, criu, e) < 0)
 		return err_ret(e);
 	if (commit(s, e) < 0 && s->outcome == UNDECIDED)
 		hold_network(s);
-	return s->outcome == THERE ? 0 : err_ret(e);
+	if (s->outcome != THERE)
+		return err_ret(e);
+	cgroup_let_die(s->c.cg); /* CRIU kills them */
+	return 0;
 }
 
 /* ---- post-copy ---- */
@@ -132,19 +146,19 @@ static pid_t begin_hold(struct source *s, struct err *e)
 	_exit(network_hold((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &why) < 0);
 }
 
-/* The same, but for memory that CRIU will serve.  Then it lets the network go, and if it died it would let go of the processes: it
- * has thawed the cgroup. */
-static int prepare_switch(void *arg, struct err *e)
+/* The same, but for memory that CRIU will serve.  Then it lets the network go. */
+static int prepare_switch(void *arg, int criu, struct err *e)
 {
 	struct source *s = arg;
 	struct err why = { 0 };
 	pid_t holder = begin_hold(s, e);
 	bool sent;
 
+	(void)criu; /* serve() hears of its end */
 	if (holder < 0)
 		return (int)holder;
 	s->ready = true; /* also where only some of it is done, it is to be undone */
-	sent = files_send(&s->w, s->work_fd, "final", s->o->compress, e) >= 0 && source_send_files(s, true, e) >= 0 && cgroup_freeze(s->c.cg, true, e) >= 0;
+	sent = send_rest(s, e) >= 0;
 	if (holder > 0 && proc_finish("nft", holder, &why) < 0 && sent) {
 		sent = false;
 		err_set(e, ERR_KERNEL, 0, "the container's network cannot be held: nft(8) fails in its network namespace");
@@ -187,7 +201,7 @@ static int wait_fetched(struct source *s, int criu, struct err *e)
 		return err_ret(e);
 	}
 	if (wire_expect(&s->w, WIRE_FETCHED, &f, e) < 0) {
-		s->lost = e->num == EREMOTEIO;
+		s->lost = e->num == ENOTRECOVERABLE || e->num == EREMOTEIO;
 		s->outcome = s->lost ? HERE : UNDECIDED;
 		return err_ret(e);
 	}

@@ -37,7 +37,8 @@ struct target {
 	const char *images;        /* the directory in it that is restored from */
 	bool recorded, made_bundle, running;
 	size_t found;              /* how much of the bundle's path was there before us; SIZE_MAX: nothing was made */
-	bool lazy, lost, stuck;    /* post-copy; one that ran and was ended, or could not be */
+	bool lazy, given;          /* post-copy; the word to go on has come, and is CRIU's to hear */
+	bool lost, stuck;          /* it ran and was ended, or could not be */
 	struct fetch fetch;
 	struct relay relay;
 	int signals;
@@ -302,17 +303,19 @@ static int finish_fetch(struct target *t, struct err *e)
 /* ---- the restore ---- */
 
 /* It stands, and nothing in it runs, until the source says so. */
-static int wait_for_word(void *arg, struct err *e)
+static int wait_for_word(void *arg, int criu, struct err *e)
 {
 	struct target *t = arg;
 	struct wire_frame f;
 
+	(void)criu;
 	if (t->lazy && fetch_hold(&t->fetch, e) < 0)
 		return err_ret(e);
 	if (wire_send(&t->w, WIRE_RESTORED, "", 0, e) < 0 || wire_expect(&t->w, WIRE_COMMIT, &f, e) < 0)
 		return err_ret(e);
 	if (commit(t, e) < 0)
 		return err_ret(e);
+	t->given = true;
 	/* A signal would take back what the source must take for done. */
 	foreground_hear_none(t->signals);
 	return 0;
@@ -364,8 +367,10 @@ static int take_restore(struct target *t, const struct wire_frame *f, struct err
 	if (strchr(what.images, '/') || what.images[0] == '.')
 		return err_set(e, ERR_STATE, EBADMSG, "images \"%.40s\"", what.images);
 	t->images = what.images;
-	if (make_bundle(t, e) < 0 || write_document(t, e) < 0 || restore(t, &what, e) < 0)
+	if (make_bundle(t, e) < 0 || write_document(t, e) < 0 || restore(t, &what, e) < 0) {
+		t->lost = t->given; /* for a moment it may have run */
 		return err_ret(e);
+	}
 	t->running = true;
 	if (note_run(t, &ignored) < 0)
 		log_debug("record: %s", ignored.text); /* who asks finds the container */
@@ -437,15 +442,18 @@ static int serve(struct target *t, struct err *e)
 }
 
 /* The restore failed behind the word to go on, and is undone. */
-static void note_failure(struct target *t)
+static void note_failure(struct target *t, bool cleared)
 {
 	struct err e;
 	cleanup_fd int fd = record_open(t->root, t->offer.token, 0, &e);
 	struct migration_record r;
 
-	if (fd < 0 || record_read(fd, &r, &t->arena, &e) < 0 || r.fate != MIGRATION_COMMITTED)
+	if (fd < 0 || record_read(fd, &r, &t->arena, &e) < 0)
 		return;
-	r.fate = MIGRATION_ABORTED;
+	if (r.fate == MIGRATION_COMMITTED || r.fate == MIGRATION_FETCHING)
+		r.fate = t->lost ? MIGRATION_LOST : MIGRATION_ABORTED;
+	if (cleared)
+		r.work = r.bundle = NULL;
 	if (record_write(fd, &r, &e) < 0)
 		log_warn_err(&e);
 }
@@ -458,25 +466,31 @@ static void clean_up(struct target *t)
 
 	fetch_done(&t->fetch, true); /* one that ran and must not has been ended */
 	if (t->recorded && !t->running)
-		note_failure(t); /* before what takes long: the source may ask */
+		note_failure(t, false); /* before what takes long: the source may ask */
 	remove_work(t);
 	record_remove(&bundle);
 	if (undo && !bundle && t->found < SIZE_MAX)
 		remove_parents(t);
-	if (t->recorded && !t->running && !bundle && !*t->work)
+	if (t->recorded && !t->running && !bundle && !*t->work && t->lost)
+		note_failure(t, true);
+	else if (t->recorded && !t->running && !bundle && !*t->work)
 		record_forget(t->root, t->offer.token);
 	t->recorded = t->made_bundle = false;
 }
 
-/* The wire is out of the way of the container's streams: it gets the null device, since nobody here holds its own. */
+/* The wire is out of the way of the container's streams, and so is what the user reads: it gets the null device, since nobody here holds
+ * its own. */
 static int take_streams(struct wire *w, struct err *e)
 {
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int said;
 
 	w->rd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	w->wr = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (null < 0 || w->rd < 0 || w->wr < 0)
+	said = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (null < 0 || w->rd < 0 || w->wr < 0 || said < 0)
 		return err_sys(e, "standard streams");
+	log_user(said);
 	for (int fd = 0; fd < 3; fd++)
 		if (dup2(null, fd) < 0)
 			return err_sys(e, "standard streams");
@@ -501,7 +515,7 @@ int migrate_receive(const char *root, struct err *e)
 		r = serve(&t, e);
 	clean_up(&t); /* before the source hears of it: it may try again at once */
 	if (r < 0 && !t.stuck) /* a source that hears nothing asks before it lets its own go on */
-		wire_send_error(&t.w, e);
+		wire_send_error(&t.w, e, t.lost);
 	t.w.timeout_ms = DONE_MS;
 	if (t.lost && wire_expect(&t.w, WIRE_DONE, &known, &ignored) >= 0)
 		record_settled(root, t.offer.token); /* it will not ask */

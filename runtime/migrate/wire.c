@@ -208,12 +208,12 @@ int wire_send_document(struct wire *w, enum wire_type type, const struct oci_typ
 	return str_failed(&text) ? err_oom(e) : wire_send(w, type, text.s, text.len, e);
 }
 
-void wire_send_error(struct wire *w, const struct err *what)
+void wire_send_error(struct wire *w, const struct err *what, bool ran)
 {
 	char text[ERR_TEXT_MAX + 128];
 	struct err ignored;
 
-	wire_send_text(w, WIRE_ERROR, err_format(what, text, sizeof text), &ignored);
+	wire_send_text(w, ran ? WIRE_LOST : WIRE_ERROR, err_format(what, text, sizeof text), &ignored);
 }
 
 static int damaged(const struct wire *w, const char *how, struct err *e)
@@ -257,11 +257,11 @@ int wire_recv(struct wire *w, struct wire_frame *ret, struct err *e)
 
 int wire_not_due(const struct wire *w, const struct wire_frame *f, struct err *e)
 {
-	if (f->type != WIRE_ERROR)
+	if (f->type != WIRE_ERROR && f->type != WIRE_LOST)
 		return damaged(w, "another frame than is due", e);
 	err_set(e, ERR_STATE, 0, "%s: %s", w->peer, f->data);
 	err_sanitize(e);
-	e->num = EREMOTEIO;
+	e->num = f->type == WIRE_LOST ? ENOTRECOVERABLE : EREMOTEIO;
 	return err_ret(e);
 }
 

@@ -45,6 +45,7 @@ enum wire_type {
 	WIRE_FATE = 41,     /* struct migration_record */
 	WIRE_DONE = 50,     /* what was asked for is done */
 	WIRE_ERROR = 51,    /* it failed, and nothing is left of it: the text of the error */
+	WIRE_LOST = 52,     /* the same, but it ran */
 };
 
 struct wire {
@@ -56,7 +57,7 @@ struct wire {
 	int64_t began;           /* of the rate */
 	uint64_t began_sent;
 	char *buf;               /* of the frame received last */
-	bool broken;             /* a part of a frame was sent: no other can follow */
+	bool broken;             /* a frame could not be sent whole, or at all: no other can follow */
 	int turn;                /* locked by whoever sends a frame, where there are several; -1: there are not */
 	pid_t pulse;             /* says WIRE_ALIVE */
 	const char *peer;        /* what it is called in errors: "host" */
@@ -80,7 +81,7 @@ int wire_greet(struct wire *w, struct arena *a, struct err *e);
 int wire_send(struct wire *w, enum wire_type type, const void *data, size_t len, struct err *e);
 int wire_send_text(struct wire *w, enum wire_type type, const char *text, struct err *e);
 int wire_send_document(struct wire *w, enum wire_type type, const struct oci_type *what, const void *document, struct err *e);
-void wire_send_error(struct wire *w, const struct err *what); /* as far as that is possible */
+void wire_send_error(struct wire *w, const struct err *what, bool ran); /* as far as that is possible */
 
 /* Until the other side says something, or `also` (-1: nothing) can be read: above zero.  num ETIMEDOUT: neither; EINTR: a signal. */
 int wire_wait(struct wire *w, int also, struct err *e);
@@ -89,7 +90,7 @@ int wire_wait(struct wire *w, int also, struct err *e);
 int wire_recv(struct wire *w, struct wire_frame *ret, struct err *e);
 int wire_next(struct wire *w, struct wire_frame *ret, struct err *e); /* also WIRE_ALIVE, which wire_recv() keeps to itself */
 
-/* One of this type; an error of the other side is ours, num EREMOTEIO. */
+/* One of this type; an error of the other side is ours, num EREMOTEIO, or with WIRE_LOST ENOTRECOVERABLE. */
 int wire_expect(struct wire *w, enum wire_type type, struct wire_frame *ret, struct err *e);
 int wire_expect_document(struct wire *w, enum wire_type type, const struct oci_type *what, void *ret, struct arena *a, struct err *e);
 

@@ -157,6 +157,26 @@ load ../lib/migrate
 	(($(jq -s 'last.downtimeMs' <<<"$output") > 0))
 }
 
+# It has let go of the processes, which the freezer keeps from running here.
+@test "migrate: CRIU here dies before the word: it goes on here, and does not run there" {
+	local frame
+
+	for frame in '13+10=final' 30; do
+		rm -rf "$BUNDLE"
+		new_bundle "$BUNDLE"
+		mkdir -p "$BUNDLE/rootfs/tmp"
+		config_set '.root.readonly = false'
+		start_worker memory 2 0 /tmp/count
+		through criu-here there "$frame"
+		move
+		[[ $status == 1 && $stderr == *'CRIU has ended, which held the container'* ]] || { echo "$frame: $status $stderr"; false; }
+		goes_on "$BUNDLE"
+		wait_until settled
+		is_clean_there
+		ok delete --force "$ID"
+	done
+}
+
 # The worst of tests/checkpoint/faults.bats.
 @test "migrate: the word to go on is lost, and so is the answer to it" {
 	at_frame lose there 32

@@ -174,7 +174,7 @@ stood_still() {
 	ended() { ! kill -0 "$mover" 2>/dev/null; }
 	wait_until ended || wait_until ended # nothing else tells either side
 	end_move 3
-	[[ $(<"$T/move.err") == *'CRIU has ended, which served the memory that was still here'* ]]
+	[[ $(<"$T/move.err") == *'CRIU has ended, which held the container'* ]]
 	run_vzrun migrate --resolve "$ID"
 	[[ $status == 4 ]]
 	is_clean_there
@@ -187,7 +187,7 @@ stood_still() {
 	chmod 755 "$T/bin/criu"
 	VZ_TIMEOUT=60 move
 	[[ $status == 1 ]]
-	[[ $stderr == *'CRIU has ended, which served the memory that was still here'* ]]
+	[[ $stderr == *'CRIU has ended, which held the container'* ]]
 	goes_on "$BUNDLE"
 	wait_until is_clean_there
 	state_is "$ID" running

@@ -81,19 +81,64 @@ hook_there() {
 	there_is running
 }
 
-# Its files cannot be removed, so that the record stays; and nobody hears how it ended.
-@test "migrate: what failed behind the word to go on has not run there, and --resolve knows it" {
-	hook_there "mkdir $T/moved/held; mount -t tmpfs none $T/moved/held; exit 1"
+@test "migrate: a hook that fails behind the word to go on is told of, and takes nothing back" {
+	hook_there ": >$T/hooked; exit 1"
 	start_worker memory 2 0 /tmp/count
-	through lose back 51
-	move --max-rounds 0
-	[[ $status == 3 ]]
-	unhindered
-	umount "$T/moved/held"
-	run_vzrun migrate --resolve "$ID"
-	[[ $status == 0 ]]
+	migrate --max-rounds 0
+	[[ -e $T/hooked && $stderr == *warning*poststart* ]] || { echo "$stderr"; false; }
+	goes_on "$T/moved"
+	there_is running
+	[[ ! -e $ROOT/$ID ]]
+}
+
+# It may have run for a moment, and what it did then is gone.
+@test "migrate: what fails there behind the word to go on is lost, and it goes on here" {
+	start_worker memory 2 0 /tmp/count
+	through criu-there there 32
+	move
+	[[ $status == 4 && $stderr == *'what the container did there is lost; it goes on here'* ]]
 	goes_on "$BUNDLE"
 	is_clean_there
+}
+
+@test "migrate: what fails there behind the word to go on, and nobody hears of it: --resolve does" {
+	start_worker memory 2 0 /tmp/count
+	# Two connections, one in the other: the outer one loses the answer.
+	printf '#!/bin/sh\nexec python3 %s/tests/lib/cut.py lose back 52 %s/inner "$@"\n' "$TOP" "$T" >"$T/outer"
+	chmod 755 "$T/outer"
+	through criu-there there 32
+	mv "$T/ssh" "$T/inner"
+	mv "$T/outer" "$T/ssh"
+	move
+	[[ $status == 3 ]]
+	unhindered
+	run_vzrun migrate --resolve "$ID"
+	[[ $status == 4 && $stderr == *'host has ended it'*'it goes on here'* ]]
+	goes_on "$BUNDLE"
+	is_clean_there
+}
+
+@test "migrate: what fails there behind the word to go on has written to a shared root: it stays paused" {
+	start_worker memory 2 0 /tmp/count
+	through criu-there there 32
+	run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --new-id "$ID-2" --rootfs shared --max-rounds 1 "$ID" host
+	[[ $status == 4 && $stderr == *'it stays paused here'* ]]
+	[[ ! -e $THERE/$ID-2 ]]
+	state_is "$ID" paused
+	ok resume "$ID"
+	goes_on "$BUNDLE"
+}
+
+@test "migrate: CRIU here dies when the word is on its way: it runs there, and not here for a moment" {
+	start_worker memory 2 0 /tmp/count
+	through criu-here there 32
+	move
+	[[ $status == 0 ]]
+	n=$(count "$BUNDLE")
+	sleep .3
+	assert_eq "$(count "$BUNDLE")" "$n"
+	goes_on "$T/moved"
+	[[ ! -e $ROOT/$ID ]]
 }
 
 undecided() { [[ $("$VZRUN" --root "$ROOT" state "$ID" | jq .migration.undecided) == true ]]; }

@@ -8,6 +8,7 @@
 #   garble    one byte of it is another
 #   stall     nothing of it and after it, either way; the connection stays, until our input ends
 #   kill-there   the command dies when it has it       kill-here   our parent does, before it has it
+#   criu-there   the command's CRIU dies before that   criu-here   our parent's does
 # With ACTION "list" it only prints "DIRECTION TYPE" of each frame into the file $CUT_LIST.
 import os
 import select
@@ -47,6 +48,18 @@ def main():
         number, _, text = what.partition('=')
         return str(kind) == number and body.startswith(text.encode())
 
+    def kill_criu(parent):
+        for entry in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open(f'/proc/{entry}/stat') as f:
+                    ppid = int(f.read().rpartition(')')[2].split()[1])
+                with open(f'/proc/{entry}/cmdline') as f:
+                    is_criu = '--rpc' in f.read()  # the name that it gives itself, and no restored process has
+            except OSError:
+                continue
+            if is_criu and ppid == parent:
+                os.kill(int(entry), signal.SIGKILL)
+
     def stall():
         poll = select.poll()
         poll.register(0, select.POLLHUP)
@@ -75,6 +88,10 @@ def main():
                 if due and action == 'kill-here' and name == 'back':  # who has not had it
                     os.kill(parent, signal.SIGKILL)
                     die()
+                if due and action == 'criu-there':
+                    kill_criu(child.pid)
+                if due and action == 'criu-here':
+                    kill_criu(parent)
                 if due and action == 'garble':
                     header = header[:12] + bytes([header[12] ^ 1]) + header[13:]
                 try:
