@@ -143,6 +143,8 @@ static TABLE(oci_state_rdt);
 static const struct oci_field oci_state_migration_fields[] = {
 	BOOL(struct oci_state_migration, undecided, "undecided"),
 	BOOL(struct oci_state_migration, switched, "switched"),
+	I64(struct oci_state_migration, pid, "pid", NUMBERS(0, INT32_MAX)),
+	U64(struct oci_state_migration, start_time, "startTime"),
 	STR(struct oci_state_migration, work, "work"),
 	STR(struct oci_state_migration, token, "token", .flags = OCI_REQ),
 	STR(struct oci_state_migration, host, "host", .flags = OCI_REQ),

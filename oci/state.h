@@ -51,6 +51,8 @@ struct oci_state_rdt {
 struct oci_state_migration { /* one that has not come to its end */
 	bool undecided;          /* the container is frozen here, and perhaps runs there */
 	bool switched;           /* post-copy: it did run there */
+	int64_t pid;             /* of who moves it, */
+	uint64_t start_time;     /* as in struct oci_state */
 	const char *work;        /* directory of images that were not sent yet */
 	const char *token;       /* by which the other side knows it */
 	const char *host, *id;   /* where it went, and as what */

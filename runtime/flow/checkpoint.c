@@ -230,6 +230,11 @@ static void checkpoint_done(struct checkpoint *k)
 
 static int may_checkpoint(const struct container *c, struct err *e)
 {
+	pid_t mover = container_mover(c);
+
+	/* It would take away what the kernel keeps of changed memory. */
+	if (mover)
+		return err_set(e, ERR_STATE, EBUSY, "container %s is being migrated to %s by process %d", c->id, c->state.migration->host, (int)mover);
 	if (c->status == OCI_RUNNING || c->status == OCI_PAUSED)
 		return container_decided(c, e); /* or it would be restored beside itself */
 	return err_set(e, ERR_STATE, 0, "container cannot be checkpointed in %s state", oci_status_name(c->status));

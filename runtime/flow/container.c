@@ -16,6 +16,7 @@
 #include "runtime/base/proc.h"
 #include "runtime/base/sys.h"
 #include "runtime/flow/ext.h"
+#include "runtime/flow/foreground.h"
 #include "runtime/flow/hooks.h"
 #include "runtime/flow/network.h"
 #include "runtime/linux/rdt.h"
@@ -92,6 +93,21 @@ int container_open(const char *root, const char *id, enum store_lock lock, struc
 	*ret = c;
 	c = container_none;
 	return 0;
+}
+
+int container_open_until(const char *root, const char *id, int signals, int ms, struct container *ret, struct err *e)
+{
+	struct pollfd p = { .fd = signals, .events = POLLIN };
+	int r = container_open(root, id, STORE_TRY, ret, e);
+
+	for (int waited = 0; r < 0 && e->num == EWOULDBLOCK && (ms < 0 || waited < ms); waited += LOCK_PAUSE_MS) {
+		int sig = poll(&p, 1, LOCK_PAUSE_MS) > 0 ? foreground_ending_signal(signals) : 0;
+
+		if (sig)
+			return err_set(e, ERR_STATE, EINTR, "interrupted by %s", sigabbrev_np(sig));
+		r = container_open(root, id, STORE_TRY, ret, e);
+	}
+	return r;
 }
 
 void container_done(struct container *c)
@@ -354,11 +370,7 @@ static int force_open(const char *root, const char *id, struct container *ret, s
 		if (container_open(root, id, STORE_LOOK, &c, &ignored) == 0)
 			force_dead(&c, &ignored);
 	}
-	for (int ms = 0; r < 0 && e->num == EWOULDBLOCK && ms < KILL_WAIT_MS; ms += LOCK_PAUSE_MS) {
-		poll(NULL, 0, LOCK_PAUSE_MS);
-		r = container_open(root, id, STORE_TRY, ret, e);
-	}
-	return r;
+	return r < 0 && e->num == EWOULDBLOCK ? container_open_until(root, id, -1, KILL_WAIT_MS, ret, e) : r;
 }
 
 int container_reconcile(struct err *e)
@@ -438,6 +450,15 @@ int container_decided(const struct container *c, struct err *e)
 		return err_set(e, ERR_STATE, 0, "container %s may run on %s: \"vzrun migrate --resolve %s\" asks there", c->id,
 			       c->state.migration->host, c->id);
 	return 0;
+}
+
+pid_t container_mover(const struct container *c)
+{
+	const struct oci_state_migration *m = c->state.migration;
+	struct err ignored;
+	cleanup_fd int pidfd = m && m->pid > 0 && m->pid != getpid() ? proc_open((pid_t)m->pid, m->start_time, &ignored) : -1;
+
+	return pidfd >= 0 ? (pid_t)m->pid : 0;
 }
 
 int container_resume(struct container *c, struct err *e)

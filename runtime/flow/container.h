@@ -27,6 +27,9 @@ struct container {
 
 /* `lock`: who takes it is written in store.h. */
 int container_open(const char *root, const char *id, enum store_lock lock, struct container *ret, struct err *e);
+/* The same, and for its lock until `signals` (of foreground_begin(), or -1) asks us to end (num EINTR), or for so many ms (num EWOULDBLOCK;
+ * -1: without end). */
+int container_open_until(const char *root, const char *id, int signals, int ms, struct container *ret, struct err *e);
 void container_done(struct container *c);
 #define cleanup_container __attribute__((cleanup(container_done)))
 
@@ -46,6 +49,8 @@ int container_reconcile(struct err *e);
 int container_pause(struct container *c, struct err *e);
 /* Whether it is known that it runs nowhere else: an error names the other host. */
 int container_decided(const struct container *c, struct err *e);
+/* Who moves it now, which takes its lock only for what stands between two others; 0: nobody else than we. */
+pid_t container_mover(const struct container *c);
 int container_resume(struct container *c, struct err *e);
 
 /* Change limits: values that `changes` does not set stay as they are.  Saved, so that later updates merge.  Nothing is

@@ -4,8 +4,8 @@
 /* The state directory: <root>/<id>/ with state.json, config.json (the final document), and the two FIFOs of the
  * start channel.  The directory itself carries the lock (flock(2) of an open descriptor).
  *
- * Who takes the container's lock: create, start, run, exec (while it sets up), update, pause, resume, checkpoint and
- * delete.  state, list, ps, kill, events and stats never wait for it: they read state.json, which is replaced atomically. */
+ * Who takes the container's lock: create, start, run, restore, exec (while it sets up), update, set, pause, resume, checkpoint, delete, and
+ * migrate for each dump and from the last one on.  state, list, ps, kill, events and stats never wait for it: they read state.json, which is replaced atomically. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -160,8 +160,8 @@ int offer_fill(struct container *c, const struct oci_spec *spec, struct migratio
 	ret->kernel = arena_strdup(a, u.release);
 	ret->cpu = cpu_here(a);
 	ret->cgroups = cgroups_here(a);
-	ret->driver = c->state.cgroup_driver ? c->state.cgroup_driver : "cgroupfs";
-	if (!ret->machine || !ret->kernel)
+	ret->driver = arena_strdup(a, c->state.cgroup_driver ? c->state.cgroup_driver : "cgroupfs");
+	if (!ret->machine || !ret->kernel || !ret->driver)
 		return err_oom(e);
 	return add_sources(spec, ret, a, e) < 0 ? err_ret(e) : add_namespaces(spec, ret, a, e);
 }

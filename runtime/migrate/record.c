@@ -25,7 +25,7 @@
 #define RECORD_MAX 65536
 #define RECORD_BLOCK 4096
 #define LOCK_WAIT_MS 1000
-#define LOCK_PAUSE_MS 10
+#define QUESTION_MS 30000 /* for the lock, before it is asked again */
 
 int record_open(const char *root, const char *token, int flags, struct err *e)
 {
@@ -148,7 +148,7 @@ static int has_run(const char *root, const struct migration_record *r, struct er
 
 	if (r->ran)
 		return 1;
-	if (container_open(root, r->id ? r->id : "", STORE_WAIT, &c, e) < 0)
+	if (container_open_until(root, r->id ? r->id : "", -1, QUESTION_MS, &c, e) < 0)
 		return e->kind == ERR_STATE && e->num == ENOENT ? 0 : err_ret(e);
 	if (r->created && !str_eq(c.state.created, r->created))
 		return err_set(e, ERR_STATE, 0, "container %s is another there: whether the one that moved ever ran cannot be known any more", r->id);
@@ -161,25 +161,14 @@ static int has_run(const char *root, const struct migration_record *r, struct er
 	return store_save(&c.dir, &c.state, e) < 0 ? err_ret(e) : 1;
 }
 
-/* A killed restore's helpers may have its lock for a moment yet; whoever has it for longer makes a container of his own. */
-static int open_unlocked(const char *root, const char *id, struct container *ret, struct err *e)
-{
-	int r = container_open(root, id, STORE_TRY, ret, e);
-
-	for (int ms = 0; r < 0 && e->num == EWOULDBLOCK && ms < LOCK_WAIT_MS; ms += LOCK_PAUSE_MS) {
-		poll(NULL, 0, LOCK_PAUSE_MS);
-		r = container_open(root, id, STORE_TRY, ret, e);
-	}
-	return r;
-}
-
 /* A restore that did not come to its end, and no container of that id that somebody has made otherwise, or is making. */
 static bool is_half_made(const char *root, const char *id)
 {
 	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
 	struct err e;
 
-	return open_unlocked(root, id, &c, &e) == 0 ? c.state.status == OCI_CREATING : e.num == ENOENT && e.kind == ERR_STATE;
+	/* A killed restore's helpers may have its lock for a moment yet; whoever has it for longer makes a container of his own. */
+	return container_open_until(root, id, -1, LOCK_WAIT_MS, &c, &e) == 0 ? c.state.status == OCI_CREATING : e.num == ENOENT && e.kind == ERR_STATE;
 }
 
 /* The container of this migration, which runs; another of its id is left alone. */

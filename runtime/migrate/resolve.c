@@ -57,8 +57,9 @@ int migrate_resolve(const struct migrate_options *given, struct err *e)
 	struct err ignored;
 	int r;
 
-	if (store_check_id(o.id, e) < 0 || container_open(o.root, o.id, STORE_WAIT, &s.c, e) < 0)
+	if (store_check_id(o.id, e) < 0 || container_open_until(o.root, o.id, o.signals, -1, &s.c, e) < 0)
 		return err_ret(e);
+	s.locked = true;
 	if (!s.c.state.migration || !s.c.state.migration->undecided)
 		return err_set(e, ERR_STATE, 0, "container %s has no migration that is undecided", o.id);
 	s.recorded = true;

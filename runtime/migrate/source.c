@@ -19,6 +19,7 @@
 #include "runtime/flow/network.h"
 
 #define LAST_WORD_MS 5000
+#define LAST_LOCK_MS 5000 /* to take our record away */
 #define POST_COPY_WARNING "post-copy: from the moment at which it runs there until all its memory is there, a lost connection ends the container " \
 	"there; then it can go on here, as it was at that moment"
 
@@ -98,30 +99,85 @@ static void hang_up(struct source *s)
 	relay_end(&s->relay);
 }
 
+/* ---- the lock ---- */
+
+static int reopen(struct source *s, int signals, int ms, struct err *e)
+{
+	cleanup_container struct container again = { .dir = STORE_DIR_NONE, .pidfd = -1 };
+
+	if (container_open_until(s->o->root, s->o->id, signals, ms, &again, e) < 0)
+		return err_ret(e);
+	if (!str_eq(again.state.created, s->c.state.created) || again.state.pid != s->c.state.pid)
+		return err_set(e, ERR_STATE, ESTALE, "container %s is another one meanwhile", s->o->id);
+	container_done(&s->c);
+	s->c = again;
+	again = (struct container){ .dir = STORE_DIR_NONE, .pidfd = -1 };
+	s->locked = true;
+	return 0;
+}
+
+static int not_running(const struct source *s, struct err *e)
+{
+	return err_set(e, ERR_STATE, 0, "container cannot be migrated in %s state", oci_status_name(s->c.status));
+}
+
+static int is_moved(const struct source *s, struct err *e)
+{
+	return err_set(e, ERR_STATE, EBUSY, "container %s is being migrated to %s by process %d", s->o->id, s->c.state.migration->host,
+		       (int)container_mover(&s->c));
+}
+
+int source_lock(struct source *s, struct err *e)
+{
+	if (reopen(s, s->o->signals, -1, e) < 0)
+		return err_ret(e);
+	if (container_mover(&s->c))
+		return is_moved(s, e);
+	return s->c.status == OCI_RUNNING ? 0 : not_running(s, e);
+}
+
+void source_unlock(struct source *s)
+{
+	if (s->locked)
+		store_unlock(&s->c.dir);
+	s->locked = false;
+}
+
 /* ---- the record: so that whoever is killed leaves a container of which it is known what to do with it ---- */
 
 int source_record(struct source *s, bool undecided, struct err *e)
 {
 	struct oci_state_migration *m = arena_new(&s->c.arena, struct oci_state_migration);
+	char state;
 
 	if (!m)
 		return err_oom(e);
 	*m = (struct oci_state_migration){
-		.undecided = undecided, .switched = s->switched, .work = s->work, .token = s->offer.token, .host = s->o->host, .id = s->offer.id,
-		.machine = s->w.peer_host, .root = s->o->remote_root, .command = s->o->command, .remove = s->o->rootfs == MIGRATION_COPY && !s->o->keep,
-		.shared = s->o->rootfs == MIGRATION_SHARED,
+		.undecided = undecided, .switched = s->switched, .pid = getpid(), .work = s->work, .token = s->offer.token, .host = s->o->host,
+		.id = s->offer.id, .machine = s->w.peer_host, .root = s->o->remote_root, .command = s->o->command,
+		.remove = s->o->rootfs == MIGRATION_COPY && !s->o->keep, .shared = s->o->rootfs == MIGRATION_SHARED,
 	};
+	if (proc_stat(getpid(), &m->start_time, &state, e) < 0)
+		return err_ret(e);
 	s->c.state.migration = m;
-	s->recorded = true;
+	s->recorded = s->claimed = true;
 	return store_save(&s->c.dir, &s->c.state, e);
+}
+
+/* Somebody may have made his own meanwhile. */
+static bool is_our_record(const struct source *s)
+{
+	const struct oci_state_migration *m = s->c.state.migration;
+
+	return m && (s->claimed ? str_eq(m->token, s->offer.token) : !container_mover(&s->c));
 }
 
 static void unrecord(struct source *s)
 {
 	struct err e;
 
-	if (!s->recorded || s->outcome != HERE)
-		return;
+	if (!s->recorded || s->outcome != HERE || (!s->locked && reopen(s, -1, LAST_LOCK_MS, &e) < 0) || !is_our_record(s))
+		return; /* who finds it sees that we are gone */
 	s->c.state.migration = NULL;
 	if (store_save(&s->c.dir, &s->c.state, &e) < 0)
 		log_warn_err(&e);
@@ -137,6 +193,8 @@ static int take_over(struct source *s, struct err *e)
 	if (m->undecided)
 		return err_set(e, ERR_STATE, 0, "an earlier migration to %s is undecided: \"vzrun migrate --resolve %s\" ends it", m->host,
 			       s->o->id);
+	if (container_mover(&s->c))
+		return is_moved(s, e);
 	if (m->work && fs_remove_path(m->work, e) < 0)
 		return err_ret(e);
 	s->recorded = true;
@@ -154,7 +212,12 @@ static int make_work(struct source *s, struct err *e)
 		return err_ret(e);
 	}
 	s->work_fd = open(s->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return s->work_fd < 0 ? err_sys(e, "%s", s->work) : source_record(s, false, e);
+	if (s->work_fd < 0)
+		return err_sys(e, "%s", s->work);
+	if (source_lock(s, e) < 0 || source_record(s, false, e) < 0)
+		return err_ret(e);
+	source_unlock(s);
+	return 0;
 }
 
 /* ---- the move itself ---- */
@@ -213,6 +276,8 @@ static int move(struct source *s, struct err *e)
 	struct wire_frame f;
 	int r;
 
+	if (source_lock(s, e) < 0)
+		return err_ret(e);
 	source_report(s, &(struct migrate_progress){ .phase = "freeze", .round = s->round });
 	r = source_last_dump(s, e);
 	if (r < 0 && s->outcome == UNDECIDED)
@@ -244,13 +309,17 @@ static int take_last_word(struct source *s, struct err *e)
 
 static int begin(struct source *s, struct err *e)
 {
-	if (store_check_id(s->o->id, e) < 0 || container_open(s->o->root, s->o->id, STORE_WAIT, &s->c, e) < 0)
+	if (store_check_id(s->o->id, e) < 0 || container_open_until(s->o->root, s->o->id, s->o->signals, -1, &s->c, e) < 0)
 		return err_ret(e);
+	s->locked = true;
 	if (take_over(s, e) < 0)
 		return err_ret(e);
 	if (s->c.status != OCI_RUNNING)
-		return err_set(e, ERR_STATE, 0, "container cannot be migrated in %s state", oci_status_name(s->c.status));
-	if (source_offer(s, e) < 0 || source_connect(s, e) < 0 || source_greet(s, e) < 0)
+		return not_running(s, e);
+	if (source_offer(s, e) < 0)
+		return err_ret(e);
+	source_unlock(s);
+	if (source_connect(s, e) < 0 || source_greet(s, e) < 0)
 		return err_ret(e);
 	source_report(s, &(struct migrate_progress){ .phase = "check" });
 	return source_check(s, e);
@@ -275,6 +344,15 @@ void source_done(struct source *s)
 	arena_done(&s->arena);
 }
 
+/* What fails because somebody has deleted it meanwhile. */
+static void check_gone(struct source *s, struct err *e)
+{
+	struct err gone;
+
+	if (!s->locked && reopen(s, -1, LAST_LOCK_MS, &gone) < 0 && gone.kind == ERR_NOTFOUND)
+		*e = gone;
+}
+
 int migrate(const struct migrate_options *o, struct err *e)
 {
 	__attribute__((cleanup(source_done))) struct source s = SOURCE_NONE(o);
@@ -286,7 +364,9 @@ int migrate(const struct migrate_options *o, struct err *e)
 	if (o->post_copy)
 		log_warn(POST_COPY_WARNING);
 	if (make_work(&s, e) < 0 || source_send_files(&s, false, e) < 0 || source_send_rounds(&s, e) < 0 || source_send_files(&s, false, e) < 0 ||
-	    move(&s, e) < 0)
+	    move(&s, e) < 0) {
+		check_gone(&s, e);
 		return e->num == EPIPE && s.outcome == HERE ? take_last_word(&s, e) : err_ret(e);
+	}
 	return 0;
 }

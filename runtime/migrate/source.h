@@ -33,7 +33,9 @@ struct source {
 	bool by_time;            /* a file that has changed since can be told by its time */
 	struct str dirs;         /* and then: which directories there were, uint64_t each */
 	enum outcome outcome;
-	bool recorded;           /* the container's record of a migration is ours to take away */
+	bool locked;             /* the container; else others may have it, and `c` is what it was */
+	bool recorded;           /* the container's record of a migration is ours to take away, */
+	bool claimed;            /* and ours to begin with */
 	volatile bool *given;    /* the word to go on there, or it is on its way: for who outlives us */
 	int64_t frozen_at;
 	/* Post-copy. */
@@ -52,6 +54,11 @@ void source_report(const struct source *s, const struct migrate_progress *p);
 /* One that is killed leaves a record of what is to be done with the container; source_done() takes it away when it is HERE
  * and `recorded`: that of an earlier one stays as long as nobody has seen to what it names. */
 int source_record(struct source *s, bool undecided, struct err *e);
+
+/* While files and memory are copied others may do with the container what they like; what has become of it is seen when its lock is ours
+ * again.  ERR_STATE: it is another, or does not run. */
+int source_lock(struct source *s, struct err *e);
+void source_unlock(struct source *s);
 
 int source_connect(struct source *s, struct err *e);
 int source_greet(struct source *s, struct err *e);

@@ -86,10 +86,12 @@ int source_offer(struct source *s, struct err *e)
 	struct cg_sample sample;
 
 	o->id = s->o->new_id ? s->o->new_id : s->o->id;
-	o->bundle = s->o->remote_bundle ? s->o->remote_bundle : s->c.state.bundle;
+	o->bundle = arena_strdup(&s->arena, s->o->remote_bundle ? s->o->remote_bundle : s->c.state.bundle);
 	o->rootfs = s->o->rootfs;
 	o->compress = s->o->compress;
 	o->lazy = s->o->post_copy;
+	if (!o->bundle)
+		return err_oom(e);
 	if (make_token(s, e) < 0 || load_document(s, &spec, e) < 0)
 		return err_ret(e);
 	o->document = str_cstr(&s->document);

@@ -66,7 +66,10 @@ static int pre_dump(struct source *s, uint64_t *ret_pages, struct err *e)
 	o = source_dump_options(s, images);
 	o.pre_dump = true;
 	o.parent = s->round ? parent : NULL;
-	if (container_checkpoint(&s->c, &o, e) < 0 || files_send(&s->w, s->work_fd, name, s->o->compress, e) < 0)
+	if (source_lock(s, e) < 0 || container_checkpoint(&s->c, &o, e) < 0)
+		return err_ret(e);
+	source_unlock(s);
+	if (files_send(&s->w, s->work_fd, name, s->o->compress, e) < 0)
 		return err_ret(e);
 	*ret_pages = pages_in(s->work_fd, name);
 	drop_pages(s->work_fd, name);

@@ -519,6 +519,7 @@ int migrate_receive(const char *root, struct err *e)
 	t.w.timeout_ms = DONE_MS;
 	if (t.lost && wire_expect(&t.w, WIRE_DONE, &known, &ignored) >= 0)
 		record_settled(root, t.offer.token); /* it will not ask */
+	log_user(STDERR_FILENO); /* the error is the source's to tell */
 	wire_done(&t.w);
 	fd_close(&t.w.rd);
 	fd_close(&t.w.wr);

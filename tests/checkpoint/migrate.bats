@@ -157,6 +157,56 @@ load ../lib/migrate
 	(($(jq -s 'last.downtimeMs' <<<"$output") > 0))
 }
 
+# slowly: in the background, with $mover, until files are there and memory is on its way.
+slowly() {
+	"$VZRUN" --root "$ROOT" migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" --max-rounds 1 --bandwidth 2m \
+		"$ID" host >"$T/move.out" 2>"$T/move.err" </dev/null 3>&- 4>&- &
+	mover=$!
+	on_its_way() { [[ -d $T/moved && -n $(find "$T/tmp-there" -name 'pages-*' 2>/dev/null) ]]; }
+	wait_until on_its_way
+}
+
+@test "migrate: while it is copied others have the container, and what they change goes along; but no other checkpoint" {
+	config_set '.annotations["org.openvz.cpulimit"] = "50" | .linux.resources.pids.limit = 40'
+	start_worker memory 24 0 /tmp/count
+	slowly
+	VZ_TIMEOUT=8 ok exec "$ID" true
+	VZ_TIMEOUT=8 ok set --cpulimit 60 "$ID"
+	VZ_TIMEOUT=8 ok update --pids-limit 50 "$ID"
+	fails "is being migrated to host by process $mover" checkpoint --pre-dump --image-path "$T/images" "$ID"
+	fails "is being migrated to host by process $mover" migrate --ssh "$T/ssh" --remote-root "$T/third" "$ID" host
+	kill -0 "$mover"
+	wait "$mover" || { cat "$T/move.err"; false; }
+	there state "$ID-2" >"$T/state"
+	assert_eq "$(jq -c '[.settings.cpulimit, .resources.pids.limit]' "$T/state")" '["60",50]'
+	goes_on "$T/moved"
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "migrate: one that is paused or deleted while it is copied does not move" {
+	start_worker memory 24 0 /tmp/count
+	slowly
+	ok pause "$ID"
+	s=0
+	wait "$mover" || s=$?
+	assert_eq "$s" 1
+	assert_match "$(<"$T/move.err")" "*cannot be migrated in paused state*"
+	wait_until settled
+	is_clean_there
+	state_is "$ID" paused
+	assert_eq "$("$VZRUN" --root "$ROOT" state "$ID" | jq .migration)" null
+	ok resume "$ID"
+	goes_on "$BUNDLE"
+	slowly
+	ok delete --force "$ID"
+	s=0
+	wait "$mover" || s=$?
+	assert_eq "$s" 1
+	assert_match "$(<"$T/move.err")" "*does not exist*"
+	wait_until settled
+	is_clean_there
+}
+
 # It has let go of the processes, which the freezer keeps from running here.
 @test "migrate: CRIU here dies before the word: it goes on here, and does not run there" {
 	local frame

@@ -180,6 +180,31 @@ cannot() {
 	[[ ! -e $T/calls ]]
 }
 
+@test "migrate: a signal ends one that waits for the container's lock" {
+	local holder mover s command
+	start
+	flock "$ROOT/$ID" sleep 60 3>&- 4>&- &
+	holder=$!
+	held() { ! flock -n "$ROOT/$ID" true; }
+	wait_until held
+	for command in "--dry-run --ssh $T/ssh --remote-root $THERE $ID host" "--resolve $ID"; do
+		# shellcheck disable=SC2086
+		PATH=$HERE_BIN "$VZRUN" --root "$ROOT" migrate $command >"$T/move.out" 2>"$T/move.err" </dev/null 3>&- 4>&- &
+		mover=$!
+		sleep .3
+		kill -0 "$mover"
+		kill -TERM "$mover"
+		s=0
+		wait "$mover" || s=$?
+		assert_eq "$s" 1
+		assert_match "$(<"$T/move.err")" "*interrupted by TERM*"
+	done
+	pkill -P "$holder" || :
+	kill "$holder" 2>/dev/null || :
+	[[ ! -e $T/calls ]]
+	state_is "$ID" running
+}
+
 # frames TYPE:JSON...: what the other side says to a source that sends these after its hello.
 frames() {
 	python3 - "$VZRUN" --root "$THERE" migrate-receive -- "$@" <<-'P'
