@@ -200,7 +200,8 @@ static bool is_device_of(const char *dir, const char *name, const struct stat *s
 
 	if (source_name && strcmp(name, source_name) == 0)
 		return true;
-	snprintf(path, sizeof path, "%s/%s/dev", dir, name);
+	if (snprintf(path, sizeof path, "%s/%s/dev", dir, name) >= (int)sizeof path)
+		return false;
 	return source && read_number(path, &major, &minor) && makedev((unsigned)major, (unsigned)minor) == source->st_rdev;
 }
 

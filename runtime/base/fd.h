@@ -38,6 +38,9 @@ static inline void dir_close(DIR **d)
 	errno = saved;
 }
 
+/* The directory of that name, which may be "." but no link; NULL, and errno. */
+DIR *dir_open(int dirfd, const char *name);
+
 #define cleanup_fd __attribute__((cleanup(fd_close)))
 #define cleanup_dir __attribute__((cleanup(dir_close)))
 

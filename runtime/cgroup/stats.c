@@ -398,12 +398,9 @@ static void hugetlb_size(struct cg_dir *d, struct emit *out, const char *size)
 static void hugetlb(const struct cgroup *cg, struct emit *out)
 {
 	struct cg_dir *d = open_dir(cg, "hugetlb");
-	cleanup_fd int fd = d ? openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	cleanup_dir DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+	cleanup_dir DIR *list = d ? dir_open(d->fd, ".") : NULL;
 	char size[64];
 
-	if (list)
-		fd_take(&fd);
 	emit_object(out, "hugetlb");
 	for (struct dirent *de = list ? readdir(list) : NULL; de; de = readdir(list)) {
 		int end = 0;

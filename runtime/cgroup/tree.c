@@ -78,15 +78,10 @@ static int each(int dirfd, int (*fn)(int fd, void *arg), void *arg, unsigned dep
 	if (depth > DEPTH_MAX)
 		return -ELOOP;
 	if (!is_leaf(dirfd)) {
-		cleanup_dir DIR *d = NULL;
-		cleanup_fd int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		cleanup_dir DIR *d = dir_open(dirfd, ".");
 
-		if (fd < 0)
-			return -errno;
-		d = fdopendir(fd);
 		if (!d)
 			return -errno;
-		fd_take(&fd);
 		for (struct dirent *de = readdir(d); de; de = readdir(d)) {
 			if (de->d_type != DT_DIR || strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
 				continue;
@@ -160,16 +155,11 @@ int cg_tree_pids(int dirfd, pid_t **ret, size_t *n, size_t *cap, struct arena *a
 
 static int remove_children(int dirfd, unsigned depth)
 {
-	cleanup_dir DIR *d = NULL;
-	cleanup_fd int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *d = dir_open(dirfd, ".");
 	int ret = 0;
 
-	if (fd < 0)
-		return -errno;
-	d = fdopendir(fd);
 	if (!d)
 		return -errno;
-	fd_take(&fd);
 	for (struct dirent *de = readdir(d); de; de = readdir(d)) {
 		if (de->d_type != DT_DIR || strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
 			continue;

@@ -230,8 +230,7 @@ static int sum_file(int dir, const char *name, uint64_t size, struct arena *a, c
 
 static int list_files(const struct criu_dirs *d, struct oci_image_files *ret, struct arena *a, struct err *e)
 {
-	int fd = openat(d->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = dir_open(d->images_fd, ".");
 	size_t cap = 0;
 
 	if (!dir)
@@ -239,7 +238,7 @@ static int list_files(const struct criu_dirs *d, struct oci_image_files *ret, st
 	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
 		struct stat st;
 
-		if (!is_kept(entry->d_name) || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		if (!is_kept(entry->d_name) || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 			continue;
 		if (ret->n == cap) {
 			struct oci_image_file *more = arena_alloc_n(a, cap * 2 + 64, sizeof *more);
@@ -255,7 +254,7 @@ static int list_files(const struct criu_dirs *d, struct oci_image_files *ret, st
 		ret->v[ret->n].size = (uint64_t)st.st_size;
 		if (!ret->v[ret->n].name)
 			return err_oom(e);
-		if (sum_file(fd, entry->d_name, (uint64_t)st.st_size, a, &ret->v[ret->n++].sum, e) < 0)
+		if (sum_file(dirfd(dir), entry->d_name, (uint64_t)st.st_size, a, &ret->v[ret->n++].sum, e) < 0)
 			return err_wrap(e, "%s", d->images);
 	}
 	return 0;
@@ -283,16 +282,16 @@ int criu_write_record(const struct criu_dirs *d, struct oci_image *image, struct
 
 static int check_owners(const struct criu_dirs *d, struct err *e)
 {
-	int fd = openat(d->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = dir_open(d->images_fd, ".");
 	struct stat st;
 
-	if (!dir || fstat(fd, &st) < 0)
+	if (!dir || fstat(dirfd(dir), &st) < 0)
 		return err_sys(e, "%s", d->images);
 	if (check_owner(d->images, "", &st, e) < 0)
 		return err_ret(e);
-	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
-		if (strcmp(entry->d_name, "..") == 0 || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	errno = 0;
+	for (struct dirent *entry = readdir(dir); entry; errno = 0, entry = readdir(dir)) {
+		if (strcmp(entry->d_name, "..") == 0 || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		/* A link is as safe as what it leads to: parents are looked at, and nothing else is one. */
 		if (S_ISLNK(st.st_mode) && strcmp(entry->d_name, "parent") != 0)
@@ -300,7 +299,7 @@ static int check_owners(const struct criu_dirs *d, struct err *e)
 		if (!S_ISLNK(st.st_mode) && check_owner(d->images, entry->d_name, &st, e) < 0)
 			return err_ret(e);
 	}
-	return 0;
+	return errno ? err_sys(e, "%s", d->images) : 0;
 }
 
 static int check_file(const struct criu_dirs *d, const struct oci_image_file *f, struct arena *a, struct err *e)

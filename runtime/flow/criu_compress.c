@@ -87,13 +87,12 @@ static bool is_memory(const char *name, const char *suffix)
 
 static int each_file(int images, const char *suffix, int (*call)(int dir, const char *name, struct err *e), struct err *e)
 {
-	int fd = openat(images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = dir_open(images, ".");
 
 	if (!dir)
 		return err_sys(e, "open it");
 	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
-		if (is_memory(entry->d_name, suffix) && call(fd, entry->d_name, e) < 0)
+		if (is_memory(entry->d_name, suffix) && call(dirfd(dir), entry->d_name, e) < 0)
 			return err_ret(e);
 	return 0;
 }

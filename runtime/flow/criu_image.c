@@ -157,14 +157,13 @@ static int part_mount(ProtobufCMessage *m, void *arg)
 /* One for each mount namespace in the container. */
 static int each_mount(int images_fd, change_entry *change, struct groups *g, struct err *e)
 {
-	int fd = openat(images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = dir_open(images_fd, ".");
 
 	if (!dir)
 		return err_sys(e, "images");
 	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
 		if (str_starts(entry->d_name, MOUNTS) && str_ends(entry->d_name, ".img") &&
-		    change_image(fd, entry->d_name, &criu__mount_point__descriptor, change, g, e) < 0)
+		    change_image(dirfd(dir), entry->d_name, &criu__mount_point__descriptor, change, g, e) < 0)
 			return err_ret(e);
 	return 0;
 }

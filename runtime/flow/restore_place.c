@@ -260,8 +260,7 @@ static int link_image(int images, int to, const char *name, struct err *e)
 
 static int fill_cover(int images, int to, struct err *e)
 {
-	int fd = openat(images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = dir_open(images, ".");
 
 	if (!dir)
 		return err_sys(e, "images");
@@ -270,7 +269,7 @@ static int fill_cover(int images, int to, struct err *e)
 
 		if (name[0] == '.')
 			continue;
-		if ((str_starts(name, CLOCKS_PREFIX) ? copy_clocks : link_image)(fd, to, name, e) < 0)
+		if ((str_starts(name, CLOCKS_PREFIX) ? copy_clocks : link_image)(dirfd(dir), to, name, e) < 0)
 			return err_ret(e);
 	}
 	return 0;

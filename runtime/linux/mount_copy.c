@@ -143,16 +143,13 @@ static int copy_entry(int from, int to, const char *name, unsigned depth, struct
 static int copy_dir(int from, int to, unsigned depth, struct err *e)
 {
 	cleanup_dir DIR *dir = NULL;
-	cleanup_fd int fd = -1;
 	struct dirent *d;
 
 	if (depth > DEPTH_MAX)
 		return err_set(e, ERR_KERNEL, ELOOP, "tmpcopyup: more than %d levels", DEPTH_MAX);
-	fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd >= 0 ? fdopendir(fd) : NULL;
+	dir = dir_open(from, ".");
 	if (!dir)
 		return err_sys(e, "tmpcopyup");
-	fd_take(&fd);
 	for (errno = 0; (d = readdir(dir)); errno = 0) {
 		int r;
 

@@ -345,15 +345,13 @@ static bool is_entry(const char *name)
 static void evict(int dir, size_t keep)
 {
 	for (size_t n = keep + 1; n > keep;) {
-		cleanup_fd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		cleanup_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+		cleanup_dir DIR *d = dir_open(dir, ".");
 		struct timespec oldest = {0};
 		char victim[NAME_LEN + 1];
 		struct dirent *de;
 
 		if (!d)
 			return;
-		fd_take(&fd);
 		n = 0;
 		while ((de = readdir(d))) {
 			struct stat st;

@@ -98,17 +98,16 @@ static int send_entry(struct wire *w, int dir, const char *name, bool compress, 
 	return compress ? send_compressed(w, fd, name, e) : send_bytes(w, fd, name, e);
 }
 
-int files_send(struct wire *w, int dirfd, const char *name, bool compress, struct err *e)
+int files_send(struct wire *w, int at, const char *name, bool compress, struct err *e)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = dir_open(at, name);
 
 	if (!dir)
 		return err_sys(e, "%s", name);
 	if (wire_send_text(w, WIRE_DIR, name, e) < 0)
 		return err_ret(e);
 	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
-		if (entry->d_name[0] != '.' && send_entry(w, fd, entry->d_name, compress, e) < 0)
+		if (entry->d_name[0] != '.' && send_entry(w, dirfd(dir), entry->d_name, compress, e) < 0)
 			return err_wrap(e, "%s", name);
 	return wire_send(w, WIRE_DIR_END, "", 0, e);
 }

@@ -7,7 +7,7 @@
 #include "runtime/migrate/wire.h"
 
 /* All files of a directory and its links; below it there is nothing.  `compress`: by zstd(1), those with memory in them. */
-int files_send(struct wire *w, int dirfd, const char *name, bool compress, struct err *e);
+int files_send(struct wire *w, int at, const char *name, bool compress, struct err *e);
 
 /* `first`: the WIRE_DIR frame.  Names that lead elsewhere are refused; links may lead to directories beside this one. */
 int files_receive(struct wire *w, int parent, const struct wire_frame *first, struct err *e);

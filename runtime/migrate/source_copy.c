@@ -25,13 +25,12 @@ struct criu_options source_dump_options(const struct source *s, const char *imag
 
 static uint64_t pages_in(int work_fd, const char *name)
 {
-	int fd = openat(work_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = dir_open(work_fd, name);
 	uint64_t bytes = 0;
 	struct stat st;
 
 	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
-		if (str_starts(entry->d_name, "pages-") && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (str_starts(entry->d_name, "pages-") && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			bytes += (uint64_t)st.st_size;
 	return bytes / PAGE;
 }
@@ -39,11 +38,10 @@ static uint64_t pages_in(int work_fd, const char *name)
 /* What was sent is kept on the other side alone: a later dump needs only the map of it. */
 static void drop_pages(int work_fd, const char *name)
 {
-	int fd = openat(work_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = dir_open(work_fd, name);
 
 	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
-		cleanup_fd int file = str_starts(entry->d_name, "pages-") ? openat(fd, entry->d_name, O_WRONLY | O_CLOEXEC) : -1;
+		cleanup_fd int file = str_starts(entry->d_name, "pages-") ? openat(dirfd(dir), entry->d_name, O_WRONLY | O_CLOEXEC) : -1;
 		struct stat st;
 
 		if (file >= 0 && fstat(file, &st) == 0)

@@ -242,7 +242,7 @@ TEST(a_path_finds_its_mount)
 
 TEST(schedulers_and_iocost)
 {
-	const struct blockdev vda = { 254, 0 }, sdb = { 8, 16 }, sdc = { 8, 32 };
+	const struct blockdev vda = { .major = 254 }, sdb = { .major = 8, .minor = 16 }, sdc = { .major = 8, .minor = 32 };
 	char name[64];
 
 	make_root();
@@ -254,7 +254,7 @@ TEST(schedulers_and_iocost)
 	CHECK(blockdev_has_iocost(root, &sdb) && !blockdev_has_iocost(root, &sdc) && !blockdev_has_iocost(root, &vda));
 	blockdev_name(root, &sdb, name, sizeof name);
 	CHECK_STR(name, "sdb");
-	blockdev_name(root, &(struct blockdev){ 1, 2 }, name, sizeof name);
+	blockdev_name(root, &(struct blockdev){ .major = 1, .minor = 2 }, name, sizeof name);
 	CHECK_STR(name, "1:2");
 	drop_root();
 }

@@ -106,7 +106,11 @@ TEST(what_is_due)
 	CHECK(wire_expect(&w, WIRE_OFFER, &f, &e) < 0);
 	CHECK_INT(e.num, EBADMSG);
 	err_set(&theirs, ERR_STATE, 0, "no room\x1b[2J");
-	wire_send_error(&w, &theirs);
+	wire_send_error(&w, &theirs, true);
+	CHECK(wire_expect(&w, WIRE_OFFER, &f, &e) < 0);
+	CHECK_INT(e.num, ENOTRECOVERABLE);
+	CHECK(strstr(e.text, "no room") != NULL);
+	wire_send_error(&w, &theirs, false);
 	CHECK(wire_expect(&w, WIRE_OFFER, &f, &e) < 0);
 	CHECK_INT(e.num, EREMOTEIO);
 	CHECK(strstr(e.text, "no room") != NULL);
