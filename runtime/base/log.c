@@ -20,6 +20,8 @@ void log_setup(const struct log_options *options)
 
 void log_user(int fd)
 {
+	if (user != STDERR_FILENO)
+		close(user);
 	user = fd;
 }
 

@@ -22,7 +22,7 @@ struct log_options {
 };
 
 void log_setup(const struct log_options *options);
-void log_user(int fd);    /* where the user reads, when that is not standard error any more */
+void log_user(int fd);    /* where the user reads, when that is not standard error any more; the one of before is closed */
 bool log_debugging(void); /* asks before building a costly text */
 
 void log_error(const struct err *e); /* formats with err_format() */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/sock.h"
 #include "runtime/base/str.h"
@@ -25,6 +26,8 @@
 #define WELL 'w'
 #define CANNOT 'c'
 #define START_MS 30000
+#define END_MS 30000 /* for a container to be killed and deleted */
+#define PAUSE_MS 5
 
 /* ---- the guard ---- */
 
@@ -66,6 +69,7 @@ static void __attribute__((noreturn)) guard(int word, pid_t criu, int pidfd, int
 	char said = 0;
 
 	setsid();
+	log_user(STDERR_FILENO); /* or whoever reads what we all say would wait for our end */
 	raise_limit();
 	while (sock_recv(word, &said, 1, NULL, &ignored) == 1 && said == HOLD) {
 		said = hold_memory(criu, pidfd) ? HOLD : CANNOT;
@@ -206,8 +210,9 @@ void fetch_done(struct fetch *f, bool well)
 	if (f->word >= 0)
 		shutdown(f->word, SHUT_RDWR); /* processes that we made since have it as well */
 	fd_close(&f->word);
-	while (f->guard > 0 && waitpid(f->guard, NULL, 0) < 0 && errno == EINTR)
-		; /* it has its work to do first */
+	/* It has its work to do first; and where it cannot do it, it goes on trying without us. */
+	for (int ms = 0; f->guard > 0 && ms < END_MS && waitpid(f->guard, NULL, WNOHANG) == 0; ms += PAUSE_MS)
+		poll(NULL, 0, PAUSE_MS);
 	f->guard = 0;
 	proc_end(&f->criu);
 	fd_close(&f->pidfd);

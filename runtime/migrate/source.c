@@ -284,7 +284,7 @@ static int move(struct source *s, struct err *e)
 		return undecided(s, e);
 	if (r < 0 && s->outcome == HERE)
 		return go_on(s, e);
-	source_report(s, &(struct migrate_progress){ .phase = "done", .round = s->round, .bytes = s->w.sent + relay_bytes(&s->relay),
+	source_report(s, &(struct migrate_progress){ .phase = "done", .round = s->round, .bytes = wire_total(&s->w),
 					      .downtime_ms = s->switched ? s->downtime : clock_ms() - s->frozen_at });
 	/* It runs there, whatever still fails here. */
 	if ((r < 0 || s->o->post_copy) && container_destroy(&s->c, e) < 0)

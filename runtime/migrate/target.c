@@ -523,7 +523,10 @@ int migrate_receive(const char *root, struct err *e)
 	wire_done(&t.w);
 	fd_close(&t.w.rd);
 	fd_close(&t.w.wr);
-	relay_finish(&t.relay);
+	if (t.stuck)
+		relay_end(&t.relay); /* the guard still has the other end of its stream */
+	else
+		relay_finish(&t.relay);
 	arena_done(&t.arena);
 	return r;
 }

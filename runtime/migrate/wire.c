@@ -152,8 +152,16 @@ void wire_done(struct wire *w)
 {
 	proc_end(&w->pulse);
 	fd_close(&w->turn);
+	if (w->total)
+		munmap(w->total, sizeof *w->total);
+	w->total = NULL;
 	free(w->buf);
 	w->buf = NULL;
+}
+
+uint64_t wire_total(const struct wire *w)
+{
+	return w->total ? __atomic_load_n(w->total, __ATOMIC_RELAXED) : w->sent;
 }
 
 /* ---- frames ---- */
@@ -192,6 +200,8 @@ int wire_send(struct wire *w, enum wire_type type, const void *data, size_t len,
 	w->broken = write_all(w, header, HEADER, e) < 0 || write_all(w, data, len, e) < 0;
 	take_turn(w, F_UNLCK, &ignored);
 	w->sent += HEADER + len;
+	if (w->total)
+		__atomic_add_fetch(w->total, HEADER + len, __ATOMIC_RELAXED);
 	return w->broken ? err_ret(e) : 0;
 }
 
@@ -312,6 +322,12 @@ static int start_pulse(struct wire *w, struct err *e)
 	w->turn = memfd_create("turn", MFD_CLOEXEC);
 	if (w->turn < 0)
 		return err_sys(e, "memfd_create");
+	w->total = mmap(NULL, sizeof *w->total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (w->total == MAP_FAILED) {
+		w->total = NULL;
+		return err_sys(e, "mmap");
+	}
+	*w->total = w->sent;
 	w->pulse = proc_fork(e);
 	if (w->pulse == 0)
 		beat(w);

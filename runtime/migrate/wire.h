@@ -53,7 +53,8 @@ struct wire {
 	int signals;             /* of foreground_begin(): one that asks us to end ends a wait; -1: none does */
 	int timeout_ms;          /* for the other side to say something, or to take it; -1: none */
 	uint64_t rate;           /* bytes per second that may be sent; 0: as fast as it goes */
-	uint64_t sent, received; /* bytes so far */
+	uint64_t sent, received; /* bytes so far, by this process; */
+	uint64_t *total;         /* sent, by all that have this connection (wire_total()) */
 	int64_t began;           /* of the rate */
 	uint64_t began_sent;
 	char *buf;               /* of the frame received last */
@@ -74,6 +75,9 @@ struct wire_frame {
 
 /* Before its descriptors are closed: the other side would not see that. */
 void wire_done(struct wire *w);
+
+/* Bytes sent so far, also by those who sent beside us. */
+uint64_t wire_total(const struct wire *w);
 
 /* The hellos of both; from here on the other side hears that we are there. */
 int wire_greet(struct wire *w, struct arena *a, struct err *e);

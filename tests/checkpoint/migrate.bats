@@ -155,6 +155,11 @@ load ../lib/migrate
 	migrate --format json
 	assert_eq "$(jq -s 'map(.phase) | unique | join(" ")' <<<"$output")" '"check done files freeze memory restore"'
 	(($(jq -s 'last.downtimeMs' <<<"$output") > 0))
+	# Numbers of bytes are of what went over the wire: the memory in its rounds, and in the end all, with the files.
+	assert_eq "$(jq -s -c 'map(select(.phase == "memory") | .round) | . == [range(1; length + 1)]' <<<"$output")" true
+	(($(jq -s 'map(select(.phase == "memory"))[0].bytes' <<<"$output") > 4 << 20))
+	(($(jq -s 'map(select(.phase == "memory"))[0].bytesPerSecond' <<<"$output") > 0))
+	(($(jq -s 'last.bytes - (map(select(.phase == "memory").bytes) | add)' <<<"$output") > 1 << 20))
 }
 
 # slowly: in the background, with $mover, until files are there and memory is on its way.

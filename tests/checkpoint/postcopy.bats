@@ -163,6 +163,24 @@ stood_still() {
 	! nsenter -t "$(jq .pid "$ROOT/$ID/state.json")" -n nft list tables | grep vzrun_undecided || false
 }
 
+# Its record cannot be opened, without which nobody may say what became of it.
+@test "post-copy: where it cannot be ended there nobody waits for ever, and it is ended when it can be" {
+	local record
+	start_worker memory 24 0 /tmp/count
+	begin_move
+	record=$(compgen -G "$THERE/.migrations/*")
+	chattr +i "$record" 2>/dev/null || { kill -KILL "$mover"; skip "no immutable files here"; }
+	pkill -KILL -f 'criu lazy-pages'
+	end_move 3
+	chattr -i "$record"
+	is_lost() { [[ $(jq -r .fate "$record") == lost && ! -e $THERE/$ID-2 ]]; }
+	wait_until is_lost
+	run_vzrun migrate --resolve "$ID"
+	[[ $status == 4 ]]
+	is_clean_there
+	goes_on "$BUNDLE"
+}
+
 @test "post-copy: CRIU here is killed meanwhile: never two" {
 	start_worker memory 24 0 /tmp/count
 	begin_move
