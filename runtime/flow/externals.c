@@ -129,7 +129,7 @@ static int check_stack(const struct search *s, size_t top, struct err *e)
 
 	for (size_t i = 0; i < top; i++)
 		if (strcmp(v[i].point, v[top].point) == 0 && !is_same(&v[i], &v[top]) &&
-		    (is_external(s, &v[i]) || is_external(s, &v[top])))
+		    (is_external(s, &v[i]) || is_external(s, &v[top]) || has_word(cgroup_fs, v[i].fs) /* it came with the host's /sys */))
 			return err_set(e, ERR_UNSUPPORTED, 0, "%s: %s is mounted over what comes from outside: CRIU cannot tell the two apart; "
 				       "unmount it, or mount it elsewhere", v[top].point, v[top].source);
 	return 0;

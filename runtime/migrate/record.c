@@ -25,6 +25,8 @@
 #define RECORD_MAX 65536
 #define RECORD_BLOCK 4096
 #define LOCK_WAIT_MS 1000
+#define RSYNC_MS 10000
+#define RSYNC_PAUSE_MS 5
 #define QUESTION_MS 30000 /* for the lock, before it is asked again */
 
 int record_open(const char *root, const char *token, int flags, struct err *e)
@@ -84,10 +86,21 @@ void record_forget(const char *root, const char *token)
 	unlink(path);
 }
 
+/* Processes of an rsync that was killed end soon, and make directories until then (rsync.c). */
+static void await_rsync(const char *dir)
+{
+	cleanup_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int ms = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK && ms < RSYNC_MS; ms += RSYNC_PAUSE_MS)
+		poll(NULL, 0, RSYNC_PAUSE_MS);
+}
+
 void record_remove(const char **path)
 {
 	struct err e;
 
+	if (*path)
+		await_rsync(*path);
 	if (*path && fs_remove_path(*path, &e) < 0)
 		log_warn_err(&e);
 	else

@@ -80,6 +80,8 @@ goes_on() {
 	wait_until counted_to $((n + 3))
 }
 
+in_userns() { new_userns && chmod 777 "$BUNDLE/rootfs/tmp"; }
+
 config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $v'; }
 
 @test "checkpoint: a container is written, is gone, and goes on when it is restored" {
@@ -223,7 +225,7 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	done
 }
 
-@test "restore: the terminal goes to the console socket" {
+own_terminal() {
 	receive() {
 		rm -f "$T/sock"
 		python3 "$TOP/tests/lib/recvfd.py" "$T/sock" "$T/$1" 3>&- 4>&- &
@@ -243,6 +245,9 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	grep -q 'tty 1' "$T/two.msg"
 	ok delete --force "$ID"
 }
+
+@test "restore: the terminal goes to the console socket" { own_terminal; }
+@test "restore: the terminal of a user namespace goes to the console socket" { in_userns && own_terminal; }
 
 @test "checkpoint: --pre-dump and --parent-path: only what changed is written again" {
 	needs_criu_feature mem_dirty_track
@@ -321,7 +326,7 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	goes_on
 }
 
-@test "checkpoint: --page-server sends the memory there" {
+page_server() {
 	start_worker memory 8 0 /tmp/count
 	mkdir "$T/there"
 	criu page-server --images-dir "$T/there" --address 127.0.0.1 --port 27301 >"$T/ps.log" 2>&1 3>&- 4>&- &
@@ -336,7 +341,10 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	goes_on
 }
 
-@test "checkpoint: --lazy-pages: the memory is fetched when it is used" {
+@test "checkpoint: --page-server sends the memory there" { page_server; }
+@test "checkpoint: --page-server in a user namespace" { in_userns && page_server; }
+
+lazy_memory() {
 	needs_criu_feature uffd-noncoop
 	start_worker memory 16 0 /tmp/count
 	mkdir "$T/work"
@@ -360,7 +368,10 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	state_is "$ID-2" running
 }
 
-@test "checkpoint: --file-locks keeps a lock; without it there is an error that says so" {
+@test "checkpoint: --lazy-pages: the memory is fetched when it is used" { lazy_memory; }
+@test "checkpoint: --lazy-pages in a user namespace" { in_userns && sysctl -q vm.unprivileged_userfaultfd=1 && lazy_memory; }
+
+file_locks() {
 	start_worker lock /tmp/lock /tmp/count
 	fails 'file-locks' checkpoint --image-path "$IMG" "$ID"
 	goes_on
@@ -371,7 +382,10 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	! flock -n "$BUNDLE/rootfs/tmp/lock" true || false
 }
 
-@test "checkpoint: --link-remap: a file without its name comes back" {
+@test "checkpoint: --file-locks keeps a lock; without it there is an error that says so" { file_locks; }
+@test "checkpoint: --file-locks in a user namespace" { in_userns && file_locks; }
+
+link_remap() {
 	start_sh 'echo kept >/tmp/a; ln /tmp/a /tmp/b; exec 9</tmp/a; rm /tmp/a; '"$counting"'; '
 	fails 'link-remap' checkpoint --image-path "$IMG" "$ID"
 	goes_on
@@ -382,6 +396,9 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	[[ ! -e $BUNDLE/rootfs/tmp/a ]]
 }
 
+@test "checkpoint: --link-remap: a file without its name comes back" { link_remap; }
+@test "checkpoint: --link-remap in a user namespace" { in_userns && link_remap; }
+
 @test "checkpoint: a file that was deleted and is open comes back, a big one too" {
 	start_sh 'dd if=/dev/zero bs=1M count=3 of=/tmp/big 2>/dev/null; exec 9</tmp/big; rm /tmp/big; '"$counting"
 	checkpoint
@@ -390,7 +407,7 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	assert_eq "$(wc -c <"/proc/$(pid_of "$ID")/fd/9")" $((3 << 20))
 }
 
-@test "checkpoint: --ext-unix-sk: a socket that is connected to one outside goes on" {
+outer_socket() {
 	mkdir "$T/run"
 	socat -u "UNIX-RECV:$T/run/log,mode=666" "OPEN:$T/got,creat,append" 3>&- 4>&- &
 	helpers=$!
@@ -406,6 +423,22 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	goes_on
 	more() { (($(wc -l <"$T/got") > n + 3)); }
 	wait_until more
+}
+
+@test "checkpoint: --ext-unix-sk: a socket that is connected to one outside goes on" { outer_socket; }
+# Its /sys would be the host's, with the host's cgroups below its own.
+@test "checkpoint: --ext-unix-sk in a user namespace" {
+	in_userns
+	cp "$CONFIG" "$T/whole"
+	config_set '.linux.namespaces |= map(select(.type != "network"))'
+	set_args sleep 1000
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	fails 'is mounted over what comes from outside' checkpoint --image-path "$IMG" "$ID"
+	state_is "$ID" running
+	ok delete --force "$ID"
+	cp "$T/whole" "$CONFIG"
+	config_set '.mounts |= map(select(.destination | startswith("/sys") | not)) | .linux.maskedPaths = [] | .linux.readonlyPaths = []'
+	outer_socket
 }
 
 # A network namespace that somebody else made, as CNI does, with a way to this one.
@@ -440,8 +473,9 @@ new_network() {
 	((n > 20 && pause >= 500))
 }
 
+
 # Packets of the peer come as soon as there is an interface, and long before there is a connection again.
-@test "restore: --tcp-established: a connection is not reset while hooks make the network" {
+network_by_hooks() {
 	needs_command ip nft
 	links="br$$ dummy$$"
 	ip link add "br$$" type bridge forward_delay 0
@@ -498,6 +532,9 @@ new_network() {
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	[[ ! -s $T/rules ]]
 }
+
+@test "restore: --tcp-established: a connection is not reset while hooks make the network" { network_by_hooks; }
+@test "restore: --tcp-established, in a user namespace" { in_userns && network_by_hooks; }
 
 @test "restore: --tcp-close: connections are closed ones, and the rest goes on" {
 	new_network
@@ -850,7 +887,7 @@ inside() { "$VZRUN" --root "$ROOT" exec "$ID" "$@" 3>&- 4>&-; }
 	add_mount /etc/conf bind "$T/conf" bind ro
 	add_mount /data-2 bind "$T/vol-2" rbind rw
 	for userns in "" userns; do
-		[[ -z $userns ]] || { new_userns; chmod 777 "$BUNDLE/rootfs/tmp"; }
+		[[ -z $userns ]] || in_userns
 		start_counting
 		checkpoint
 		restore
@@ -938,8 +975,7 @@ bind_parts() {
 	mkdir -p "$T/vol/x" "$BUNDLE/rootfs/mnt"
 	echo x >"$T/vol/x/file"
 	add_mount /data bind "$T/vol" rbind rw idmap
-	new_userns
-	chmod 777 "$BUNDLE/rootfs/tmp"
+	in_userns
 	set_args true
 	run_vzrun run --bundle "$BUNDLE" "$ID"
 	[[ $status == 0 ]] || skip "no mapped ids on this file system: $stderr"
@@ -1004,8 +1040,7 @@ bind_parts() {
 }
 
 @test "checkpoint: a user namespace" {
-	new_userns
-	chmod 777 "$BUNDLE/rootfs/tmp"
+	in_userns
 	start_counting
 	pid=$(pid_of "$ID")
 	map=$(cat "/proc/$pid/uid_map")
@@ -1020,8 +1055,7 @@ bind_parts() {
 # CRIU has process 1 read the clocks' image before its ids are mapped, or after that, as it happens.  With a network namespace to be
 # made it is mostly after.
 @test "checkpoint: a user namespace: the clocks' image can be read by whom no id is mapped for, and nothing else" {
-	new_userns
-	chmod 777 "$BUNDLE/rootfs/tmp"
+	in_userns
 	config_set '.linux.namespaces |= map(select(.type != "network")) | .mounts |= map(select(.type != "sysfs"))'
 	mkdir "$T/bin"
 	cat >"$T/bin/criu" <<-S
@@ -1043,8 +1077,7 @@ bind_parts() {
 
 @test "checkpoint: a user namespace: images that are based on others" {
 	needs_criu_feature mem_dirty_track
-	new_userns
-	chmod 777 "$BUNDLE/rootfs/tmp"
+	in_userns
 	start_counting
 	ok checkpoint --pre-dump --image-path "$T/pre" "$ID"
 	checkpoint --parent-path ../pre
@@ -1060,8 +1093,7 @@ bind_parts() {
 	local i
 
 	needs_criu_feature mem_dirty_track
-	new_userns
-	chmod 777 "$BUNDLE/rootfs/tmp"
+	in_userns
 	start_counting
 	ok checkpoint --pre-dump --image-path "$T/pre1" "$ID"
 	for ((i = 2; i <= 43; i++)); do

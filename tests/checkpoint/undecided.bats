@@ -301,3 +301,22 @@ reconcile_meanwhile() {
 	still_here
 	is_clean_there
 }
+
+# What is left of a killed rsync makes directories as long as it lives: here somebody who makes one when he is waited for.
+@test "reconcile: a bundle is removed when rsync's processes have ended" {
+	killed_there back 31
+	(
+		exec 7<"$T/moved"
+		flock -s 7
+		: >"$T/locked"
+		sleep 2
+		mkdir -p "$T/moved/late"
+	) 3>&- 4>&- &
+	wait_until test -e "$T/locked"
+	there reconcile
+	[[ ! -e $T/moved ]]
+	wait $!
+	[[ ! -e $T/moved ]]
+	still_here
+	is_clean_there
+}
