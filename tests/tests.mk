@@ -88,5 +88,5 @@ check_PROGRAMS += tests/unit/flow/ext_test tests/unit/flow/sample_test tests/uni
 check_PROGRAMS += tests/unit/cli/stats_table_test
 check_PROGRAMS += tests/unit/linux/ns_test
 check_PROGRAMS += tests/unit/extensions/pcidev_test tests/unit/extensions/privileges_test tests/unit/extensions/proc_test
-check_PROGRAMS += tests/unit/linux/mountinfo_test tests/unit/migrate/offer_test tests/unit/migrate/rsync_test tests/unit/migrate/wire_test
+check_PROGRAMS += tests/unit/linux/mountinfo_test tests/unit/migrate/offer_test tests/unit/migrate/rounds_test tests/unit/migrate/rsync_test tests/unit/migrate/wire_test
 check_PROGRAMS += tests/unit/linux/tty_test

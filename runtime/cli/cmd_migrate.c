@@ -81,7 +81,7 @@ static int options_of(struct cli *c, struct migrate_options *o, struct err *e)
 	*o = (struct migrate_options){
 		.root = c->root, .id = c->args.v[0], .host = c->args.n > 1 ? c->args.v[1] : NULL, .remote_root = c->remote_root,
 		.remote_bundle = c->remote_bundle, .new_id = c->new_id, .pre_copy = !c->post_copy,
-		.post_copy = c->post_copy || c->both_copies, .compress = c->compress, .keep = c->keep_bundle,
+		.post_copy = c->post_copy || c->both_copies, .compress = c->compress, .keep = c->keep_bundle, .ext_unix_sk = c->ext_unix_sk,
 		.dry_run = c->dry_run, .signals = -1,
 	};
 	if (c->pre_copy + c->post_copy + c->both_copies > 1)

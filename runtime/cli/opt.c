@@ -55,7 +55,7 @@ static const struct option_row rows[] = {
 	FLAG("tcp-established", 0, CRIU, tcp_established, "allow TCP connections that are open"),
 	FLAG("tcp-skip-in-flight", 0, CMD_CHECKPOINT, tcp_skip_in_flight, "leave out TCP connections that are being made"),
 	FLAG("tcp-close", 0, CMD_RESTORE, tcp_close, "restore open TCP connections as closed ones"),
-	FLAG("ext-unix-sk", 0, CRIU, ext_unix_sk, "allow unix sockets that are connected to the outside"),
+	FLAG("ext-unix-sk", 0, CRIU | CMD_MIGRATE, ext_unix_sk, "allow unix sockets that are connected to the outside"),
 	FLAG("shell-job", 0, CRIU, shell_job, "allow a session and terminal from outside"),
 	FLAG("file-locks", 0, CRIU, file_locks, "keep file locks"),
 	FLAG("link-remap", 0, CMD_CHECKPOINT, link_remap, "give open files without a name one for the time being"),

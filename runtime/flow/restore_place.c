@@ -24,6 +24,7 @@
 
 #define CLOCKS_PREFIX "timens-"
 #define CLOCKS_MAX 65536
+#define PARENT "parent"
 #define MAPPED ".mapped"
 
 /* ---- mounts from outside ---- */
@@ -200,42 +201,6 @@ static int reopen(const char *path, int *fd, struct err *e)
 	return 0;
 }
 
-/* Root of a user namespace reads images of it, which are root's and for nobody else: here they seem to be its own. */
-static int map_images(const struct flow *f, int dir, struct err *e)
-{
-	cleanup_fd int tree = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-
-	if (tree < 0)
-		return err_sys(e, "open_tree");
-	if (mount_idmap_set(tree, f->userns_fd, false, "images", e) < 0)
-		return err_hint(e, "they must lie on a file system that can map ids, for a container with a user namespace");
-	return sys_move_mount(tree, "", dir, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? err_sys(e, "move_mount") : 0;
-}
-
-/* With all that they are based on, which CRIU finds by the same names. */
-static int map_all_images(const struct flow *f, const char *images, int *ret_fd, struct err *e)
-{
-	cleanup_fd int at = fcntl(*ret_fd, F_DUPFD_CLOEXEC, 3);
-
-	if (at < 0)
-		return err_sys(e, "%s", images);
-	if (map_images(f, at, e) < 0)
-		return err_wrap(e, "%s", images);
-	for (;;) {
-		/* One at a time: a path of them all has more links than the kernel follows. */
-		int parent = openat(at, "parent", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		if (parent < 0 && errno == ENOENT)
-			return reopen(images, ret_fd, e);
-		if (parent < 0)
-			return err_sys(e, "%s: parent images", images);
-		close(at);
-		at = parent;
-		if (map_images(f, at, e) < 0)
-			return err_wrap(e, "%s: parent images", images);
-	}
-}
-
 /* Offsets of clocks, which are no secret. */
 static int copy_clocks(int images, int to, const char *name, struct err *e)
 {
@@ -246,53 +211,90 @@ static int copy_clocks(int images, int to, const char *name, struct err *e)
 	return fchmodat(to, name, 0644, 0) < 0 ? err_sys(e, "%s", name) : 0; /* whatever the umask is */
 }
 
-/* A link keeps its words: what it names, as the parent's images, is found from the same place. */
-static int link_image(int images, int to, const char *name, struct err *e)
+static int link_image(int to, const char *name, struct err *e)
 {
 	char target[PATH_MAX];
-	ssize_t len = readlinkat(images, name, target, sizeof target - 1);
 
-	if (len < 0)
-		len = snprintf(target, sizeof target - 1, MAPPED "/%s", name);
-	target[len] = '\0';
+	snprintf(target, sizeof target, MAPPED "/%s", name);
 	return symlinkat(target, to, name) < 0 ? err_sys(e, "%s", name) : 0;
 }
 
-static int fill_cover(int images, int to, struct err *e)
+static int link_images(int images, int to, struct err *e)
 {
 	cleanup_dir DIR *dir = dir_open(images, ".");
+	int r = 0;
 
 	if (!dir)
 		return err_sys(e, "images");
-	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+	for (struct dirent *entry = readdir(dir); entry && r == 0; entry = readdir(dir)) {
 		const char *name = entry->d_name;
 
-		if (name[0] == '.')
-			continue;
-		if ((str_starts(name, CLOCKS_PREFIX) ? copy_clocks : link_image)(dirfd(dir), to, name, e) < 0)
-			return err_ret(e);
+		if (name[0] != '.' && strcmp(name, PARENT) != 0)
+			r = str_starts(name, CLOCKS_PREFIX) ? copy_clocks(images, to, name, e) : link_image(to, name, e);
 	}
-	return 0;
+	return r;
 }
 
-/* CRIU has process 1 read the clocks' image before it waits for its ids to be mapped.  As long as they are not it is nobody to whom the
- * images could seem to belong, and who comes first is chance.  So over them lies a directory that is open to all, where this one can be
- * read by all and the others are found through links. */
-static int open_clocks(const char *images, int *fd, struct err *e)
+/* What is in the directory `images`, in the directory `to`: root of the user namespace reads images of it, which are root's and for nobody
+ * else; there they seem to be its own. */
+static int map_images(const struct flow *f, int images, int to, struct err *e)
 {
-	cleanup_fd int tree = sys_open_tree(*fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+	cleanup_fd int tree = sys_open_tree(images, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 
 	if (tree < 0)
-		return err_sys(e, "open_tree %s", images);
+		return err_sys(e, "open_tree");
+	if (mount_idmap_set(tree, f->userns_fd, false, "images", e) < 0)
+		return err_hint(e, "they must lie on a file system that can map ids, for a container with a user namespace");
+	if (mkdirat(to, MAPPED, 0755) < 0 || sys_move_mount(tree, "", to, MAPPED, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys(e, "move_mount");
+	return link_images(images, to, e);
+}
+
+/* The place of those that the ones in `at`, the number n, are based on. */
+static int make_parent(int cover, int at, unsigned n, struct err *e)
+{
+	char name[32], target[40];
+	int fd;
+
+	snprintf(name, sizeof name, ".parent-%u", n + 1);
+	snprintf(target, sizeof target, "%s%s", n ? "../" : "", name);
+	if (mkdirat(cover, name, 0755) < 0 || symlinkat(target, at, PARENT) < 0)
+		return err_sys(e, "%s", name);
+	fd = openat(cover, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, "%s", name) : fd;
+}
+
+/* The images and all that they are based on, wherever that lies, for root of a user namespace, who may not go there.
+ *
+ * CRIU has process 1 read the clocks' image before it waits for its ids to be mapped.  As long as they are not it is nobody to whom the
+ * images could seem to belong, and who comes first is chance.  So over them lies a directory that is open to all, where this one can be
+ * read by all and the others are found through links. */
+static int cover_images(const struct flow *f, const char *images, int *fd, struct err *e)
+{
 	if (mount("vzrun", images, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=1m,nr_inodes=0") < 0)
 		return err_sys(e, "tmpfs on %s", images);
 	cleanup_fd int cover = open(images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (cover < 0 || mkdirat(cover, MAPPED, 0755) < 0)
+	cleanup_fd int from = fcntl(*fd, F_DUPFD_CLOEXEC, 3), to = fcntl(cover, F_DUPFD_CLOEXEC, 3);
+	if (cover < 0 || from < 0 || to < 0)
 		return err_sys(e, "%s", images);
-	if (sys_move_mount(tree, "", cover, MAPPED, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_sys(e, "move_mount %s", images);
-	if (fill_cover(*fd, cover, e) < 0)
-		return err_wrap(e, "%s", images);
+	for (unsigned n = 0; ; n++) {
+		int parent;
+
+		if (map_images(f, from, to, e) < 0)
+			return err_wrap(e, n ? "%s: parent images" : "%s", images);
+		parent = openat(from, PARENT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (parent < 0 && errno == ENOENT)
+			break;
+		if (parent < 0)
+			return err_sys(e, "%s: parent images", images);
+		close(from);
+		from = parent;
+		parent = make_parent(cover, to, n, e);
+		if (parent < 0)
+			return err_ret(e);
+		close(to);
+		to = parent;
+	}
 	close(*fd);
 	*fd = fd_take(&cover);
 	return 0;
@@ -318,9 +320,7 @@ int restore_place(struct criu_child *child, void *arg, struct err *e)
 		return err_sys(e, "propagation of %s", f->state.rootfs);
 	if (reopen(d->images, &child->images_fd, e) < 0 || reopen(d->work, &child->work_fd, e) < 0)
 		return err_ret(e);
-	if (flow_has_userns(f) && map_all_images(f, d->images, &child->images_fd, e) < 0)
-		return err_ret(e);
-	if (flow_has_userns(f) && open_clocks(d->images, &child->images_fd, e) < 0)
+	if (flow_has_userns(f) && cover_images(f, d->images, &child->images_fd, e) < 0)
 		return err_ret(e);
 	if (!needs_place(f))
 		return 0;

@@ -32,6 +32,7 @@ struct migrate_options {
 	int64_t max_downtime_ms;    /* 0: rounds end by what they bring alone */
 	uint64_t bandwidth;         /* bytes per second; 0: all */
 	bool compress, keep, dry_run;
+	bool ext_unix_sk;           /* unix sockets that are connected to the outside, which has them there too */
 	int signals;                /* of foreground_begin(), or -1 */
 	/* What it is at, for people or programs. */
 	void (*progress)(void *arg, const struct migrate_progress *p);

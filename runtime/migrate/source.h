@@ -73,6 +73,9 @@ uint64_t source_bundle_size(struct source *s); /* bytes, about */
 void source_check_bundle(struct source *s, struct problems *p);
 /* Memory, in rounds while the container runs. */
 int source_send_rounds(struct source *s, struct err *e);
+/* They end when there were enough, when one brings little, or more than the one before; and when what is left would be sent in the time that
+ * it may take, of which the first, that brings all, says nothing.  `pages`, `ms`: what it brought and took; `before`: the one before, or 0. */
+bool source_is_last_round(const struct migrate_options *o, unsigned round, uint64_t pages, uint64_t before, int64_t ms);
 struct criu_options source_dump_options(const struct source *s, const char *images);
 
 /* Of a frozen container: what is left, the restore there and the word to go on.  s->outcome says where it is, whatever is returned. */

@@ -18,7 +18,7 @@
 struct criu_options source_dump_options(const struct source *s, const char *images)
 {
 	return (struct criu_options){
-		.images = images, .tcp_established = true, .tcp_skip_in_flight = true, .file_locks = true, .link_remap = true,
+		.images = images, .tcp_established = true, .tcp_skip_in_flight = true, .file_locks = true, .link_remap = true, .ext_unix_sk = s->o->ext_unix_sk,
 		.cgroups = CRIU_CGROUPS_SOFT, .status_fd = -1, .signals = s->o->signals, .tried = true,
 	};
 }
@@ -79,8 +79,13 @@ static int pre_dump(struct source *s, uint64_t *ret_pages, struct err *e)
 	return 0;
 }
 
-/* Rounds end when they bring little, when they grow, or when there were enough of them; and when what is left would be sent in
- * the time that it may take. */
+bool source_is_last_round(const struct migrate_options *o, unsigned round, uint64_t pages, uint64_t before, int64_t ms)
+{
+	if (round >= o->max_rounds || pages <= FEW_PAGES || (before && pages > before + before * GROWTH_PERCENT / 100))
+		return true;
+	return round > 1 && o->max_downtime_ms && ms <= o->max_downtime_ms;
+}
+
 int source_send_rounds(struct source *s, struct err *e)
 {
 	uint64_t before = 0, pages = 0;
@@ -93,8 +98,7 @@ int source_send_rounds(struct source *s, struct err *e)
 		if (pre_dump(s, &pages, e) < 0)
 			return err_wrap(e, "round %u", s->round + 1);
 		ms = clock_ms() - began;
-		if (pages <= FEW_PAGES || (before && pages > before + before * GROWTH_PERCENT / 100) ||
-		    (s->round > 1 && s->o->max_downtime_ms && ms <= s->o->max_downtime_ms))
+		if (source_is_last_round(s->o, s->round, pages, before, ms))
 			break;
 		before = pages;
 		if (source_send_files(s, false, e) < 0)

@@ -94,7 +94,8 @@ static int criu_is_gone(struct err *e)
 
 static int ask_restore(struct source *s, int criu, struct err *e)
 {
-	const struct migration_restore restore = { .images = "final", .tcp_established = true, .file_locks = true, .lazy = s->o->post_copy };
+	const struct migration_restore restore = { .images = "final", .tcp_established = true, .file_locks = true, .ext_unix_sk = s->o->ext_unix_sk,
+						   .lazy = s->o->post_copy };
 	struct wire_frame f;
 	int r;
 

@@ -138,6 +138,30 @@ config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $
 	[[ ! -e $ROOT/$ID ]]
 }
 
+@test "restore: --keep: in the foreground its record stays, with its status; --config is another document, --pidfd-socket gets process 1" {
+	local helper
+	start_sh 'i=0; trap "exit 7" TERM; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep .05; done'
+	checkpoint
+	mv "$CONFIG" "$T/other.json"
+	fails config.json restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	python3 "$TOP/tests/lib/recvfd.py" "$T/sock" "$T/got" >"$T/recv.log" 2>&1 3>&- 4>&- &
+	helper=$! helpers=$!
+	wait_until test -e "$T/got.ready"
+	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" restore --keep --config "$T/other.json" --pidfd-socket "$T/sock" --bundle "$BUNDLE" \
+		--image-path "$IMG" "$ID" >>"$T/stdout" 2>>"$T/stderr" </dev/null 3>&- 4>&- &
+	bg=$! helpers+=" $!"
+	wait_state "$ID" running
+	goes_on
+	wait_until grep -qx "pid $(pid_of "$ID")" "$T/got.msg"
+	ok kill "$ID" TERM
+	status=0
+	wait "$bg" || status=$?
+	assert_eq "$status" 7
+	state_is "$ID" stopped
+	assert_eq "$("$VZRUN" --root "$ROOT" state "$ID" | jq .exit.status)" 7
+	kill "$helper" 2>/dev/null || :
+}
+
 @test "restore: pipes of standard streams become those of restore" {
 	config_set --arg s 'i=0; while read x; do i=$((i + 1)); echo "$i $x"; echo "e$i" >&2; echo $i >/tmp/count; done' '.process.args = ["sh", "-c", $s]'
 	streams() {
@@ -322,7 +346,11 @@ own_terminal() {
 	ok checkpoint --image-path "$IMG" --parent-path ../pre --auto-dedup "$ID"
 	after=$(du -k "$T/pre" | cut -f 1)
 	((after < before - 2000))
+	# And restore frees what it has read.
+	before=$(du -sk "$T/pre" "$IMG" | awk '{ n += $1 } END { print n }')
 	restore --auto-dedup
+	after=$(du -sk "$T/pre" "$IMG" | awk '{ n += $1 } END { print n }')
+	((after < before - 8000)) || { echo "$before, then $after"; false; }
 	goes_on
 }
 
@@ -1079,8 +1107,12 @@ bind_parts() {
 	needs_criu_feature mem_dirty_track
 	in_userns
 	start_counting
-	ok checkpoint --pre-dump --image-path "$T/pre" "$ID"
-	checkpoint --parent-path ../pre
+	# Where nobody may go but root.
+	mkdir -m 700 "$T/closed"
+	IMG=$T/closed/images
+	ok checkpoint --pre-dump --image-path "$T/closed/pre/a" "$ID"
+	ok checkpoint --pre-dump --image-path "$T/closed/b" --parent-path ../pre/a "$ID"
+	checkpoint --parent-path ../b
 	restore
 	goes_on
 	checkpoint

@@ -150,6 +150,37 @@ load ../lib/migrate
 	goes_on "$T/moved"
 }
 
+@test "migrate: a user namespace" {
+	new_userns
+	chmod 777 "$BUNDLE/rootfs/tmp"
+	chmod 711 "$T/tmp" "$T/tmp-there"
+	start_worker memory 4 0 /tmp/count
+	migrate
+	goes_on "$T/moved"
+	assert_eq "$(there exec "$ID-2" id -u)" 0
+	assert_eq "$(stat -c %u "/proc/$(there state "$ID-2" | jq .pid)")" 100000
+}
+
+@test "migrate: --ext-unix-sk: a socket that is connected to one outside goes on with the one there" {
+	mkdir "$T/run"
+	socat -u "UNIX-RECV:$T/run/log,mode=666" "OPEN:$T/got,creat,append" 3>&- 4>&- &
+	local helper=$!
+	wait_until test -S "$T/run/log"
+	config_set '.linux.namespaces |= map(select(.type != "network"))' # CRIU finds only sockets of its own network namespace
+	add_mount "$T/run" bind "$T/run" bind
+	start_worker dgram "$T/run/log" /tmp/count
+	move
+	[[ $status == 1 && $stderr == *nix* ]]
+	goes_on "$BUNDLE"
+	migrate --ext-unix-sk
+	n=$(wc -l <"$T/got")
+	more() { (($(wc -l <"$T/got") > n + 3)); }
+	wait_until more
+	goes_on "$T/moved"
+	there delete --force "$ID-2"
+	kill "$helper" 2>/dev/null || :
+}
+
 @test "migrate: --format json" {
 	start_worker memory 4 0 /tmp/count
 	migrate --format json

@@ -105,9 +105,15 @@ mount_on_host() {
 	config_set --arg s 'mount -t nfs4 -o vers=4.2,addr=10.79.0.2,clientaddr=10.79.0.1 10.79.0.2:/ /nfs; '"$appending" '.process.args = ["sh", "-c", $s]'
 	ok run -d -b "$BUNDLE" "$ID"
 	wait_until lines_reach 5 || wait_until lines_reach 5 # a server that has just started waits for clients of an earlier life
+	# Its options, but for the port that it comes from.
+	options() { sed -n 's/.* \/nfs \([^ ]*\) .* - nfs4 10.79.0.2:\/ /\1 /p' "/proc/$1/mountinfo"; }
+	was=$(options "$(pid_of "$ID")")
+	assert_match "$was" "*vers=4.2*"
 	ok checkpoint --image-path "$T/images" "$ID"
 	ok restore -d -b "$BUNDLE" --image-path "$T/images" "$ID"
 	is_whole
-	pid=$(pid_of "$ID")
-	grep -q ' /nfs .* - nfs4 10.79.0.2:/ ' "/proc/$pid/mountinfo"
+	assert_eq "$(options "$(pid_of "$ID")")" "$was"
+	migrate
+	is_whole
+	assert_eq "$(options "$(there state "$ID-2" | jq .pid)")" "$was"
 }

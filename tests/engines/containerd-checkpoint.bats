@@ -37,7 +37,7 @@ ends() {
 	gives 0 container rm "$1"
 }
 
-@test "containerd: containers checkpoint --task, and restore --live: it goes on, with its limits; a second one of the same image" {
+@test "containerd: containers checkpoint --task, and restore --live: it goes on, with its limits, and once more from the same image" {
 	local pid
 
 	counts --memory-limit 67108864 c1
@@ -59,6 +59,9 @@ ends() {
 	gives 0 task exec --exec-id e1 c1 true
 	gives 0 task pause c1
 	gives 0 task resume c1
+	ends c1
+	gives 0 container restore --live c1 checkpoint1
+	wait_until counts_to "$(task_pid c1)" 6
 	ends c1
 }
 
