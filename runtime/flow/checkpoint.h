@@ -5,5 +5,5 @@
 #include "runtime/flow/criu.h"
 
 /* Writes the container into images.  Afterwards it is gone, unless it is to be left running or this is a pre-dump.  On failure it
- * runs on as before, and the directory holds no finished checkpoint. */
+ * runs on as before, unless the caller has frozen it in `begin`, and the directory holds no finished checkpoint. */
 int container_checkpoint(struct container *c, const struct criu_options *o, struct err *e);

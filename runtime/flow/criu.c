@@ -26,7 +26,6 @@
 #define PARENTS_MAX 1000 /* rounds of pre-dump */
 #define RECORD_MAX ((size_t)64 << 20)
 #define SUM_MAX ((size_t)1 << 20)
-#define MEMORY "pages-"
 
 /* ---- directories ---- */
 
@@ -220,7 +219,7 @@ static int sum_file(int dir, const char *name, uint64_t size, struct arena *a, c
 	cleanup_str struct str text = { 0 };
 
 	*ret = NULL;
-	if (size > SUM_MAX || str_starts(name, MEMORY))
+	if (size > SUM_MAX || str_starts(name, CRIU_PAGES))
 		return 0;
 	if (fs_read(dir, name, SUM_MAX, &text, e) < 0)
 		return err_ret(e);

@@ -48,6 +48,8 @@ struct criu_dirs {
 	int images_fd, work_fd;
 };
 
+#define CRIU_PAGES "pages-" /* how the names of files with memory begin */
+
 #define CRIU_DIRS_NONE ((struct criu_dirs){ .images_fd = -1, .work_fd = -1 })
 
 /* The work directory holds logs; it is the images' unless another is named.  Both are made (0700) for a checkpoint. */

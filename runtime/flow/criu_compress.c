@@ -14,7 +14,6 @@
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 
-#define MEMORY "pages-"
 #define PLAIN ".img"
 #define PACKED ".img.zst"
 #define PART ".part" /* of what is being written */
@@ -82,7 +81,7 @@ static int unpack(int dir, const char *name, struct err *e)
 
 static bool is_memory(const char *name, const char *suffix)
 {
-	return str_starts(name, MEMORY) && str_ends(name, suffix);
+	return str_starts(name, CRIU_PAGES) && str_ends(name, suffix);
 }
 
 static int each_file(int images, const char *suffix, int (*call)(int dir, const char *name, struct err *e), struct err *e)

@@ -28,7 +28,7 @@ static const char *mapped(const struct flow *f, const char *point)
 }
 
 /* The document's bind on this place, of several the last; -1: none. */
-static ssize_t document_bind(const struct flow *f, const char *point)
+static ssize_t document_source(const struct flow *f, const char *point)
 {
 	ssize_t i = (ssize_t)f->spec.mounts.n;
 
@@ -52,7 +52,7 @@ static bool is_said(const struct flow *f, const char *point, struct restore_moun
 {
 	const char *path = mapped(f, point);
 
-	ret->source = path ? -1 : document_bind(f, point);
+	ret->source = path ? -1 : document_source(f, point);
 	ret->base = ret->source < 0 ? path : f->wishes[ret->source].source;
 	return ret->base;
 }
@@ -72,7 +72,7 @@ static bool is_part(const struct flow *f, const struct oci_image_mount *m, struc
 		const char *rest = whole->external && *whole->source ? path_below(whole->source, m->source) : NULL;
 		size_t rank = rest ? strlen(whole->source) * 2 + (path_below(whole->point, m->point) != NULL) : 0;
 
-		if (rank <= best || document_bind(f, whole->point) < 0)
+		if (rank <= best || document_source(f, whole->point) < 0)
 			continue;
 		best = rank;
 		is_said(f, whole->point, ret);
@@ -177,7 +177,7 @@ int step_mount_points(struct flow *f, struct err *e)
 		const struct oci_image_mount *below = mount_under(m, m->v[i].point);
 		const char *rest = below ? path_below(below->point, m->v[i].point) : m->v[i].point;
 		const char *other = below && below->external ? mapped(f, below->point) : NULL;
-		ssize_t at = below && below->external ? document_bind(f, below->point) : -1;
+		ssize_t at = below && below->external ? document_source(f, below->point) : -1;
 		cleanup_fd int fd = other ? open(other, O_PATH | O_CLOEXEC) : -1;
 
 		if (other && fd < 0)

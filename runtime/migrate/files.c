@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/flow/criu.h"
 #include "runtime/migrate/files.h"
 
 #include <dirent.h>
@@ -92,7 +93,7 @@ static int send_entry(struct wire *w, int dir, const char *name, bool compress, 
 	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, "%s", name);
-	compress = compress && str_starts(name, "pages-");
+	compress = compress && str_starts(name, CRIU_PAGES);
 	if (send_two(w, WIRE_FILE, name, compress ? "zstd" : "", e) < 0)
 		return err_ret(e);
 	return compress ? send_compressed(w, fd, name, e) : send_bytes(w, fd, name, e);

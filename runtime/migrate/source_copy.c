@@ -11,7 +11,6 @@
 #include "runtime/base/fd.h"
 #include "runtime/migrate/files.h"
 
-#define PAGE 4096U
 #define FEW_PAGES 64      /* a round that brings no more is the last */
 #define GROWTH_PERCENT 10 /* and so is one that brings so much more than the one before */
 
@@ -23,6 +22,11 @@ struct criu_options source_dump_options(const struct source *s, const char *imag
 	};
 }
 
+static uint64_t page_size(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static uint64_t pages_in(int work_fd, const char *name)
 {
 	cleanup_dir DIR *dir = dir_open(work_fd, name);
@@ -30,9 +34,9 @@ static uint64_t pages_in(int work_fd, const char *name)
 	struct stat st;
 
 	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
-		if (str_starts(entry->d_name, "pages-") && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (str_starts(entry->d_name, CRIU_PAGES) && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			bytes += (uint64_t)st.st_size;
-	return bytes / PAGE;
+	return bytes / page_size();
 }
 
 /* What was sent is kept on the other side alone: a later dump needs only the map of it. */
@@ -41,7 +45,7 @@ static void drop_pages(int work_fd, const char *name)
 	cleanup_dir DIR *dir = dir_open(work_fd, name);
 
 	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
-		cleanup_fd int file = str_starts(entry->d_name, "pages-") ? openat(dirfd(dir), entry->d_name, O_WRONLY | O_CLOEXEC) : -1;
+		cleanup_fd int file = str_starts(entry->d_name, CRIU_PAGES) ? openat(dirfd(dir), entry->d_name, O_WRONLY | O_CLOEXEC) : -1;
 		struct stat st;
 
 		if (file >= 0 && fstat(file, &st) == 0)
@@ -75,7 +79,7 @@ static int pre_dump(struct source *s, uint64_t *ret_pages, struct err *e)
 	ms = clock_ms() - began + 1;
 	source_report(s, &(struct migrate_progress){
 			  .phase = "memory", .round = s->round, .bytes = s->w.sent - sent, .rate = (s->w.sent - sent) * 1000 / (uint64_t)ms,
-			  .dirty = s->round > 1 ? *ret_pages * PAGE * 1000 / (uint64_t)ms : 0, .downtime_ms = ms });
+			  .dirty = s->round > 1 ? *ret_pages * page_size() * 1000 / (uint64_t)ms : 0, .downtime_ms = ms });
 	return 0;
 }
 
