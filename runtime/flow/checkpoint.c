@@ -38,6 +38,7 @@ struct checkpoint {
 	struct oci_image image;
 	pid_t guard; /* of what stands still, or 0 */
 	bool frozen; /* by us */
+	bool given;  /* `hold` has let it go elsewhere */
 };
 
 /* ---- the page server of lazy pages ---- */
@@ -408,7 +409,10 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 	if (criu_free_external_files(k->dirs.images_fd, e) < 0 || criu_part_external_mounts(k->dirs.images_fd, e) < 0 ||
 	    criu_write_record(&k->dirs, &k->image, &k->c->arena, e) < 0)
 		return err_ret(e);
-	return k->o->hold ? k->o->hold(k->o->hold_arg, k->criu.pidfd, e) : 0;
+	if (k->o->hold && k->o->hold(k->o->hold_arg, k->criu.pidfd, e) < 0)
+		return err_ret(e);
+	k->given = k->o->hold && !k->o->leave_running;
+	return 0;
 }
 
 /* It comes behind post-dump, and behind the network's release. */
@@ -434,9 +438,12 @@ static int dump(struct checkpoint *k, struct err *e)
 	if (!k->o->pre_dump && criu_write_descriptors(&k->dirs, &k->image.stdio, e) < 0)
 		return err_ret(e);
 	if (criu_do(&k->criu, &k->req, &l, NULL, e) < 0) {
+		if (k->given)
+			return 0; /* all is written, and it is to end: as it stands, so that its peers do not hear of it */
 		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
 		undo(k, !k->criu.pid && !k->o->begin, !k->criu.pid || is_left_locked(k->o));
-		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, e);
+		thaw(k);
+		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, k->o->tried, e);
 	}
 	thaw(k);
 	/* Of this CRIU tells only when it is over. */

@@ -181,7 +181,7 @@ static bool can_run(struct err *e)
 	return criu_here(&has, e) != 0 || e->kind != ERR_UNSUPPORTED;
 }
 
-int criu_explain(const struct criu *c, const struct criu_dirs *d, const char *log, struct err *e)
+int criu_explain(const struct criu *c, const struct criu_dirs *d, const char *log, bool tried, struct err *e)
 {
 	cleanup_str struct str text = { 0 }, lines = { 0 };
 	struct err ignored, why;
@@ -192,7 +192,7 @@ int criu_explain(const struct criu *c, const struct criu_dirs *d, const char *lo
 	has_log = fs_read(d->work_fd, log, LOG_MAX, &text, &ignored) >= 0;
 	if (has_log)
 		quote_errors(&text, &lines);
-	if (!can_run(&why))
+	if (!tried && !can_run(&why))
 		err_set(e, ERR_UNSUPPORTED, 0, "%s%s%s", why.text, lines.len ? "; it said: " : "", str_cstr(&lines));
 	else if (lines.len)
 		err_set(e, ERR_KERNEL, 0, "CRIU: %s", str_cstr(&lines));

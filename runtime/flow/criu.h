@@ -66,8 +66,9 @@ int criu_check_options(const struct criu_options *o, const struct criu *c, struc
 /* The file whose settings go over ours: annotation org.criu.config ("": none), /etc/criu/runc.conf where that is there. */
 const char *criu_config_file(const struct oci_map *annotations);
 
-/* Of a failed criu_do(): that this CRIU cannot run on this kernel, where it is so, the error lines of its log, and where that is. */
-int criu_explain(const struct criu *c, const struct criu_dirs *d, const char *log, struct err *e);
+/* Of a failed criu_do(): that this CRIU cannot run on this kernel, where it is so, the error lines of its log, and where that is.  `tried`: it is known that it
+ * can. */
+int criu_explain(const struct criu *c, const struct criu_dirs *d, const char *log, bool tried, struct err *e);
 
 /* Another file with what is in that one (NULL: none) and one setting more; its path is allocated. */
 #define CRIU_CONFIG_MORE "criu.conf"

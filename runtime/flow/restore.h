@@ -29,6 +29,7 @@ struct restore {
 	size_t n_inherit;
 	int fds[RESTORE_NAMESPACES];
 	bool held; /* the network */
+	bool failed; /* CRIU */
 };
 
 /* Where CRIU finds one of restore.mounts, other than a view: in the directory of all containers, which is covered for that. */

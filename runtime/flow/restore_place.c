@@ -258,7 +258,8 @@ static int make_parent(int cover, int at, unsigned n, struct err *e)
 
 	snprintf(name, sizeof name, ".parent-%u", n + 1);
 	snprintf(target, sizeof target, "%s%s", n ? "../" : "", name);
-	if (mkdirat(cover, name, 0755) < 0 || symlinkat(target, at, PARENT) < 0)
+	/* Whatever the umask is. */
+	if (mkdirat(cover, name, 0755) < 0 || fchmodat(cover, name, 0755, 0) < 0 || symlinkat(target, at, PARENT) < 0)
 		return err_sys(e, "%s", name);
 	fd = openat(cover, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_sys(e, "%s", name) : fd;

@@ -469,8 +469,9 @@ static int restore(struct flow *f, struct err *e)
 		return err_ret(e);
 	if (unlinkat(r->dirs.work_fd, RESTORE_LOG, 0) < 0 && errno != ENOENT)
 		return err_sys(e, "%s/%s", r->dirs.work, RESTORE_LOG);
-	if (criu_do(&r->criu, &req, &l, &pid, e) < 0)
-		return criu_explain(&r->criu, &r->dirs, RESTORE_LOG, e);
+	r->failed = criu_do(&r->criu, &req, &l, &pid, e) < 0;
+	if (r->failed)
+		return err_ret(e);
 	if (pid <= 0 || pid != f->pid)
 		return err_set(e, ERR_INTERNAL, 0, "CRIU tells of process %d, but made %d", (int)pid, (int)f->pid);
 	return check_label(f, e);
@@ -486,11 +487,12 @@ int flow_told(const struct flow *f, int r, const struct err *e)
 
 int step_criu_restore(struct flow *f, struct err *e)
 {
-	int r = restore(f, e);
+	const struct restore *r = f->restore;
 
-	if (r < 0)
-		undo_criu_restore(f);
-	return r;
+	if (restore(f, e) >= 0)
+		return 0;
+	undo_criu_restore(f);
+	return r->failed ? criu_explain(&r->criu, &r->dirs, RESTORE_LOG, f->o->criu->tried, e) : err_ret(e);
 }
 
 /* With process 1 ends its pid namespace, and what else there is with the cgroup. */

@@ -234,8 +234,9 @@ int record_find_fate(const char *root, const struct migration_question *q, int64
 		*ret = MIGRATION_COMMITTED;
 		return 0;
 	}
-	/* Its memory was where the question comes from, which has lost us: it must not run when that has our answer. */
-	if (r.fate == MIGRATION_FETCHING || r.fate == MIGRATION_LOST) {
+	/* Its memory was where the question comes from, which has lost us: it must not run when that has our answer.  Or it was let go, and is
+	 * not there. */
+	if (r.fate == MIGRATION_FETCHING || r.fate == MIGRATION_LOST || r.fate == MIGRATION_COMMITTED) {
 		if (record_undo(root, &r, e) < 0)
 			return err_ret(e);
 		r.fate = *ret = MIGRATION_LOST;
@@ -269,7 +270,7 @@ static int clear_up(const char *root, int fd, struct migration_record *r, struct
 		return 0;
 	}
 	if (r->fate == MIGRATION_COMMITTED) {
-		r->fate = MIGRATION_ABORTED;
+		r->fate = MIGRATION_LOST;
 		if (record_write(fd, r, e) < 0)
 			return err_ret(e);
 	}
@@ -290,7 +291,7 @@ static int reconcile(const char *root, const char *token, struct err *e)
 		return 0;
 	if (clear_up(root, fd, &r, e) < 0)
 		return err_ret(e);
-	if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED)
+	if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED && r.fate != MIGRATION_LOST)
 		record_forget(root, token); /* else somebody may still ask */
 	return 0;
 }

@@ -44,8 +44,8 @@ static int check_host(const struct source *s, struct err *e)
 
 	if (!was || !is || strcmp(was, is) == 0)
 		return 0;
-	return err_set(e, ERR_STATE, 0, "%s is another machine (%.40s) than it was when the container moved there (%.40s): --ssh says how that one is reached",
-		       s->o->host, is, was);
+	return err_set(e, ERR_STATE, 0, "%s is another machine (%.40s) than it was when the container moved there (%.40s): \"vzrun migrate --resolve %s "
+		       "HOST\" asks the one that you name, whichever it is", s->o->host, is, was, s->o->id);
 }
 
 int migrate_resolve(const struct migrate_options *given, struct err *e)
@@ -62,14 +62,14 @@ int migrate_resolve(const struct migrate_options *given, struct err *e)
 	s.locked = true;
 	if (!s.c.state.migration || !s.c.state.migration->undecided)
 		return err_set(e, ERR_STATE, 0, "container %s has no migration that is undecided", o.id);
-	s.recorded = true;
+	s.recorded = s.c.state.migration->token;
 	s.outcome = UNDECIDED;
-	o.host = s.c.state.migration->host;
+	o.host = given->host ? given->host : s.c.state.migration->host;
 	o.remote_root = s.c.state.migration->root;
 	if (!o.command.n)
 		o.command = s.c.state.migration->command;
 	question = (struct migration_question){ .token = s.c.state.migration->token, .id = s.c.state.migration->id };
-	if (source_connect(&s, e) < 0 || source_greet(&s, e) < 0 || check_host(&s, e) < 0 ||
+	if (source_connect(&s, e) < 0 || source_greet(&s, e) < 0 || (!given->host && check_host(&s, e) < 0) ||
 	    wire_send_document(&s.w, WIRE_QUESTION, &migration_question_type, &question, e) < 0 ||
 	    wire_expect_document(&s.w, WIRE_FATE, &migration_record_type, &answer, &s.arena, e) < 0)
 		return err_ret(e);

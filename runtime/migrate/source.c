@@ -160,16 +160,14 @@ int source_record(struct source *s, bool undecided, struct err *e)
 	if (proc_stat(getpid(), &m->start_time, &state, e) < 0)
 		return err_ret(e);
 	s->c.state.migration = m;
-	s->recorded = s->claimed = true;
+	s->recorded = s->offer.token;
 	return store_save(&s->c.dir, &s->c.state, e);
 }
 
 /* Somebody may have made his own meanwhile. */
 static bool is_our_record(const struct source *s)
 {
-	const struct oci_state_migration *m = s->c.state.migration;
-
-	return m && (s->claimed ? str_eq(m->token, s->offer.token) : !container_mover(&s->c));
+	return s->c.state.migration && str_eq(s->c.state.migration->token, s->recorded);
 }
 
 static void unrecord(struct source *s)
@@ -197,8 +195,8 @@ static int take_over(struct source *s, struct err *e)
 		return is_moved(s, e);
 	if (m->work && fs_remove_path(m->work, e) < 0)
 		return err_ret(e);
-	s->recorded = true;
-	return 0;
+	s->recorded = arena_strdup(&s->arena, m->token);
+	return s->recorded ? 0 : err_oom(e);
 }
 
 /* ---- where images lie until they are sent ---- */

@@ -34,8 +34,7 @@ struct source {
 	struct str dirs;         /* and then: which directories there were, uint64_t each */
 	enum outcome outcome;
 	bool locked;             /* the container; else others may have it, and `c` is what it was */
-	bool recorded;           /* the container's record of a migration is ours to take away, */
-	bool claimed;            /* and ours to begin with */
+	const char *recorded;    /* the token of the container's record that is ours to take away; NULL: none is */
 	volatile bool *given;    /* the word to go on there, or it is on its way: for who outlives us */
 	int64_t frozen_at;
 	/* Post-copy. */

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/magic.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,22 +199,52 @@ static uint64_t key_of(const char *path, const struct stat *st)
 	return key;
 }
 
+struct inode {
+	dev_t dev;
+	ino_t ino;
+};
+
 /* Of the one walk that there is at a time. */
 static struct {
 	FILE *to;         /* names, each with a NUL */
 	size_t prefix, n;
 	uint64_t bytes;
+	void *links;      /* tsearch(3): the files that have further names, struct inode */
 	time_t since;
 	struct str *dirs; /* the keys of those that were there before the first pass */
 	int moved;        /* the level of the directory at hand that was not among them; -1: there is none */
 } walk;
 
+static int compare_inodes(const void *a, const void *b)
+{
+	const struct inode *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return (x->dev > y->dev) - (x->dev < y->dev);
+	return (x->ino > y->ino) - (x->ino < y->ino);
+}
+
+/* Of a file with several names the first. */
+static bool is_new_link(const struct stat *st)
+{
+	struct inode *i = malloc(sizeof *i), **found;
+
+	if (!i)
+		return true;
+	*i = (struct inode){ st->st_dev, st->st_ino };
+	found = tsearch(i, &walk.links, compare_inodes);
+	if (found && *found == i)
+		return true;
+	free(i);
+	return !found;
+}
+
 static int add_size(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	(void)path, (void)at;
-	/* Of a file with several names a part each. */
-	if (type == FTW_F)
-		walk.bytes += (uint64_t)st->st_blocks * 512 / (st->st_nlink ? st->st_nlink : 1);
+	if (type != FTW_F || (st->st_nlink > 1 && !is_new_link(st)))
+		return 0;
+	walk.bytes += (uint64_t)st->st_blocks * 512;
 	return 0;
 }
 
@@ -221,6 +252,8 @@ uint64_t source_bundle_size(struct source *s)
 {
 	walk.bytes = 0;
 	nftw(real(s, s->c.state.bundle), add_size, WALK_FDS, FTW_PHYS);
+	tdestroy(walk.links, free);
+	walk.links = NULL;
 	return walk.bytes;
 }
 

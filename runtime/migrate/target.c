@@ -286,7 +286,7 @@ static int finish_fetch(struct target *t, struct err *e)
 
 	if (r < 0 && e->num != EPIPE) {
 		dirs.work_fd = openat(t->work_fd, t->images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = criu_explain(&CRIU_NONE, &dirs, FETCH_LOG, e);
+		r = criu_explain(&CRIU_NONE, &dirs, FETCH_LOG, true, e);
 		fd_close(&dirs.work_fd);
 	}
 	if (r >= 0)

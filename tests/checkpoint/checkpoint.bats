@@ -18,6 +18,7 @@ setup() {
 teardown() {
 	local p
 
+	[[ -z ${uffd_was:-} ]] || sysctl -q vm.unprivileged_userfaultfd="$uffd_was"
 	for p in ${helpers:-}; do
 		kill -KILL "$p" 2>/dev/null || :
 	done
@@ -397,7 +398,12 @@ lazy_memory() {
 }
 
 @test "checkpoint: --lazy-pages: the memory is fetched when it is used" { lazy_memory; }
-@test "checkpoint: --lazy-pages in a user namespace" { in_userns && sysctl -q vm.unprivileged_userfaultfd=1 && lazy_memory; }
+@test "checkpoint: --lazy-pages in a user namespace" {
+	uffd_was=$(sysctl -n vm.unprivileged_userfaultfd)
+	sysctl -q vm.unprivileged_userfaultfd=1
+	in_userns
+	lazy_memory
+}
 
 file_locks() {
 	start_worker lock /tmp/lock /tmp/count

@@ -156,3 +156,19 @@ move() {
 	echo "# pauses: $(cut -d ' ' -f 2 "$T/client" | sort -n | tail -n 3 | paste -sd ' ') ms" >&3
 	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 1000
 }
+
+# Who has died cannot end it quietly: nothing of that end may reach the peer, whose connection lives elsewhere.
+@test "hosts: CRIU here dies when the word is on its way: the connection goes on" {
+	start_server
+	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 "${VZ_CLIENT_MS:-240000}" >"$T/client" 2>&1 3>&- 4>&- &
+	client=$!
+	sleep 1
+	sed -i "s|^exec |exec python3 $TOP/tests/lib/cut.py criu-here there 32 |" "$T/to-2"
+	move 1 2
+	sleep 2
+	kill -0 "$client" || { cat "$T/client"; false; }
+	kill -TERM "$client"
+	wait "$client" || { cat "$T/client"; false; }
+	assert_eq "$(on 1 "$VZRUN" --root /run/vzrun list -q)" ""
+	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 1000
+}

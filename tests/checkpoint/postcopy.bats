@@ -171,8 +171,11 @@ stood_still() {
 	record=$(compgen -G "$THERE/.migrations/*")
 	chattr +i "$record" 2>/dev/null || { kill -KILL "$mover"; skip "no immutable files here"; }
 	pkill -KILL -f 'criu lazy-pages'
-	end_move 3
-	chattr -i "$record"
+	s=0
+	wait "$mover" || s=$?
+	chattr -i "$record" # before anything else fails
+	mover=
+	assert_eq "$s" 3
 	is_lost() { [[ $(jq -r .fate "$record") == lost && ! -e $THERE/$ID-2 ]]; }
 	wait_until is_lost
 	run_vzrun migrate --resolve "$ID"
