@@ -291,7 +291,7 @@ static int reconcile(const char *root, const char *token, struct err *e)
 		return 0;
 	if (clear_up(root, fd, &r, e) < 0)
 		return err_ret(e);
-	if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED && r.fate != MIGRATION_LOST)
+	if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED)
 		record_forget(root, token); /* else somebody may still ask */
 	return 0;
 }

@@ -32,7 +32,8 @@ static int settle(struct source *s, int64_t fate, struct err *e)
 		return err_set(e, ERR_STATE, 0, "it does not run there, and does not live here any more");
 	if (network_release((pid_t)c->state.pid, c->pidfd, NETWORK_UNDECIDED, &ignored) < 0)
 		log_debug("network: %s", ignored.text); /* it was not held */
-	s->lost = fate == MIGRATION_LOST || c->state.migration->switched;
+	/* What is not known there any more was cleared up, perhaps when it had run. */
+	s->lost = fate == MIGRATION_LOST || c->state.migration->switched || (fate == MIGRATION_UNKNOWN && c->state.migration->shared);
 	/* The record is cleared behind it. */
 	return source_stays_paused(s) ? 0 : cgroup_freeze(c->cg, false, e);
 }

@@ -266,11 +266,11 @@ record() {
 	assert_eq "$(find "$THERE/.migrations" -type f | wc -l)" 10
 }
 
-# A container that stands still here, of a migration whose end nobody knows.
+# start_undecided JSON: a container that stands still here, of a migration whose end nobody knows, with what its record says beside.
 start_undecided() {
 	start
-	jq --arg s "$T/ssh" --arg r "$THERE" '.migration = {undecided: true, token: "00000000000000000000000000000000", host: "host", id: "x",
-		machine: "'"$1"'", root: $r, command: [$s]}' "$ROOT/$ID/state.json" >"$T/state"
+	jq --arg s "$T/ssh" --arg r "$THERE" --argjson more "$1" '.migration = {undecided: true, token: "00000000000000000000000000000000", host: "host",
+		id: "x", root: $r, command: [$s]} + $more' "$ROOT/$ID/state.json" >"$T/state"
 	ok pause "$ID"
 	cp "$T/state" "$ROOT/$ID/state.json"
 }
@@ -278,7 +278,7 @@ start_undecided() {
 @test "migrate --resolve: another machine by that name knows nothing of it, and is not believed" {
 	cp -a /etc "$T/etc"
 	echo other >"$T/etc/machine-id"
-	start_undecided mine
+	start_undecided '{"machine": "mine"}'
 	sed -i "s|^exec.*|exec $(command -v unshare) -m $(command -v sh) -c '$(command -v mount) --bind $T/etc /etc; exec \"\$@\"' sh \"\$@\"|" "$T/ssh"
 	fails "host is another machine (other) than it was when the container moved there (mine): \"vzrun migrate --resolve $ID HOST\" asks" migrate --resolve "$ID"
 	state_is "$ID" paused
@@ -293,5 +293,15 @@ start_undecided() {
 	ok migrate --resolve "$ID" other
 	assert_match "$(tail -n 1 "$T/calls")" "other vzrun*"
 	assert_match "$output" "*does not run there, and goes on here*"
+	state_is "$ID" running
+}
+
+@test "migrate --resolve: with a shared root, one that is not known there any more may have written: it stays paused" {
+	start_undecided '{"shared": true}'
+	run_vzrun migrate --resolve "$ID"
+	assert_eq "$status" 4
+	assert_match "$stderr" "*it stays paused here, and \"vzrun resume $ID\" lets it go on*"
+	state_is "$ID" paused
+	ok resume "$ID"
 	state_is "$ID" running
 }
