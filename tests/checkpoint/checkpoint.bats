@@ -551,7 +551,7 @@ network_by_hooks() {
 	VZ_TIMEOUT=150 restore --tcp-established
 	goes_on
 	longer() { (($(wc -l <"$T/client") > 0)) && kill -0 "$client"; }
-	wait_until longer
+	VZ_TIMEOUT=60 wait_until longer # whose pauses double
 	(($(<"$T/got") >= 1))
 	grep -q vzrun_restore "$T/rules"
 	! nsenter -t "$(pid_of "$ID")" -n nft list ruleset | grep vzrun || false

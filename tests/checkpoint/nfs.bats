@@ -106,7 +106,7 @@ mount_on_host() {
 	ok run -d -b "$BUNDLE" "$ID"
 	wait_until lines_reach 5 || wait_until lines_reach 5 # a server that has just started waits for clients of an earlier life
 	# Its options, but for the port that it comes from.
-	options() { sed -n 's/.* \/nfs \([^ ]*\) .* - nfs4 10.79.0.2:\/ /\1 /p' "/proc/$1/mountinfo"; }
+	options() { sed -n 's/.* \/nfs \([^ ]*\) \(.* \)\?- nfs4 10.79.0.2:\/ /\1 /p' "/proc/$1/mountinfo"; }
 	was=$(options "$(pid_of "$ID")")
 	assert_match "$was" "*vers=4.2*"
 	ok checkpoint --image-path "$T/images" "$ID"
