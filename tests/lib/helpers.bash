@@ -10,7 +10,7 @@
 #   set_args ARG...  the payload in $CONFIG
 #   config_set F   jq filter on $CONFIG                         run_sh SCRIPT    `run` with `sh -c SCRIPT` as the payload
 #   state_is ID S  checks the status                            wait_state ID S  waits for it, up to 10 s
-#   wait_until C.. repeats a command until it succeeds, 10 s    needs_...        skips with a reason
+#   wait_until C.. repeats a command until it succeeds, 10 s or $VZ_TIMEOUT    needs_...        skips with a reason
 #   add_mount DEST TYPE SOURCE [OPTION...]               one more mount in $CONFIG (TYPE or SOURCE "-": none)
 #   mount_line DEST, mount_flags DEST, mount_fs DEST, mount_super DEST
 #                  of the mountinfo in $output: the line, the mount's flags, its type, the superblock's options; of
@@ -283,7 +283,7 @@ state_is() {
 wait_until() {
 	local i
 
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 20 * ${VZ_TIMEOUT:-10}; i++)); do
 		"$@" >/dev/null 2>&1 && return 0
 		sleep 0.05
 	done
