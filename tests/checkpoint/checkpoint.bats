@@ -462,6 +462,7 @@ outer_socket() {
 @test "checkpoint: --ext-unix-sk: a socket that is connected to one outside goes on" { outer_socket; }
 # Its /sys would be the host's, with the host's cgroups below its own.
 @test "checkpoint: --ext-unix-sk in a user namespace" {
+	criu_is 4.0 || skip "CRIU before 4.0 restores no such socket in a user namespace"
 	in_userns
 	cp "$CONFIG" "$T/whole"
 	config_set '.linux.namespaces |= map(select(.type != "network"))'
@@ -708,6 +709,7 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 		start_counting
 		dir=$(cg_dir "$(pid_of "$ID")" cgroup)
 		[[ -e $dir/cgroup.max.depth ]] || skip "no cgroup2"
+		criu_is 4.0 || skip "CRIU before 4.0 leaves out these properties of cgroup2"
 		mkdir "$dir/sub"
 		echo 5 >"$dir/cgroup.max.depth"
 		echo 7 >"$dir/sub/cgroup.max.descendants"
@@ -1323,6 +1325,7 @@ bind_parts() {
 		[[ ! -e $ROOT/$ID ]]
 		cp "$T/kept" "$IMG/$f"
 	done
+	((tried > 0)) || criu_is 4.0 || skip "CRIU before 4.0 writes none that is as long"
 	((tried > 0))
 	restore
 	goes_on
@@ -1506,7 +1509,7 @@ run.wait()' "$freezer" "$words" "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANA
 	freezer=$dir/freezer.state
 	[[ -e $freezer ]] || freezer=$dir/cgroup.freeze
 	for how in --pre-dump --leave-running; do
-		killed_at '1 FREEZING FROZEN' "$how"
+		killed_at '1 FREEZING FROZEN' "$how" || { criu_is 4.0 && false; } || skip "CRIU before 4.0 was not met in its freezer"
 		goes_on
 	done
 	ok pause "$ID"
