@@ -8,7 +8,7 @@
 #   gone         by `checkpoint` and `restore`           restored     the second
 # runc leaves out what is in the network namespace; vzrun does so with --empty-ns network alone, which is what is compared.  The last
 # row is without: vzrun does more there than runc.
-# ROUNDS=N: how many (default 5).  CASES="MIB:PROCESSES...".  LIMIT: a failure when vzrun takes more than so many times runc's time.
+# ROUNDS=N: how many (default 5; three times as many of 16 MiB).  CASES="MIB:PROCESSES...".  LIMIT: a failure when vzrun takes more than so many times runc's time.
 set -eu
 build=$1 vzrun=$2 rounds=${ROUNDS:-5}
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -97,7 +97,8 @@ compare() {
 	each=$(($1 / $2))
 	bundle "for i in \$(seq 1 $(($2 - 1))); do worker pause $each 0 /tmp/\$i & done; exec worker pause $each 0 /tmp/pause"
 	rm -f "$T"/*-times
-	for _ in $(seq "$rounds"); do
+	# Short ones are cheap, and others on the machine weigh more there.
+	for _ in $(seq $((rounds * ($1 > 16 ? 1 : 3)))); do
 		round "$vzrun" "$2" >>"$T/vzrun-times"
 		[ -z "$runc" ] || round runc "$2" >>"$T/runc-times"
 	done
