@@ -21,7 +21,7 @@
 #define SSH "ssh -o BatchMode=yes" /* its process group is in the background: a question would stop it */
 #define SHELL_SAFE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:,@=%" /* no shell reads anything into these */
 #define EXIT_UNDECIDED 3
-#define EXIT_LOST 4        /* post-copy: it runs here as it was before */
+#define EXIT_LOST 4        /* it ran there, and is here as it was before */
 
 /* "ssh -p 22": words, by blanks. */
 static int split_command(struct cli *c, const char *text, struct oci_strs *ret, struct err *e)

@@ -173,7 +173,7 @@ const struct step flow_table[] = {
 	  "the closing of init's end by CLOEXEC says that it worked" },
 	{ "running", H, T | R | X, NULL, NULL, step_running, NULL, "waits for that" },
 	{ "hooks-poststart", H, T | R | S, NULL, when_hooks_poststart, step_hooks_poststart, NULL,
-	  "after the payload was executed, before start returns; a failure stops the container" },
+	  "after the payload was executed, before start returns; a failure stops the container, unless another host has let it go" },
 };
 
 size_t flow_table_size(void)

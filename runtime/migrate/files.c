@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "runtime/flow/criu.h"
 #include "runtime/migrate/files.h"
 
 #include <dirent.h>
@@ -17,6 +16,7 @@
 #include "runtime/base/fs.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
+#include "runtime/flow/criu.h"
 
 #define CHUNK ((size_t)256 << 10)
 

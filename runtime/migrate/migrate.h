@@ -48,8 +48,8 @@ struct migrate_progress {
 	int64_t downtime_ms;        /* what it would be, or in "done" was */
 };
 
-/* 0: it runs there.  ERR_STATE with num EINPROGRESS: undecided; ENOTRECOVERABLE: post-copy, it ran there, was ended because its memory did
- * not come, and goes on here as it was before. */
+/* 0: it runs there.  ERR_STATE with num EINPROGRESS: undecided; ENOTRECOVERABLE: it ran there, was ended, and is here as it was before:
+ * it goes on, or with a shared root stays paused. */
 int migrate(const struct migrate_options *o, struct err *e);
 /* Above zero: it runs there; 0: here.  ENOTRECOVERABLE as above. */
 int migrate_resolve(const struct migrate_options *o, struct err *e);

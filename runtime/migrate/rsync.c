@@ -347,7 +347,7 @@ int rsync_receive(struct wire *w, const struct wire_frame *first, const char *to
 	if (rsync_check_words(words, n, e) < 0)
 		return err_ret(e);
 	words[n - 1] = to;
-	/* All processes of rsync have it: whoever removes what is there waits for their end (record.c). */
+	/* Not CLOEXEC: all processes of rsync are to have it, and whoever removes what is there waits for their end (record.c). */
 	cleanup_fd int held = open(to, O_RDONLY | O_DIRECTORY);
 	if (held < 0 || flock(held, LOCK_SH | LOCK_NB) < 0)
 		return err_sys(e, "%s", to);

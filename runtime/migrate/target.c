@@ -441,7 +441,7 @@ static int serve(struct target *t, struct err *e)
 	return r;
 }
 
-/* The restore failed behind the word to go on, and is undone. */
+/* The restore failed behind the word to go on, and is undone.  `cleared`: so is all that it made. */
 static void note_failure(struct target *t, bool cleared)
 {
 	struct err e;
@@ -463,6 +463,7 @@ static void clean_up(struct target *t)
 {
 	bool undo = (!t->running || t->lost) && !t->stuck;
 	const char *bundle = undo && t->made_bundle ? t->offer.bundle : NULL;
+	bool cleared;
 
 	fetch_done(&t->fetch, true); /* one that ran and must not has been ended */
 	if (t->recorded && !t->running)
@@ -471,9 +472,10 @@ static void clean_up(struct target *t)
 	record_remove(&bundle);
 	if (undo && !bundle && t->found < SIZE_MAX)
 		remove_parents(t);
-	if (t->recorded && !t->running && !bundle && !*t->work && t->lost)
-		note_failure(t, true);
-	else if (t->recorded && !t->running && !bundle && !*t->work)
+	cleared = t->recorded && !t->running && !bundle && !*t->work;
+	if (cleared && t->lost)
+		note_failure(t, true); /* it keeps for a question what became of it */
+	else if (cleared)
 		record_forget(t->root, t->offer.token);
 	t->recorded = t->made_bundle = false;
 }

@@ -248,10 +248,7 @@ slowly() {
 	local frame
 
 	for frame in '13+10=final' 30; do
-		rm -rf "$BUNDLE"
-		new_bundle "$BUNDLE"
-		mkdir -p "$BUNDLE/rootfs/tmp"
-		config_set '.root.readonly = false'
+		fresh_bundle
 		start_worker memory 2 0 /tmp/count
 		through criu-here there "$frame"
 		move

@@ -89,10 +89,8 @@ end_move() {
 
 # stood_still OPTION: what its own clock tells, in us.
 stood_still() {
-	rm -rf "$BUNDLE"
-	new_bundle "$BUNDLE"
-	mkdir -p "$BUNDLE/rootfs/tmp"
-	config_set '.root.readonly = false | del(.linux.resources)'
+	fresh_bundle
+	config_set 'del(.linux.resources)'
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
 	config_set '.process.args = ["worker", "pause", "96", "0", "/tmp/count"]'
 	ok run --detach --bundle "$BUNDLE" "$ID"

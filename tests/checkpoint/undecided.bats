@@ -8,10 +8,7 @@ load ../lib/migrate
 @test "migrate: --resolve knows of one that ran there, whatever became of it since" {
 	local end
 	for end in kill delete damage; do
-		rm -rf "$BUNDLE"
-		new_bundle "$BUNDLE"
-		mkdir -p "$BUNDLE/rootfs/tmp"
-		config_set '.root.readonly = false'
+		fresh_bundle
 		start_worker memory 4 0 /tmp/count
 		through lose back 33
 		VZ_TIMEOUT=60 move
@@ -49,10 +46,7 @@ load ../lib/migrate
 	not_recorded() { [[ $("$VZRUN" --root "$ROOT" state "$ID" | jq .migration) == null ]]; }
 	for at in 'there 30' 'back 31' 'there 30 --post-copy'; do
 		read -r direction type how <<<"$at"
-		rm -rf "$BUNDLE"
-		new_bundle "$BUNDLE"
-		mkdir -p "$BUNDLE/rootfs/tmp"
-		config_set '.root.readonly = false'
+		fresh_bundle
 		start_worker memory 4 0 /tmp/count
 		through kill-here "$direction" "$type"
 		VZ_TIMEOUT=60 move ${how:+"$how"}
@@ -207,10 +201,7 @@ is_free() { ! is_held "$1"; }
 
 	needs_command nft
 	for end in 'migrate --resolve' 'delete --force'; do
-		rm -rf "$BUNDLE"
-		new_bundle "$BUNDLE"
-		mkdir -p "$BUNDLE/rootfs/tmp"
-		config_set '.root.readonly = false'
+		fresh_bundle
 		start_worker memory 4 0 /tmp/count
 		nsenter -t "$(jq .pid "$ROOT/$ID/state.json")" -n sleep 300 3>&- 4>&- &
 		member=$!

@@ -43,6 +43,14 @@ teardown() {
 	vz_teardown
 }
 
+# Another one in its place, for the next container of a test.
+fresh_bundle() {
+	rm -rf "$BUNDLE"
+	new_bundle "$BUNDLE"
+	mkdir -p "$BUNDLE/rootfs/tmp"
+	config_set '.root.readonly = false'
+}
+
 # start_worker WORD...: a container that counts into /tmp/count, as long as all is well.
 start_worker() {
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
@@ -110,10 +118,7 @@ settled() { [[ ! -e $THERE/$ID-2 && ! -e $T/moved && -z $(find "$T/tmp-there" "$
 at_frame() {
 	local action=$1
 
-	rm -rf "$BUNDLE"
-	new_bundle "$BUNDLE"
-	mkdir -p "$BUNDLE/rootfs/tmp"
-	config_set '.root.readonly = false'
+	fresh_bundle
 	start_worker memory "$MOVED_MIB" 0 /tmp/count
 	through "$@"
 	VZ_TIMEOUT=90 move
