@@ -8,7 +8,8 @@
 #   gone         by `checkpoint` and `restore`           restored     the second
 # runc leaves out what is in the network namespace; vzrun does so with --empty-ns network alone, which is what is compared.  The last
 # row is without: vzrun does more there than runc.
-# ROUNDS=N: how many (default 5; three times as many of 16 MiB).  CASES="MIB:PROCESSES...".  LIMIT: a failure when vzrun takes more than so many times runc's time.
+# ROUNDS=N: how many (default 5; three times as many of 16 MiB).  CASES="MIB:PROCESSES...": MIB all together.  LIMIT: a failure when
+# vzrun takes more than so many times runc's time.
 set -eu
 build=$1 vzrun=$2 rounds=${ROUNDS:-5}
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -37,17 +38,23 @@ bundle() {
 # With leading zeros, which the shell takes for another kind of number.
 pause_of() { sed 's/^0*\(.\)/\1/' "$1/rootfs/tmp/$2" 2>/dev/null || echo; }
 
-# forget: pauses until now.
-forget() { rm "$T/bundle/rootfs/tmp/pause" && until [ -s "$T/bundle/rootfs/tmp/pause" ]; do sleep .02; done; }
-
-# long_pause BUNDLE: waits for one, and prints it.
-long_pause() {
+# await COMMAND...: until it is so.
+await() {
 	n=0
-	until [ "$(pause_of "$1" pause)" -gt 100000 ] 2>/dev/null; do
+	until "$@"; do
 		n=$((n + 1))
-		[ $n -lt 2000 ] || { echo "the container does not go on" >&2; exit 1; }
+		[ $n -lt 2000 ] || { echo "waited in vain for: $*" >&2; exit 1; }
 		sleep .02
 	done
+}
+
+# forget: pauses until now.
+forget() { rm "$T/bundle/rootfs/tmp/pause" && await test -s "$T/bundle/rootfs/tmp/pause"; }
+
+# long_pause BUNDLE: waits for one, and prints it.
+was_long() { [ "$(pause_of "$1" pause)" -gt 100000 ] 2>/dev/null; }
+long_pause() {
+	await was_long "$1"
 	pause_of "$1" pause
 }
 
@@ -60,7 +67,7 @@ start() { # RUNTIME PROCESSES
 	# Not to a file of the host, which runc cannot write.
 	"$1" --root "$S/root" run -d --bundle "$T/bundle" bench >/dev/null 2>&1 </dev/null
 	for p in $(seq 1 $(($2 - 1))) pause; do
-		until [ -s "$T/bundle/rootfs/tmp/$p" ]; do sleep .05; done
+		await test -s "$T/bundle/rootfs/tmp/$p"
 	done
 	sleep .5
 	forget
@@ -94,7 +101,7 @@ round() {
 
 # compare MIB PROCESSES
 compare() {
-	each=$(($1 / $2))
+	each=$(($1 * 1024 / $2))
 	bundle "for i in \$(seq 1 $(($2 - 1))); do worker pause $each 0 /tmp/\$i & done; exec worker pause $each 0 /tmp/pause"
 	rm -f "$T"/*-times
 	# Short ones are cheap, and others on the machine weigh more there.
@@ -116,7 +123,7 @@ compare() {
 
 # The other host is another --root of this one.
 migration() { # KB/S WORDS
-	bundle "exec worker pause 128 $1 /tmp/pause"
+	bundle "exec worker pause $((128 * 1024)) $1 /tmp/pause"
 	printf '#!/bin/sh\nshift\nPATH=%s:$PATH exec "$@"\n' "$T" >"$T/ssh"
 	chmod 755 "$T/ssh"
 	cp "$vzrun" "$T/vzrun"

@@ -338,7 +338,7 @@ own_terminal() {
 	goes_on
 }
 
-@test "checkpoint: --auto-dedup frees in the parent what was written again" {
+auto_dedup() {
 	needs_criu_feature mem_dirty_track
 	start_worker memory 16 8000 /tmp/count
 	ok checkpoint --pre-dump --image-path "$T/pre" "$ID"
@@ -354,6 +354,9 @@ own_terminal() {
 	((after < before - 8000)) || { echo "$before, then $after"; false; }
 	goes_on
 }
+
+@test "checkpoint: --auto-dedup frees in the parent what was written again" { auto_dedup; }
+@test "checkpoint: --auto-dedup in a user namespace" { in_userns && auto_dedup; }
 
 page_server() {
 	start_worker memory 8 0 /tmp/count
@@ -489,7 +492,7 @@ new_network() {
 	config_set --arg p "/proc/$holder/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
 }
 
-@test "checkpoint: --tcp-established: a connection to a peer outside goes on" {
+tcp_established() {
 	new_network
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
 	start_sh "worker serve 7000 & $counting"
@@ -507,6 +510,9 @@ new_network() {
 	read -r n pause < <(tail -n 1 "$T/client")
 	((n > 20 && pause >= 500))
 }
+
+@test "checkpoint: --tcp-established: a connection to a peer outside goes on" { tcp_established; }
+@test "checkpoint: --tcp-established in a user namespace" { in_userns && tcp_established; }
 
 
 # Packets of the peer come as soon as there is an interface, and long before there is a connection again.
@@ -571,7 +577,7 @@ network_by_hooks() {
 @test "restore: --tcp-established: a connection is not reset while hooks make the network" { network_by_hooks; }
 @test "restore: --tcp-established, in a user namespace" { in_userns && network_by_hooks; }
 
-@test "restore: --tcp-close: connections are closed ones, and the rest goes on" {
+tcp_close() {
 	new_network
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
 	start_sh "worker serve 7000 & $counting"
@@ -585,6 +591,9 @@ network_by_hooks() {
 	"$WORKER" client 10.77.0.2 7000 300
 }
 
+@test "restore: --tcp-close: connections are closed ones, and the rest goes on" { tcp_close; }
+@test "restore: --tcp-close in a user namespace" { in_userns && tcp_close; }
+
 @test "checkpoint: --network-lock, --manage-cgroups-mode and --empty-ns take their words and refuse others" {
 	start_counting
 	fails '--network-lock: "x" is none of iptables, nftables, skip' checkpoint --network-lock x "$ID"
@@ -597,7 +606,7 @@ network_by_hooks() {
 	goes_on
 }
 
-@test "checkpoint: each --network-lock works for a connection" {
+network_locks() {
 	new_network
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
 	start_sh "worker serve 7000 & $counting"
@@ -627,7 +636,10 @@ network_by_hooks() {
 	wait "$client" || { cat "$T/client"; false; }
 }
 
-@test "checkpoint: each --manage-cgroups-mode" {
+@test "checkpoint: each --network-lock works for a connection" { network_locks; }
+@test "checkpoint: each --network-lock in a user namespace" { in_userns && network_locks; }
+
+manage_cgroups() {
 	start_counting
 	for mode in soft full ignore; do
 		IMG=$T/images-$mode
@@ -637,6 +649,9 @@ network_by_hooks() {
 		assert_eq "$("$VZRUN" --root "$ROOT" ps -f json "$ID" | jq 'index($p) != null' --argjson p "$(pid_of "$ID")")" true
 	done
 }
+
+@test "checkpoint: each --manage-cgroups-mode" { manage_cgroups; }
+@test "checkpoint: each --manage-cgroups-mode in a user namespace" { in_userns && manage_cgroups; }
 
 # systemd_root: a root with the host's /usr, in which systemd has one service to look after, that counts.
 systemd_root() {
@@ -738,7 +753,7 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	[[ ! -e $dir/sub ]]
 }
 
-@test "checkpoint: --empty-ns network: nothing of the network namespace comes back" {
+empty_network() {
 	start_counting
 	nsenter -t "$(pid_of "$ID")" -n sh -c "ip link set lo up; ip addr add 10.9.9.9/32 dev lo"
 	addresses() { nsenter -t "$(pid_of "$ID")" -n ip -br addr; }
@@ -761,7 +776,10 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	assert_match "$(addresses)" "lo *DOWN*"
 }
 
-@test "checkpoint: --tcp-skip-in-flight leaves out a connection that nobody has taken in yet" {
+@test "checkpoint: --empty-ns network: nothing of the network namespace comes back" { empty_network; }
+@test "checkpoint: --empty-ns network in a user namespace" { in_userns && empty_network; }
+
+skip_in_flight() {
 	new_network
 	start_worker listen 7000 /tmp/count
 	exec 7<>/dev/tcp/10.77.0.2/7000
@@ -773,6 +791,9 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	goes_on
 	timeout 10 bash -c 'exec 7<>/dev/tcp/10.77.0.2/7000' # it listens
 }
+
+@test "checkpoint: --tcp-skip-in-flight leaves out a connection that nobody has taken in yet" { skip_in_flight; }
+@test "checkpoint: --tcp-skip-in-flight in a user namespace" { in_userns && skip_in_flight; }
 
 @test "restore: the cgroup has the container's limits, and its processes are in it" {
 	needs_controller pids
@@ -1740,7 +1761,7 @@ without_zstd() {
 	VZRUN=$real
 }
 
-@test "checkpoint --compress: memory is packed when all is done, restore and a later checkpoint unpack it" {
+compress() {
 	needs_command zstd
 	start_counting
 	checkpoint --compress --leave-running
@@ -1753,6 +1774,9 @@ without_zstd() {
 	goes_on
 	[[ -e $IMG/pages-1.img && ! -e $IMG/pages-1.img.zst ]]
 }
+
+@test "checkpoint --compress: memory is packed when all is done, restore and a later checkpoint unpack it" { compress; }
+@test "checkpoint --compress in a user namespace" { in_userns && compress; }
 
 @test "checkpoint --compress: parent images that were packed are unpacked for what is based on them" {
 	needs_command zstd
@@ -1827,7 +1851,7 @@ at_terminal() {
 	helpers="${helpers:-} $!"
 }
 
-@test "checkpoint --shell-job: a terminal of the host that the container has, and the terminal of restore instead" {
+shell_job() {
 	needs_command python3
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
 	config_set '.process.args = ["worker", "memory", "1", "0", "/tmp/count"] | .process.terminal = false'
@@ -1850,3 +1874,6 @@ at_terminal() {
 	assert_match "$(readlink "/proc/$(pid_of "$ID")/fd/1")" "/dev/pts/*"
 	[[ $(readlink "/proc/$(pid_of "$ID")/fd/1") != "$was" ]]
 }
+
+@test "checkpoint --shell-job: a terminal of the host that the container has, and the terminal of restore instead" { shell_job; }
+@test "checkpoint --shell-job in a user namespace" { in_userns && shell_job; }

@@ -92,7 +92,7 @@ stood_still() {
 	fresh_bundle
 	config_set 'del(.linux.resources)'
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
-	config_set '.process.args = ["worker", "pause", "96", "0", "/tmp/count"]'
+	config_set '.process.args = ["worker", "pause", "98304", "0", "/tmp/count"]'
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	wait_until test -s "$BUNDLE/rootfs/tmp/count"
 	sleep 1

@@ -4,7 +4,7 @@
  *
  *   worker memory MIB KB_PER_S FILE   fills MIB of memory with stamps, changes KB_PER_S of them and checks others all the time; FILE
  *                                     gets the number of the round, so that it shows that all is well
- *   worker pause MIB KB_PER_S FILE    the same memory without checks; FILE gets the longest time that it did not run for, in us;
+ *   worker pause KIB KB_PER_S FILE    memory like this without checks; FILE gets the longest time that it did not run for, in us;
  *                                     once it is removed, the longest from then on
  *   worker clock FILE                 CLOCK_MONOTONIC, in ms, into FILE; ends with 1 when it ever goes back
  *   worker serve PORT                 a TCP server that echoes, to as many as come
@@ -112,7 +112,7 @@ static int cmd_memory(char **args)
 /* CLOCK_MONOTONIC stands still while a container is in images. */
 static int cmd_pause(char **args)
 {
-	size_t pages = strtoul(args[0], NULL, 10) * 1024 * 1024 / PAGE, at = 0;
+	size_t pages = strtoul(args[0], NULL, 10) * 1024 / PAGE, at = 0;
 	unsigned long per_tick = strtoul(args[1], NULL, 10) * 1024 / PAGE * TICK_MS / 1000;
 	char *memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int64_t longest = 0;
