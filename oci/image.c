@@ -33,6 +33,7 @@ static const struct oci_field oci_image_fields[] = {
 	STR(struct oci_image, kernel, "kernel"),
 	I64(struct oci_image, criu, "criu", NUMBERS(0, INT32_MAX)),
 	BOOL(struct oci_image, empty_network, "emptyNetwork"),
+	BOOL(struct oci_image, no_cgroups, "noCgroups"),
 	BOOL(struct oci_image, terminal, "terminal"),
 	BOOL(struct oci_image, pre_dump, "preDump"),
 	WORDS(struct oci_image, namespaces, "namespaces", &names_namespaces),

@@ -44,6 +44,7 @@ struct oci_image {
 	const char *machine, *kernel; /* uname(2) */
 	int64_t criu;        /* 40101: 4.1.1 */
 	bool empty_network;  /* the network namespace was left out: hooks make it anew */
+	bool no_cgroups;     /* cgroups were left out, and with them how CRIU would give process 1 its cgroup namespace */
 	bool terminal;
 	bool pre_dump;       /* memory only, that a checkpoint is based on */
 	struct oci_ints namespaces; /* types that it had of its own or joined, CLONE_NEW* */

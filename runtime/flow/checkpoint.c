@@ -290,6 +290,7 @@ static int describe(struct checkpoint *k, struct err *e)
 		.version = OCI_IMAGE_VERSION, .id = c->id, .created = arena_strdup(&c->arena, clock_rfc3339(9).s),
 		.criu = k->criu.version, .terminal = k->spec.process && k->spec.process->terminal.v, .pre_dump = k->o->pre_dump,
 		.empty_network = k->o->empty_network || network_is_made_by_hooks(&k->spec),
+		.no_cgroups = k->o->cgroups == CRIU_CGROUPS_IGNORE,
 	};
 	im->namespaces.v = arena_alloc_n(&c->arena, l ? l->namespaces.n + 1 : 1, sizeof *im->namespaces.v);
 	if (!im->created || !im->namespaces.v)
@@ -298,6 +299,8 @@ static int describe(struct checkpoint *k, struct err *e)
 		im->namespaces.v[im->namespaces.n++] = l->namespaces.v[i].type;
 	if (externals_mounts(pid, &k->spec, &im->mounts, &c->arena, e) < 0 ||
 	    externals_stdio(pid, &c->state.streams, &im->stdio, &im->stdio_keys, &c->arena, e) < 0)
+		return err_ret(e);
+	if (im->no_cgroups && criu_check_no_cgroups(im, e) < 0)
 		return err_ret(e);
 	im->extensions = c->state.extensions;
 	return container_in_force(c, &im->settings, &im->resources, e);

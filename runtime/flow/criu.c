@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -421,6 +422,27 @@ int criu_check_record(const struct oci_image *image, int version, struct err *e)
 	return err_set(e, ERR_UNSUPPORTED, 0, "the images were made by CRIU %s, and CRIU %s may not understand them: install that version "
 		       "or a newer one", criu_version_text((int)image->criu, theirs, sizeof theirs),
 		       criu_version_text(version, ours, sizeof ours));
+}
+
+bool criu_image_has_namespace(const struct oci_image *image, int64_t type)
+{
+	for (size_t i = 0; i < image->namespaces.n; i++)
+		if (image->namespaces.v[i] == type)
+			return true;
+	return false;
+}
+
+int criu_check_no_cgroups(const struct oci_image *image, struct err *e)
+{
+	const struct oci_image_mounts *m = &image->mounts;
+
+	if (!criu_image_has_namespace(image, CLONE_NEWUSER) || !criu_image_has_namespace(image, CLONE_NEWCGROUP))
+		return 0;
+	for (size_t i = 0; i < m->n; i++)
+		if (str_starts(m->v[i].fs, "cgroup") && !m->v[i].external)
+			return err_set(e, ERR_UNSUPPORTED, 0, "--manage-cgroups-mode ignore: %s: CRIU cannot mount cgroups again in a user namespace without "
+				       "restoring them: use soft", m->v[i].point);
+	return 0;
 }
 
 int criu_write_descriptors(const struct criu_dirs *d, const struct oci_strs *stdio, struct err *e)

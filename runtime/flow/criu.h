@@ -90,6 +90,11 @@ int criu_read_record(const struct criu_dirs *d, struct oci_image *ret, struct ar
 int criu_check_base(const struct criu_dirs *d, struct err *e);
 int criu_check_record(const struct oci_image *image, int version, struct err *e);
 
+/* With CRIU_CGROUPS_IGNORE the cgroup namespace is made before CRIU is, and so not by the container's user namespace, which then can
+ * mount no cgroups in it. */
+int criu_check_no_cgroups(const struct oci_image *image, struct err *e);
+bool criu_image_has_namespace(const struct oci_image *image, int64_t type);
+
 /* descriptors.json, which runc's restore reads too. */
 #define CRIU_DESCRIPTORS "descriptors.json"
 int criu_write_descriptors(const struct criu_dirs *d, const struct oci_strs *stdio, struct err *e);

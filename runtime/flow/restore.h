@@ -32,6 +32,12 @@ struct restore {
 	bool failed; /* CRIU */
 };
 
+/* Neither what is in the container's cgroup nor below it comes back. */
+static inline bool restore_ignores_cgroups(const struct flow *f)
+{
+	return f->o->criu->cgroups == CRIU_CGROUPS_IGNORE || f->restore->image.no_cgroups;
+}
+
 /* Where CRIU finds one of restore.mounts, other than a view: in the directory of all containers, which is covered for that. */
 #define RESTORE_PLACE "%s/%zu"
 

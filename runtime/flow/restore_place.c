@@ -310,6 +310,9 @@ int restore_place(struct criu_child *child, void *arg, struct err *e)
 
 	if (f->cg && cgroup_enter(f->cg, f->cloned_into_cgroup, e) < 0)
 		return err_wrap(e, "cgroup");
+	/* Process 1 has CRIU's: CRIU makes it one of its own only by cgroups of the images, and else mounts all of the host's. */
+	if (restore_ignores_cgroups(f) && oci_namespace_new(&f->spec, CLONE_NEWCGROUP) && ns_unshare(CLONE_NEWCGROUP, e) < 0)
+		return err_ret(e);
 	if (ns_unshare(CLONE_NEWNS, e) < 0)
 		return err_ret(e);
 	if (mount("", "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)

@@ -71,21 +71,14 @@ static int use_lsm_profile(struct flow *f, struct err *e)
 	return 0;
 }
 
-static bool has_type(const struct oci_ints *types, int64_t type)
-{
-	for (size_t i = 0; i < types->n; i++)
-		if (types->v[i] == type)
-			return true;
-	return false;
-}
-
 /* CRIU makes the namespaces of the images; what the document says else is what exec and the next checkpoint go by. */
-static int check_namespaces(const struct flow *f, const struct oci_ints *types, struct err *e)
+static int check_namespaces(const struct flow *f, const struct oci_image *im, struct err *e)
 {
+	const struct oci_ints *types = &im->namespaces;
 	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
 
 	for (size_t i = 0; i < ns->n; i++)
-		if (ns->v[i].type != CLONE_NEWTIME && !has_type(types, ns->v[i].type))
+		if (ns->v[i].type != CLONE_NEWTIME && !criu_image_has_namespace(im, ns->v[i].type))
 			return err_set(e, ERR_CONFIG, 0, "/linux/namespaces/%zu: the container of the images had no %s namespace", i,
 				       ns_type_name(ns->v[i].type));
 	for (size_t i = 0; i < types->n; i++)
@@ -106,9 +99,11 @@ int step_image(struct flow *f, struct err *e)
 	f->restore = r;
 	if (criu_open_dirs(f->o->criu, false, &r->dirs, e) < 0 || criu_read_record(&r->dirs, &r->image, &f->arena, e) < 0)
 		return err_ret(e);
-	ret = check_namespaces(f, &r->image.namespaces, e);
+	ret = check_namespaces(f, &r->image, e);
 	if (ret < 0)
 		return err_wrap(e, "%s", f->o->config);
+	if (restore_ignores_cgroups(f) && criu_check_no_cgroups(&r->image, e) < 0)
+		return err_ret(e);
 	if (use_lsm_profile(f, e) < 0 || use_settings(f, &r->image.settings, e) < 0 ||
 	    (r->image.resources && container_use_limits(&f->spec, r->image.resources, &f->arena, e) < 0))
 		return err_ret(e);
@@ -293,6 +288,8 @@ static int make_request(struct flow *f, struct criu_request *req, struct err *e)
 	if (!o->lsm_profile && f->process && f->process->selinux_label)
 		req->lsm_profile = arena_printf(&f->arena, "selinux:%s", f->process->selinux_label);
 	req->lsm_mount_context = o->lsm_mount_context;
+	if (restore_ignores_cgroups(f))
+		req->cgroups = CRIU_CGROUPS_IGNORE;
 	req->empty_network = o->empty_network || f->restore->image.empty_network;
 	/* A terminal from outside becomes CRIU's standard input, and not one that is made in the container. */
 	req->terminal = f->restore->image.terminal || !o->shell_job;
@@ -354,7 +351,7 @@ static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
  * files are opened, since CRIU writes into cgroups when all is done. */
 static int on_entered(struct flow *f, struct err *e)
 {
-	if (!f->cg || f->o->criu->cgroups == CRIU_CGROUPS_IGNORE)
+	if (!f->cg || restore_ignores_cgroups(f))
 		return 0;
 	return cgroup_nest(f->cg, &f->restore->image.nested, f->pid, e);
 }
@@ -381,11 +378,29 @@ static int note_time_namespace(struct flow *f, struct err *e)
 	return flow_keep_document(f, e);
 }
 
+/* Whatever the images and CRIU's own configuration have said, what the document keeps apart from the host is. */
+static int check_apart(const struct flow *f, struct err *e)
+{
+	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
+	char path[64];
+
+	for (size_t i = 0; i < ns->n; i++) {
+		const char *name = ns_type_name(ns->v[i].type);
+
+		snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)f->pid, name);
+		if (!ns->v[i].path && ns->v[i].type != CLONE_NEWTIME && ns_is_own(path, ns->v[i].type))
+			return err_set(e, ERR_STATE, 0, "%s: /linux/namespaces/%zu: CRIU has restored process 1 into the host's %s namespace", f->o->config, i, name);
+	}
+	return 0;
+}
+
 /* All is there, and nothing runs yet. */
 static int on_restored(struct flow *f, struct err *e)
 {
 	const struct criu_options *o = f->o->criu;
 
+	if (check_apart(f, e) < 0)
+		return err_ret(e);
 	if (f->cg)
 		pressure_rearm(f->cg);
 	if (note_time_namespace(f, e) < 0)

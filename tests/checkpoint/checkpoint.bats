@@ -492,7 +492,16 @@ new_network() {
 	config_set --arg p "/proc/$holder/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
 }
 
-tcp_established() {
+# The same of the container's own, as its user namespace has to own it: a hook makes the way.
+hook_network() {
+	links="v$$"
+	printf '%s\n' '#!/bin/sh' 'pid=$(jq .pid)' "ip link add v$$ type veth peer name eth0 netns \$pid" "ip addr add 10.77.0.1/24 dev v$$" \
+		"ip link set v$$ up" 'nsenter -t $pid -n sh -c "ip addr add 10.77.0.2/24 dev eth0; ip link set eth0 up; ip link set lo up"' >"$T/net-up"
+	chmod 755 "$T/net-up"
+	config_set --arg h "$T/net-up" '.hooks = {createRuntime: [{path: $h}]}'
+}
+
+@test "checkpoint: --tcp-established: a connection to a peer outside goes on" {
 	new_network
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
 	start_sh "worker serve 7000 & $counting"
@@ -510,10 +519,6 @@ tcp_established() {
 	read -r n pause < <(tail -n 1 "$T/client")
 	((n > 20 && pause >= 500))
 }
-
-@test "checkpoint: --tcp-established: a connection to a peer outside goes on" { tcp_established; }
-@test "checkpoint: --tcp-established in a user namespace" { in_userns && tcp_established; }
-
 
 # Packets of the peer come as soon as there is an interface, and long before there is a connection again.
 network_by_hooks() {
@@ -578,7 +583,7 @@ network_by_hooks() {
 @test "restore: --tcp-established, in a user namespace" { in_userns && network_by_hooks; }
 
 tcp_close() {
-	new_network
+	"$1"
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
 	start_sh "worker serve 7000 & $counting"
 	"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
@@ -591,8 +596,8 @@ tcp_close() {
 	"$WORKER" client 10.77.0.2 7000 300
 }
 
-@test "restore: --tcp-close: connections are closed ones, and the rest goes on" { tcp_close; }
-@test "restore: --tcp-close in a user namespace" { in_userns && tcp_close; }
+@test "restore: --tcp-close: connections are closed ones, and the rest goes on" { tcp_close new_network; }
+@test "restore: --tcp-close in a user namespace" { in_userns && tcp_close hook_network; }
 
 @test "checkpoint: --network-lock, --manage-cgroups-mode and --empty-ns take their words and refuse others" {
 	start_counting
@@ -607,13 +612,13 @@ tcp_close() {
 }
 
 network_locks() {
-	new_network
+	"$1"
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
 	start_sh "worker serve 7000 & $counting"
 	"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
 	client=$! helpers+=" $!"
 	sleep 1
-	rules() { nsenter -t "$holder" -n nft list ruleset; }
+	rules() { nsenter -t "${holder:-$(pid_of "$ID")}" -n nft list ruleset; }
 	for lock in nftables skip iptables; do
 		if { [[ $lock == skip ]] && ! criu_is 3.19; } || { [[ $lock == nftables ]] && ! criu_is 4.1; }; then
 			fails "network-lock $lock: CRIU" checkpoint --tcp-established --network-lock "$lock" --image-path "$IMG" "$ID"
@@ -627,7 +632,7 @@ network_locks() {
 			iptables) want="jump CRIU" ;;
 			skip) want= ;;
 		esac
-		assert_eq "$(rules | grep -o 'table inet CRIU\|jump CRIU' | sort -u)" "$want"
+		[[ $1 != new_network ]] || assert_eq "$(rules | grep -o 'table inet CRIU\|jump CRIU' | sort -u)" "$want"
 		restore --tcp-established --network-lock "$lock"
 		goes_on
 		! rules | grep CRIU || false
@@ -636,22 +641,56 @@ network_locks() {
 	wait "$client" || { cat "$T/client"; false; }
 }
 
-@test "checkpoint: each --network-lock works for a connection" { network_locks; }
-@test "checkpoint: each --network-lock in a user namespace" { in_userns && network_locks; }
+@test "checkpoint: each --network-lock works for a connection" { network_locks new_network; }
+@test "checkpoint: each --network-lock in a user namespace" { in_userns && network_locks hook_network; }
 
+# manage_cgroups MODE...: it is in its cgroup, and sees no other.
 manage_cgroups() {
+	local mode
+
 	start_counting
-	for mode in soft full ignore; do
+	for mode; do
 		IMG=$T/images-$mode
 		checkpoint --manage-cgroups-mode "$mode"
 		restore --manage-cgroups-mode "$mode"
 		goes_on
 		assert_eq "$("$VZRUN" --root "$ROOT" ps -f json "$ID" | jq 'index($p) != null' --argjson p "$(pid_of "$ID")")" true
+		has_own_cgroups "$ID"
 	done
 }
 
-@test "checkpoint: each --manage-cgroups-mode" { manage_cgroups; }
-@test "checkpoint: each --manage-cgroups-mode in a user namespace" { in_userns && manage_cgroups; }
+# Its root in each hierarchy is where it is.
+has_own_cgroups() {
+	[[ $(readlink "/proc/$(pid_of "$1")/ns/cgroup") != "$(readlink /proc/self/ns/cgroup)" ]]
+	assert_eq "$("$VZRUN" --root "$ROOT" exec "$1" sed 's/.*://' /proc/1/cgroup | sort -u)" /
+	"$VZRUN" --root "$ROOT" exec "$1" grep -q . /proc/self/cgroup
+}
+
+@test "checkpoint: each --manage-cgroups-mode" { manage_cgroups soft full ignore; }
+@test "checkpoint: each --manage-cgroups-mode in a user namespace" {
+	in_userns
+	manage_cgroups soft full
+	fails '--manage-cgroups-mode ignore: /sys/fs/cgroup' checkpoint --manage-cgroups-mode ignore --image-path "$T/images-ignore" "$ID"
+	goes_on
+	checkpoint
+	fails '--manage-cgroups-mode ignore: /sys/fs/cgroup' restore --detach --bundle "$BUNDLE" --image-path "$IMG" --manage-cgroups-mode ignore "$ID"
+	restore
+	goes_on
+	ok delete --force "$ID"
+	config_set '.mounts |= map(select(.type != "cgroup"))'
+	manage_cgroups ignore
+}
+
+@test "checkpoint: --manage-cgroups-mode ignore: another id is in a cgroup of its own, not in that of the images" {
+	start_counting
+	checkpoint --manage-cgroups-mode ignore --leave-running
+	ok kill "$ID" STOP
+	ok restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID-2"
+	goes_on "$ID-2"
+	has_own_cgroups "$ID-2"
+	assert_eq "$("$VZRUN" --root "$ROOT" ps -f json "$ID-2" | jq 'index($p) != null' --argjson p "$(pid_of "$ID-2")")" true
+	assert_eq "$("$VZRUN" --root "$ROOT" ps -f json "$ID" | jq 'index($p) != null' --argjson p "$(pid_of "$ID-2")")" false
+}
 
 # systemd_root: a root with the host's /usr, in which systemd has one service to look after, that counts.
 systemd_root() {
@@ -780,7 +819,7 @@ empty_network() {
 @test "checkpoint: --empty-ns network in a user namespace" { in_userns && empty_network; }
 
 skip_in_flight() {
-	new_network
+	"$1"
 	start_worker listen 7000 /tmp/count
 	exec 7<>/dev/tcp/10.77.0.2/7000
 	fails 'n-flight connection' checkpoint --tcp-established --image-path "$IMG" "$ID"
@@ -792,8 +831,8 @@ skip_in_flight() {
 	timeout 10 bash -c 'exec 7<>/dev/tcp/10.77.0.2/7000' # it listens
 }
 
-@test "checkpoint: --tcp-skip-in-flight leaves out a connection that nobody has taken in yet" { skip_in_flight; }
-@test "checkpoint: --tcp-skip-in-flight in a user namespace" { in_userns && skip_in_flight; }
+@test "checkpoint: --tcp-skip-in-flight leaves out a connection that nobody has taken in yet" { skip_in_flight new_network; }
+@test "checkpoint: --tcp-skip-in-flight in a user namespace" { in_userns && skip_in_flight hook_network; }
 
 @test "restore: the cgroup has the container's limits, and its processes are in it" {
 	needs_controller pids
@@ -1471,7 +1510,7 @@ held_checkpoint() {
 
 @test "checkpoint: whose CRIU is killed goes on and is not cut off, and can be checkpointed again" {
 	new_network
-	rules() { nsenter -t "$holder" -n nft list ruleset; }
+	rules() { nsenter -t "${holder:-$(pid_of "$ID")}" -n nft list ruleset; }
 	answers() { ping -c 1 -W 5 10.77.0.2; }
 	for lock in iptables nftables; do
 		held_checkpoint --network-lock "$lock"

@@ -22,11 +22,11 @@ asked() { tail -n 1 "$STUB/asked" | jq -c "$1"; }
 
 checkpoint_fails() { fails "$1" checkpoint --image-path "$IMG" "${@:2}" "$ID"; }
 
-# Images that the stub has not written: only what CRIU is then asked for counts.
+# make_images ARG...: that the stub has not written: only what CRIU is then asked for counts.
 make_images() {
 	start
 	touch "$STUB/dumps"
-	ok checkpoint --image-path "$IMG" "$ID"
+	ok checkpoint --image-path "$IMG" "$@" "$ID"
 	[[ ! -e $ROOT/$ID ]]
 }
 
@@ -154,4 +154,28 @@ with_mount() {
 	with_mount 'del(.type)'
 	restore_fails 'vzrun.json: /mounts/*/type'
 	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "restore: --manage-cgroups-mode ignore, of restore or of the images: what CRIU makes has the container's cgroup namespace" {
+	config_set '.linux.namespaces |= map(select(.type != "cgroup")) + [{type: "cgroup"}]'
+	make_images
+	restore_fails 'stub'
+	assert_eq "$(asked '[.manage_cgroups_mode, .cgroup_ns]')" "[3,\"$(readlink /proc/self/ns/cgroup)\"]"
+	restore_fails 'stub' --manage-cgroups-mode ignore
+	assert_eq "$(asked .manage_cgroups_mode)" 0
+	[[ $(asked .cgroup_ns) != "\"$(readlink /proc/self/ns/cgroup)\"" ]]
+	IMG=$T/images-2
+	make_images --manage-cgroups-mode ignore
+	restore_fails 'stub'
+	assert_eq "$(asked .manage_cgroups_mode)" 0
+	[[ $(asked .cgroup_ns) != "\"$(readlink /proc/self/ns/cgroup)\"" ]]
+}
+
+@test "restore: a process 1 in a namespace of the host is ended, and the restore refused" {
+	make_images
+	touch "$STUB/restores"
+	restore_fails "/linux/namespaces/0: CRIU has restored process 1 into the host's pid namespace"
+	[[ ! -e $ROOT/$ID ]]
+	[[ -s $STUB/restored ]]
+	wait_until eval '! kill -0 "$(<"$STUB/restored")" 2>/dev/null'
 }

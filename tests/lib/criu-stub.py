@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """`criu swrk 3` for tests of what CRIU is asked, and of what it answers where it cannot do it: it does nothing.
 
-What lies beside it says how it is: `version` (4.1.1), `too-new-kernel` (it cannot run here), `dumps` (a dump succeeds).  A request to
-dump or to restore is added to `asked`, one JSON object a line.  The numbers are those of CRIU's own protocol.
+What lies beside it says how it is: `version` (4.1.1), `too-new-kernel` (it cannot run here), `dumps` (a dump succeeds), `restores`
+(process 1 is one that waits, in the stub's own namespaces; its number is in `restored`).  A request to dump or to restore is added to
+`asked`, one JSON object a line, with the stub's cgroup namespace.  The numbers are those of CRIU's own protocol.
 """
 import json
 import os
+import signal
 import socket
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DUMP, RESTORE, PRE_DUMP, NOTIFY, FEATURES, VERSION = 1, 2, 4, 6, 9, 10
+NOTIFIED = 3  # of a request: notify_success
 LAST = {DUMP: 'post-dump', PRE_DUMP: 'pre-dump'}
 PAIR = {1: 'key', 2: 'val'}
 OPTIONS = {
@@ -89,14 +92,31 @@ def version():
     return message((1, major), (2, minor), (4, sublevel))
 
 
+def notify(sock, script, pid=0):
+    """Whether the other side wants it to go on."""
+    sock.send(message((1, NOTIFY), (2, 1), (5, message((1, script.encode()), (2, pid)))))
+    return dict(fields(sock.recv(1 << 20)))[NOTIFIED]
+
+
+def restore(sock):
+    pid = os.fork()
+    if pid == 0:
+        sock.close()
+        signal.pause()
+    with open(here('restored'), 'w', encoding='ascii') as f:
+        print(pid, file=f)
+    return notify(sock, 'setup-namespaces', pid) and notify(sock, 'post-restore', pid)
+
+
 def work(sock, kind, options):
     asked = named(options, OPTIONS)
     with open(here('asked'), 'a', encoding='utf-8') as f:
-        print(json.dumps({'what': kind, **asked}), file=f)
+        print(json.dumps({'what': kind, 'cgroup_ns': os.readlink('/proc/self/ns/cgroup'), **asked}), file=f)
     done = kind == DUMP and exists('dumps')
     if done:
-        sock.send(message((1, NOTIFY), (2, 1), (5, message((1, LAST[kind].encode())))))
-        sock.recv(1 << 20)
+        notify(sock, LAST[kind])
+    elif kind == RESTORE and exists('restores'):
+        done = restore(sock)
     else:
         with open(os.open(asked['log_file'], os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=5), 'w', encoding='ascii') as f:
             print('(00.000001) Error (stub.c:1): the stub does nothing', file=f)
