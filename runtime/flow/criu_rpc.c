@@ -397,8 +397,6 @@ static int fill_joined(struct message *m, const struct criu_request *r, struct e
 		criu__join_namespace__init(x);
 		x->ns = (char *)r->join.v[i].key;
 		x->ns_file = (char *)r->join.v[i].value;
-		if (str_eq(x->ns, "user"))
-			x->extra_opt = (char *)r->join_user_ids;
 		m->opts.join_ns[m->opts.n_join_ns++] = x;
 	}
 	return 0;

@@ -101,7 +101,6 @@ struct criu_request {
 	struct criu_pairs mounts;       /* where in the container, the name or path of what is outside */
 	struct criu_pairs cgroup_roots; /* controllers, directory */
 	struct criu_pairs join;         /* type, path */
-	const char *join_user_ids;      /* "UID,GID" where a user namespace is among them */
 	struct oci_strs external;
 	struct criu_inherited *inherit;
 	size_t n_inherit;

@@ -328,6 +328,20 @@ static const char *namespace_key(pid_t pid, int64_t type, struct arena *a)
 	return stat(path, &st) < 0 ? NULL : arena_printf(a, "%s[%llu]:%s", name, (unsigned long long)st.st_ino, key);
 }
 
+int externals_check_joined(const struct oci_spec *spec, struct err *e)
+{
+	const struct oci_namespaces *ns = spec->linux ? &spec->linux->namespaces : &(const struct oci_namespaces){ 0 };
+
+	for (size_t i = 0; i < ns->n; i++) {
+		int64_t type = ns->v[i].type;
+
+		if (ns->v[i].path && (type == CLONE_NEWNS || type == CLONE_NEWCGROUP || type == CLONE_NEWUSER))
+			return err_set(e, ERR_UNSUPPORTED, 0, "/linux/namespaces/%zu/path: CRIU cannot restore a container into a %s namespace "
+				       "that is there already", i, type == CLONE_NEWNS ? "mount" : ns_type_name(type));
+	}
+	return 0;
+}
+
 int externals_namespaces(pid_t pid, const struct oci_spec *spec, struct oci_strs *ret, struct arena *a, struct err *e)
 {
 	const struct oci_namespaces *ns = spec->linux ? &spec->linux->namespaces : &(const struct oci_namespaces){ 0 };
@@ -335,16 +349,13 @@ int externals_namespaces(pid_t pid, const struct oci_spec *spec, struct oci_strs
 
 	if (!v)
 		return err_oom(e);
+	if (externals_check_joined(spec, e) < 0)
+		return err_ret(e);
 	*ret = (struct oci_strs){ v, 0 };
 	for (size_t i = 0; i < ns->n; i++) {
 		int64_t type = ns->v[i].type;
 
-		if (!ns->v[i].path)
-			continue;
-		if (type == CLONE_NEWNS || type == CLONE_NEWCGROUP)
-			return err_set(e, ERR_UNSUPPORTED, 0, "/linux/namespaces/%zu/path: CRIU cannot take a container into a %s namespace "
-				       "that is there already", i, type == CLONE_NEWNS ? "mount" : "cgroup");
-		if (type != CLONE_NEWNET && type != CLONE_NEWPID)
+		if (!ns->v[i].path || (type != CLONE_NEWNET && type != CLONE_NEWPID))
 			continue;
 		v[ret->n] = namespace_key(pid, type, a);
 		if (!v[ret->n++])

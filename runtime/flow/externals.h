@@ -24,5 +24,8 @@ int externals_stdio(pid_t pid, const struct oci_strs *given, struct oci_strs *re
 int externals_own_streams(bool (*given)(int fd, const void *arg), const void *arg, struct oci_strs *ret, struct arena *a,
 			  struct err *e);
 
+/* CRIU enters none of these types that is there already: it makes a user namespace, and then may not go into another. */
+int externals_check_joined(const struct oci_spec *spec, struct err *e);
+
 /* The keys of namespaces that the document names by path: "net[4026531840]:extRootNetNS". */
 int externals_namespaces(pid_t pid, const struct oci_spec *spec, struct oci_strs *ret, struct arena *a, struct err *e);

@@ -17,6 +17,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/sys.h"
 #include "runtime/flow/container.h"
+#include "runtime/flow/externals.h"
 #include "runtime/flow/network.h"
 #include "runtime/flow/pressure.h"
 #include "runtime/flow/restore.h"
@@ -99,7 +100,7 @@ int step_image(struct flow *f, struct err *e)
 	f->restore = r;
 	if (criu_open_dirs(f->o->criu, false, &r->dirs, e) < 0 || criu_read_record(&r->dirs, &r->image, &f->arena, e) < 0)
 		return err_ret(e);
-	ret = check_namespaces(f, &r->image, e);
+	ret = check_namespaces(f, &r->image, e) < 0 || externals_check_joined(&f->spec, e) < 0 ? err_ret(e) : 0;
 	if (ret < 0)
 		return err_wrap(e, "%s", f->o->config);
 	if (restore_ignores_cgroups(f) && criu_check_no_cgroups(&r->image, e) < 0)
@@ -234,12 +235,8 @@ static int add_joined(struct flow *f, struct criu_request *req, struct err *e)
 
 		if (!ns->v[i].path || type == CLONE_NEWNET || type == CLONE_NEWPID)
 			continue;
-		if (type == CLONE_NEWNS || type == CLONE_NEWCGROUP)
-			return err_set(e, ERR_UNSUPPORTED, 0, "%s: /linux/namespaces/%zu/path: CRIU restores into no %s namespace that is there "
-				       "already", f->o->config, i, type == CLONE_NEWNS ? "mount" : "cgroup");
 		req->join.v[req->join.n++] = (struct criu_pair){ ns_type_name(type), ns->v[i].path };
 	}
-	req->join_user_ids = "0,0";
 	return 0;
 }
 
@@ -272,7 +269,7 @@ static int give_streams(const struct flow *f, struct err *e)
 	int64_t uid = f->process ? f->process->user.uid : 0;
 
 	if (flow_has_userns(f))
-		uid = maps->n ? idmap_to_host(maps, (uint32_t)uid) : -1; /* a joined one: its maps are its own */
+		uid = idmap_to_host(maps, (uint32_t)uid);
 	return uid < 0 ? 0 : flow_give_stdio((uid_t)uid, e);
 }
 

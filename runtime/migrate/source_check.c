@@ -176,6 +176,8 @@ static void check_here(struct source *s, struct problems *p)
 		problem(p, "%s", err_format(&e, text, sizeof text));
 		return;
 	}
+	if (externals_check_joined(&spec, &e) < 0)
+		problem(p, "%s", err_format(&e, text, sizeof text));
 	if (spec.process && spec.process->terminal.v)
 		problem(p, "/process/terminal: nobody would hold the container's terminal there");
 	if (!s->c.cg)

@@ -1204,20 +1204,27 @@ bind_parts() {
 	goes_on
 }
 
-@test "checkpoint: a pod: network, ipc and uts namespaces of another container" {
+# pod TYPE=FILE...: what of another container's namespaces it has.
+pod() {
+	local pid ns
+
 	config_set '.process.args = ["sleep", "1000"]'
 	ok run -d -b "$BUNDLE" "$ID-pod"
 	pid=$(pid_of "$ID-pod")
-	config_set --arg p "/proc/$pid/ns" '.linux.namespaces |= map(if .type == "network" then .path = $p + "/net" elif .type == "ipc" then .path = $p + "/ipc" elif .type == "uts" then .path = $p + "/uts" else . end) | del(.hostname)'
+	for ns; do
+		config_set --arg t "${ns%=*}" --arg p "/proc/$pid/ns/${ns#*=}" '.linux.namespaces |= map(if .type == $t then .path = $p else . end) | del(.hostname)'
+	done
 	start_counting
 	checkpoint
 	restore
 	goes_on
-	for ns in net ipc uts; do
-		assert_eq "$(readlink "/proc/$(pid_of "$ID")/ns/$ns")" "$(readlink "/proc/$pid/ns/$ns")"
+	for ns; do
+		assert_eq "$(readlink "/proc/$(pid_of "$ID")/ns/${ns#*=}")" "$(readlink "/proc/$pid/ns/${ns#*=}")"
 	done
 	[[ $(readlink "/proc/$(pid_of "$ID")/ns/mnt") != "$(readlink "/proc/$pid/ns/mnt")" ]]
 }
+
+@test "checkpoint: a pod: network, ipc and uts namespaces of another container" { pod network=net ipc=ipc uts=uts; }
 
 @test "checkpoint: a pid namespace of another container" {
 	config_set '.process.args = ["sh", "-c", "while :; do sleep .05; done"]' # it reaps

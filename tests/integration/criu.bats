@@ -179,3 +179,22 @@ with_mount() {
 	[[ -s $STUB/restored ]]
 	wait_until eval '! kill -0 "$(<"$STUB/restored")" 2>/dev/null'
 }
+
+@test "checkpoint, restore: a user namespace that is there already is refused" {
+	local refused='path: CRIU cannot restore a container into a user namespace that is there already'
+
+	new_userns
+	cp "$CONFIG" "$T/own"
+	join_user_namespace
+	cp "$CONFIG" "$T/joined"
+	start
+	checkpoint_fails "$refused"
+	goes_on
+	[[ ! -e $STUB/asked ]]
+	ok delete --force "$ID"
+	cp "$T/own" "$CONFIG"
+	make_images
+	cp "$T/joined" "$CONFIG"
+	restore_fails "config.json: /linux/namespaces/$(jq '.linux.namespaces | map(.type) | index("user")' "$CONFIG")/$refused"
+	assert_eq "$(wc -l <"$STUB/asked")" 1 # to dump
+}

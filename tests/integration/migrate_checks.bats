@@ -98,6 +98,13 @@ cannot() {
 	state_is "$ID" running
 }
 
+@test "migrate: a container in another's user namespace" {
+	new_userns
+	join_user_namespace
+	start
+	cannot 'CRIU cannot restore a container into a user namespace that is there already'
+}
+
 @test "migrate: mounts and namespaces that are not there, and all that is in the way at once" {
 	mkdir "$T/volume" "$T/netns"
 	touch "$T/netns/a"

@@ -17,6 +17,7 @@
 #                  several on one place the last
 #   new_userns [UID GID]   a user namespace for the container of $CONFIG, 0 to 65535 from UID and GID (100000 and 200000);
 #                  its root owns the root filesystem
+#   join_user_namespace    starts $ID-pod, whose user namespace is that of the container of $CONFIG from here on
 #   in_mount_ns S  vzrun runs from here on in a mount namespace of its own each time, after the script S in it
 #                  (VZ_UNSHARE=-n: in a network namespace as well)
 #   read_only P    prints a line of such a script that makes P read-only
@@ -336,6 +337,12 @@ new_userns() {
 		d=${d%/*}
 		d=${d:-/}
 	done
+}
+
+join_user_namespace() {
+	ok run --detach --bundle "$BUNDLE" "$ID-pod"
+	config_set --arg p "/proc/$(pid_of "$ID-pod")/ns/user" '.linux.namespaces |= map(if .type == "user" then .path = $p else . end) |
+		del(.linux.uidMappings, .linux.gidMappings)'
 }
 
 # The script sees T and what else the test exported.
