@@ -375,18 +375,23 @@ static int note_time_namespace(struct flow *f, struct err *e)
 	return flow_keep_document(f, e);
 }
 
-/* Whatever the images and CRIU's own configuration have said, what the document keeps apart from the host is. */
-static int check_apart(const struct flow *f, struct err *e)
+/* Whatever the images and CRIU's own configuration have said: what the document keeps apart from the host is, and what it has it share
+ * with others it shares. */
+static int check_restored_namespaces(const struct flow *f, struct err *e)
 {
 	const struct oci_namespaces *ns = &flow_linux(f)->namespaces;
 	char path[64];
 
 	for (size_t i = 0; i < ns->n; i++) {
-		const char *name = ns_type_name(ns->v[i].type);
+		const char *name = ns_type_name(ns->v[i].type), *joined = ns->v[i].path;
 
 		snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)f->pid, name);
-		if (!ns->v[i].path && ns->v[i].type != CLONE_NEWTIME && ns_is_own(path, ns->v[i].type))
-			return err_set(e, ERR_STATE, 0, "%s: /linux/namespaces/%zu: CRIU has restored process 1 into the host's %s namespace", f->o->config, i, name);
+		if (joined && !ns_is_same(path, joined))
+			return err_set(e, ERR_STATE, 0, "%s: /linux/namespaces/%zu/path: CRIU has restored process 1 into another %s namespace than %s: "
+				       "the container of the images had not joined one", f->o->config, i, name, joined);
+		if (!joined && ns->v[i].type != CLONE_NEWTIME && ns_is_own(path, ns->v[i].type))
+			return err_set(e, ERR_STATE, 0, "%s: /linux/namespaces/%zu: CRIU has restored process 1 into the host's %s namespace",
+				       f->o->config, i, name);
 	}
 	return 0;
 }
@@ -396,7 +401,7 @@ static int on_restored(struct flow *f, struct err *e)
 {
 	const struct criu_options *o = f->o->criu;
 
-	if (check_apart(f, e) < 0)
+	if (check_restored_namespaces(f, e) < 0)
 		return err_ret(e);
 	if (f->cg)
 		pressure_rearm(f->cg);

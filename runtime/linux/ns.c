@@ -89,15 +89,21 @@ int ns_unshare(uint64_t flags, struct err *e)
 	return err_ret(e);
 }
 
+bool ns_is_same(const char *path, const char *other)
+{
+	struct stat a, b;
+
+	return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 bool ns_is_own(const char *path, int64_t type)
 {
 	char own[64];
-	struct stat a, b;
 
 	if (!path)
 		return true;
 	snprintf(own, sizeof own, "/proc/self/ns/%s", ns_type_name(type));
-	return stat(path, &a) == 0 && stat(own, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return ns_is_same(path, own);
 }
 
 static void add_offset(struct str *s, const char *clock, const struct oci_time_offset *o)

@@ -28,6 +28,7 @@ int ns_unshare(uint64_t flags, struct err *e);    /* text names the types */
 
 /* Is `path` (or, NULL, the caller's own) the same namespace as the caller's own of that type? */
 bool ns_is_own(const char *path, int64_t type);
+bool ns_is_same(const char *path, const char *other);
 const char *ns_type_name(int64_t type); /* "mnt" */
 
 /* Calls `fn` in a child of ours that has entered these namespaces (CLONE_NEW*) of the process, and waits for its end; what

@@ -1226,6 +1226,14 @@ pod() {
 
 @test "checkpoint: a pod: network, ipc and uts namespaces of another container" { pod network=net ipc=ipc uts=uts; }
 
+@test "restore: a network namespace of another, where the container of the images had its own" {
+	start_counting
+	checkpoint
+	new_network
+	fails "CRIU has restored process 1 into another net namespace than /proc/$holder/ns/net" restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	[[ ! -e $ROOT/$ID ]]
+}
+
 @test "checkpoint: a pid namespace of another container" {
 	config_set '.process.args = ["sh", "-c", "while :; do sleep .05; done"]' # it reaps
 	ok run -d -b "$BUNDLE" "$ID-pod"
