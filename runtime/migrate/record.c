@@ -134,6 +134,11 @@ static void remove_bundle(struct migration_record *r)
 		record_remove(&r->bundle);
 		return;
 	}
+	/* Its maker was killed before it could tell which one it made, and so before anything came to be in it. */
+	if (!r->made && rmdir(r->bundle) == 0) {
+		r->bundle = NULL;
+		return;
+	}
 	log_warn("%s stays: it is not known to be what a migration made there", r->bundle);
 	r->bundle = NULL;
 }

@@ -35,7 +35,7 @@ struct target {
 	char work[PATH_MAX / 2];
 	int work_fd;
 	const char *images;        /* the directory in it that is restored from */
-	bool recorded, made_bundle, running;
+	bool recorded, makes_bundle, made_bundle, running;
 	size_t found;              /* how much of the bundle's path was there before us; SIZE_MAX: nothing was made */
 	bool lazy, given;          /* post-copy; the word to go on has come, and is CRIU's to hear */
 	bool lost, stuck;          /* it ran and was ended, or could not be */
@@ -51,11 +51,11 @@ static int called_off(struct err *e)
 	return err_set(e, ERR_STATE, ECANCELED, "this migration was called off meanwhile");
 }
 
-/* Before anything is made; and when the bundle was: one that was there before is nobody's to remove. */
+/* Before anything is made; before the bundle is; and when it was: one that was there before is nobody's to remove. */
 static int record(struct target *t, struct err *e)
 {
 	struct migration_record r = { .token = t->offer.token, .id = t->offer.id, .fate = MIGRATION_PENDING, .pid = getpid(), .work = t->work,
-				      .bundle = t->made_bundle ? t->offer.bundle : NULL,
+				      .bundle = t->makes_bundle ? t->offer.bundle : NULL,
 				      .made = t->made_bundle ? record_identity(t->offer.bundle, &t->arena) : NULL };
 	cleanup_fd int fd = record_open(t->root, t->offer.token, t->recorded ? 0 : O_CREAT | O_EXCL, e);
 	struct migration_record was;
@@ -228,6 +228,9 @@ static int make_bundle(struct target *t, struct err *e)
 		if (fs_mkdir_all(path, 0755, e) < 0)
 			return err_ret(e);
 	}
+	t->makes_bundle = true;
+	if (record(t, e) < 0)
+		return err_ret(e);
 	if (mkdir(t->offer.bundle, 0700) < 0)
 		return err_sys(e, "mkdir %s", t->offer.bundle);
 	t->made_bundle = true;
@@ -477,7 +480,7 @@ static void clean_up(struct target *t)
 		note_failure(t, true); /* it keeps for a question what became of it */
 	else if (cleared)
 		record_forget(t->root, t->offer.token);
-	t->recorded = t->made_bundle = false;
+	t->recorded = t->makes_bundle = t->made_bundle = false;
 }
 
 /* The wire is out of the way of the container's streams, and so is what the user reads: it gets the null device, since nobody here holds

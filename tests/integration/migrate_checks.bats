@@ -312,3 +312,26 @@ start_undecided() {
 	ok resume "$ID"
 	state_is "$ID" running
 }
+
+@test "reconcile: a bundle whose maker was killed before it was on record" {
+	needs_command strace
+	# It has the other side make the bundle, and no more; behind -e stands how.
+	printf '#!/bin/sh\nexec $5 host rsync --server -X . bundle/\n' >"$HERE_BIN/rsync"
+	# By that it tells which one it has made.
+	sed -i "s|^exec|exec $(command -v strace) -f -qq -o $T/trace -P $T/moved -e trace=statx -e inject=statx:signal=KILL|" "$T/ssh"
+	start
+	PATH=$HERE_BIN run_vzrun migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bundle "$T/moved" --new-id "$ID-2" "$ID" host
+	assert_eq "$status" 1
+	state_is "$ID" running
+	[[ -d $T/moved ]]
+	run_vzrun --root "$THERE" reconcile
+	assert_eq "$status" 0
+	[[ ! -e $T/moved && -z $(find "$THERE/.migrations" -type f) ]]
+	# Not what somebody has put there since.
+	mkdir "$T/theirs"
+	: >"$T/theirs/file"
+	record "$(printf '%032d' 0)" "{id: \"x\", fate: \"pending\", bundle: \"$T/theirs\"}"
+	run_vzrun --root "$THERE" reconcile
+	assert_match "$stderr" "*$T/theirs stays: it is not known to be what a migration made there*"
+	[[ -e $T/theirs/file && -z $(find "$THERE/.migrations" -type f) ]]
+}
