@@ -25,6 +25,7 @@
 #include "runtime/flow/network.h"
 
 #define DUMP_LOG "dump.log"
+#define END_MS 500 /* that a killed process takes to end */
 #define PAGES_SETTING "ps-socket 6" /* CRIU_FDS */
 _Static_assert(CRIU_FDS == 6, "PAGES_SETTING");
 
@@ -38,6 +39,7 @@ struct checkpoint {
 	struct oci_image image;
 	pid_t guard; /* of what stands still, or 0 */
 	bool frozen; /* by us */
+	bool written; /* all of it; from then on CRIU may end the processes */
 	bool given;  /* `hold` has let it go elsewhere */
 };
 
@@ -414,8 +416,33 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 		return err_ret(e);
 	if (k->o->hold && k->o->hold(k->o->hold_arg, k->criu.pidfd, e) < 0)
 		return err_ret(e);
-	k->given = k->o->hold && !k->o->leave_running;
+	k->written = !k->o->leave_running;
+	k->given = k->o->hold && k->written;
 	return 0;
+}
+
+/* CRIU has died, or was ended, when it had written all: before it ended the processes, or behind that. */
+static bool has_ended(const struct checkpoint *k, int within_ms)
+{
+	return k->written && k->c->pidfd >= 0 && poll(&(struct pollfd){ .fd = k->c->pidfd, .events = POLLIN }, 1, within_ms) > 0;
+}
+
+/* 0: the images are whole, and all that there is of the container. */
+static int give_up(struct checkpoint *k, struct err *e)
+{
+	bool ended = has_ended(k, END_MS);
+
+	if (!k->written)
+		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
+	if (!ended)
+		undo(k, !k->criu.pid && !k->o->begin, !k->criu.pid || is_left_locked(k->o));
+	thaw(k);
+	if (ended || has_ended(k, END_MS)) { /* on v1 nothing ends that is frozen */
+		log_warn("CRIU failed when all was written and it had ended the container: %s", e->text);
+		return 0;
+	}
+	unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
+	return criu_explain(&k->criu, &k->dirs, DUMP_LOG, k->o->tried, e);
 }
 
 /* It comes behind post-dump, and behind the network's release. */
@@ -443,10 +470,7 @@ static int dump(struct checkpoint *k, struct err *e)
 	if (criu_do(&k->criu, &k->req, &l, NULL, e) < 0) {
 		if (k->given)
 			return 0; /* all is written, and it is to end: as it stands, so that its peers do not hear of it */
-		unlinkat(k->dirs.images_fd, OCI_IMAGE_FILE, 0);
-		undo(k, !k->criu.pid && !k->o->begin, !k->criu.pid || is_left_locked(k->o));
-		thaw(k);
-		return criu_explain(&k->criu, &k->dirs, DUMP_LOG, k->o->tried, e);
+		return give_up(k, e);
 	}
 	thaw(k);
 	/* Of this CRIU tells only when it is over. */

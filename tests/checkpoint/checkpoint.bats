@@ -1465,7 +1465,7 @@ c.close()' 3>&- 4>&- &
 	# By an action script beside our own notifications.
 	criu_is 4.0 || skip "CRIU before 4.0 calls no script here"
 	# CRIU is held when nothing runs any more.
-	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != network-lock ] || { touch %s; sleep 2; }\n' "$T/still" >"$T/hold"
+	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != network-lock ] || { touch %s; sleep 5; }\n' "$T/still" >"$T/hold"
 	chmod 755 "$T/hold"
 	echo "action-script $T/hold" >"$T/criu.conf"
 	config_annotation org.criu.config "$T/criu.conf"
@@ -1485,7 +1485,7 @@ c.close()' 3>&- 4>&- &
 held_checkpoint() {
 	criu_is 4.0 || skip "CRIU before 4.0 calls no script here"
 	rm -f "$T/still"
-	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != post-dump -o -e %s ] || { touch %s; sleep 2; }\n' "$T/still" "$T/still" >"$T/hold"
+	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != post-dump -o -e %s ] || { touch %s; sleep 5; }\n' "$T/still" "$T/still" >"$T/hold"
 	chmod 755 "$T/hold"
 	echo "action-script $T/hold" >"$T/criu.conf"
 	config_annotation org.criu.config "$T/criu.conf"
@@ -1546,6 +1546,34 @@ held_checkpoint() {
 		rm -rf "$IMG"
 		criu_is 4.1 || break
 	done
+}
+
+# It is in the images, and nowhere else.
+@test "checkpoint: whose CRIU is killed when it has ended the container leaves images that are whole" {
+	local i
+
+	start_counting
+	for i in 1 2 3 4 5 6 7 8; do
+		python3 -c 'import os, select, subprocess, sys
+process = os.pidfd_open(int(sys.argv[1]))
+run = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+criu = None
+while not criu:
+    criu = open("/proc/%d/task/%d/children" % (run.pid, run.pid)).read().split()
+select.select([process], [], [])
+try:
+    os.kill(int(criu[0]), 9)
+except ProcessLookupError:
+    pass
+sys.exit(run.wait())' "$(pid_of "$ID")" "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" "$ID" \
+			>"$T/out" 3>&- 4>&-
+		[[ ! -e $ROOT/$ID ]]
+		restore
+		goes_on
+		! grep -q 'CRIU failed when all was written and it had ended the container: CRIU ended: signal: killed' "$T/out" || return 0
+	done
+	cat "$T/out"
+	false
 }
 
 # killed_at WORDS ARG...: a checkpoint whose CRIU is killed as soon as the freezer says one of WORDS.  Again when that was missed.
