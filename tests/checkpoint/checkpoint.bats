@@ -33,6 +33,9 @@ teardown() {
 
 needs_criu_feature() { criu check --feature "$1" >/dev/null 2>&1 || skip "CRIU has no $1 here"; }
 
+# What keeps CRIU where it is for a while, as its script, and no longer than it lives.
+holding='n=0; while [ $n -lt 50 ] && kill -0 $PPID; do n=$((n + 1)); sleep .1; done'
+
 counting='i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep .05; done'
 
 # start_sh SCRIPT [ARG...]: a detached container that runs the script, which writes numbers that grow to /tmp/count.
@@ -1465,7 +1468,7 @@ c.close()' 3>&- 4>&- &
 	# By an action script beside our own notifications.
 	criu_is 4.0 || skip "CRIU before 4.0 calls no script here"
 	# CRIU is held when nothing runs any more.
-	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != network-lock ] || { touch %s; sleep 5; }\n' "$T/still" >"$T/hold"
+	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != network-lock ] || { touch %s; %s; }\n' "$T/still" "$holding" >"$T/hold"
 	chmod 755 "$T/hold"
 	echo "action-script $T/hold" >"$T/criu.conf"
 	config_annotation org.criu.config "$T/criu.conf"
@@ -1485,7 +1488,7 @@ c.close()' 3>&- 4>&- &
 held_checkpoint() {
 	criu_is 4.0 || skip "CRIU before 4.0 calls no script here"
 	rm -f "$T/still"
-	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != post-dump -o -e %s ] || { touch %s; sleep 5; }\n' "$T/still" "$T/still" >"$T/hold"
+	printf '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != post-dump -o -e %s ] || { touch %s; %s; }\n' "$T/still" "$T/still" "$holding" >"$T/hold"
 	chmod 755 "$T/hold"
 	echo "action-script $T/hold" >"$T/criu.conf"
 	config_annotation org.criu.config "$T/criu.conf"
