@@ -11,7 +11,7 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 
 EXTRA_DIST += tests/steps/agents.py tests/steps/faults.bash
 EXTRA_DIST += tests/engines/podman.bash tests/engines/containerd.bash tests/engines/client.bash tests/engines/checkpoint.bash
-EXTRA_DIST += tests/lib/migrate.bash tests/lib/criu-stub.py tests/lib/cut.py tests/lib/nfs-server
+EXTRA_DIST += tests/lib/checkpoint.bash tests/lib/migrate.bash tests/lib/criu-stub.py tests/lib/cut.py tests/lib/nfs-server
 EXTRA_DIST += tests/run.sh tests/expected-skips .ci/run tests/lib/helpers.bash tests/lib/run-bats
 EXTRA_DIST += tests/lib/complete/ask.bash tests/lib/complete/ask.fish tests/lib/complete/ask.zsh
 EXTRA_DIST += $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/tests/*/*.bats $(srcdir)/tests/bench/*.sh $(srcdir)/tests/engines/*/*.py))

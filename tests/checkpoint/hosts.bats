@@ -5,13 +5,10 @@
 
 load ../lib/helpers
 
-WORKER=${PROBE%/*}/worker
-
 setup() {
 	needs_root
 	needs_v2
-	needs_command criu
-	criu check >/dev/null 2>&1 || skip "this CRIU does not run on this kernel"
+	needs_criu
 	for c in rsync socat nft; do needs_command $c; done
 	vz_setup
 	mkdir -p "$BUNDLE/rootfs/tmp" "$T/hosts"
@@ -139,7 +136,7 @@ move() {
 }
 
 @test "hosts: the same by post-copy: nothing is lost or answered twice while memory is fetched" {
-	criu check --feature uffd-noncoop >/dev/null 2>&1 || skip "no userfaultfd that CRIU could use"
+	needs_criu_feature uffd-noncoop
 	start_server
 	nsenter -t "$client_ns" -n "$WORKER" client 10.78.0.100 7000 "${VZ_CLIENT_MS:-240000}" >"$T/client" 2>&1 3>&- 4>&- &
 	client=$!

@@ -7,7 +7,7 @@ load ../lib/migrate
 setup() {
 	needs_migration
 	needs_command nft
-	criu check --feature uffd-noncoop >/dev/null 2>&1 || skip "no userfaultfd that CRIU could use"
+	needs_criu_feature uffd-noncoop
 	migrate_prepare
 	config_set 'del(.linux.resources)'
 	MOVE=(--post-copy)
@@ -16,10 +16,7 @@ setup() {
 
 teardown() {
 	[[ -z ${mover:-} ]] || kill -KILL "$mover" 2>/dev/null
-	for c in "${THERE:-/nonexistent}"/*/; do
-		[[ ! -d $c ]] || timeout 20 "$VZRUN" --root "$THERE" delete --force "$(basename "$c")" >/dev/null 2>&1 </dev/null
-	done
-	vz_teardown
+	migrate_teardown
 }
 
 # It has other words for what it is at.

@@ -14,10 +14,8 @@ rounds() {
 # of_rounds FILTER: of the list of them.
 of_rounds() { jq -s "map(select(.phase == \"memory\")) | $1" <<<"$output"; }
 
-needs_tracking() { criu check --feature mem_dirty_track >/dev/null 2>&1 || skip "CRIU has no mem_dirty_track here"; }
-
 @test "rounds: what an idle container has not changed is not sent again, and the second round is the last" {
-	needs_tracking
+	needs_criu_feature mem_dirty_track
 	start_worker memory 16 0 /tmp/count
 	rounds
 	assert_eq "$n" 2
@@ -26,7 +24,7 @@ needs_tracking() { criu check --feature mem_dirty_track >/dev/null 2>&1 || skip 
 }
 
 @test "rounds: --max-rounds ends those of a container that changes" {
-	needs_tracking
+	needs_criu_feature mem_dirty_track
 	start_worker memory 16 4000 /tmp/count
 	rounds --max-rounds 2
 	assert_eq "$n" 2
@@ -34,7 +32,7 @@ needs_tracking() { criu check --feature mem_dirty_track >/dev/null 2>&1 || skip 
 }
 
 @test "rounds: --max-downtime ends them, but not behind the first one" {
-	needs_tracking
+	needs_criu_feature mem_dirty_track
 	start_worker memory 16 4000 /tmp/count
 	rounds --max-rounds 1000 --max-downtime 100s
 	assert_eq "$n" 2

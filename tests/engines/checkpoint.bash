@@ -4,7 +4,6 @@
 #   $COUNTING          a script that notes in /starts that it was started, and counts, in its memory, into /count
 #   counted PID        how far it has come, by a process of the container          counts_to PID N   it has come to N or further
 #   goes_on PID N      it is at N or beyond, was started once, and counts on
-#   needs_criu         a CRIU that runs here
 
 # shellcheck disable=SC2016,SC2034
 COUNTING='echo >>/starts; i=0; while :; do i=$((i + 1)); echo $i >/count; echo $i; sleep 0.1; done'
@@ -26,9 +25,4 @@ goes_on() {
 	n=$(counted "$1")
 	wait_until counts_to "$1" $((n + 3))
 	(($(counted "$1") < n + 1000))
-}
-
-needs_criu() {
-	needs_command criu
-	criu check >/dev/null 2>&1 || skip "this CRIU does not run on this kernel"
 }

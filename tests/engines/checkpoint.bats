@@ -5,8 +5,6 @@
 load podman
 load checkpoint
 
-WORKER=${PROBE%/*}/worker
-
 setup_file() { podman_setup_file; }
 teardown_file() { podman_teardown_file; }
 
@@ -91,7 +89,7 @@ status_of() { raw inspect "$1" --format '{{.State.Status}}'; }
 }
 
 @test "podman: checkpoint --pre-checkpoint, then --with-previous: the two archives are one container" {
-	criu check --feature mem_dirty_track >/dev/null 2>&1 || skip "CRIU has no mem_dirty_track here"
+	needs_criu_feature mem_dirty_track
 	starts c1 -v "$WORKER:/bin/worker:ro" $IMAGE sh -c "worker memory 16 0 /work & $COUNTING"
 	pid=$(pid_in c1)
 	wait_until counts_to "$pid" 5

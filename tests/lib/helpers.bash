@@ -32,7 +32,7 @@ HERE=${BASH_SOURCE[0]%/*}
 TOP=$(cd "$HERE/../.." && pwd)
 VZRUN=${VZRUN:-$TOP/build/vzrun}
 PROBE=${PROBE:-${VZRUN%/*}/tests/lib/probe}
-
+WORKER=${PROBE%/*}/worker
 AUDIT=${PROBE%/*}/audit
 [[ -x $AUDIT ]] || AUDIT=$TOP/build/tests/lib/audit
 
@@ -381,6 +381,8 @@ needs_criu() {
 	needs_command criu
 	criu check >/dev/null 2>&1 || skip "this CRIU does not run on this kernel"
 }
+
+needs_criu_feature() { criu check --feature "$1" >/dev/null 2>&1 || skip "CRIU has no $1 here"; }
 
 # criu_is VERSION: or later.
 criu_is() {

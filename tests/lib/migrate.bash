@@ -7,9 +7,7 @@
 #   there ...              vzrun at the other side
 #   each_frame ACTION      what tests/lib/cut.py does, at every kind of frame of a migration; with "last", at those of the last copy
 
-load ../lib/helpers
-
-WORKER=${PROBE%/*}/worker
+load ../lib/checkpoint
 
 setup() {
 	needs_migration
@@ -18,8 +16,7 @@ setup() {
 
 needs_migration() {
 	needs_root
-	needs_command criu
-	criu check >/dev/null 2>&1 || skip "this CRIU does not run on this kernel"
+	needs_criu
 	needs_command rsync
 }
 
@@ -34,7 +31,7 @@ migrate_prepare() {
 	chmod 755 "$T/ssh"
 }
 
-teardown() {
+migrate_teardown() {
 	local c
 
 	for c in "${THERE:-/nonexistent}"/*/; do
@@ -42,6 +39,7 @@ teardown() {
 	done
 	vz_teardown
 }
+teardown() { migrate_teardown; }
 
 # Another one in its place, for the next container of a test.
 fresh_bundle() {
@@ -50,22 +48,6 @@ fresh_bundle() {
 	mkdir -p "$BUNDLE/rootfs/tmp"
 	config_set '.root.readonly = false'
 }
-
-# start_worker WORD...: a container that counts into /tmp/count, as long as all is well.
-start_worker() {
-	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
-	config_set --argjson a "$(jq -cn '["worker"] + $ARGS.positional' --args -- "$@")" '.process.args = $a'
-	ok run --detach --bundle "$BUNDLE" "$ID"
-	wait_until counted_to 3 "$BUNDLE"
-}
-
-count() {
-	local n
-
-	n=$(cat "$1/rootfs/tmp/count" 2>/dev/null)
-	echo $((10#${n:-0}))
-}
-counted_to() { (($(count "$2") >= $1)); }
 
 # goes_on BUNDLE: what it counts grows.
 goes_on() {

@@ -4,8 +4,8 @@
  *
  *   worker memory MIB KB_PER_S FILE   fills MIB of memory with stamps, changes KB_PER_S of them and checks others all the time; FILE
  *                                     gets the number of the round, so that it shows that all is well
- *   worker pause KIB KB_PER_S FILE    memory like this without checks; FILE gets the longest time that it did not run for, in us;
- *                                     once it is removed, the longest from then on
+ *   worker pause KIB KB_PER_S FILE    memory like this without checks; FILE is made when it is not there, with the longest time since
+ *                                     it was last made that this did not run for, in us
  *   worker clock FILE                 CLOCK_MONOTONIC, in ms, into FILE; ends with 1 when it ever goes back
  *   worker serve PORT                 a TCP server that echoes, to as many as come
  *   worker listen PORT FILE           listens, takes nobody in, and counts into FILE
@@ -122,16 +122,16 @@ static int cmd_pause(char **args)
 	for (size_t i = 0; i < pages; i++) /* no page like another, and none that is zeros */
 		for (size_t k = 0; k < PAGE; k += sizeof i)
 			memcpy(memory + i * PAGE + k, &(uint64_t){ i * 0x9e3779b97f4a7c15 + k }, sizeof i);
-	if (tell(args[2], 0))
-		return 1;
 	for (int64_t last = now_us(CLOCK_REALTIME);; sleep_ms(TICK_MS)) {
 		int64_t now = now_us(CLOCK_REALTIME);
 
-		if (access(args[2], F_OK) < 0)
-			longest = 0;
-		if (now - last > longest && tell(args[2], longest = now - last))
-			return 1;
+		longest = now - last > longest ? now - last : longest;
 		last = now;
+		if (access(args[2], F_OK) < 0) {
+			if (tell(args[2], longest))
+				return 1;
+			longest = 0;
+		}
 		for (unsigned long k = 0; k < per_tick && pages; k++, at = (at + 1) % pages)
 			memory[at * PAGE] += 1;
 	}

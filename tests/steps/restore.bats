@@ -16,8 +16,7 @@ inner='rdt netdev ext-ns hooks-runtime'
 setup() {
 	"$VZRUN" features --steps >/dev/null 2>&1 || skip "no build with fault injection"
 	needs_root
-	needs_command criu
-	criu check >/dev/null 2>&1 || skip "this CRIU does not run on this kernel"
+	needs_criu
 	vz_setup
 	mkdir "$T/probe"
 	chmod 777 "$BUNDLE/rootfs/tmp"

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# For tests of checkpoints: containers that write numbers that grow to /tmp/count, as long as all is well.
+#
+#   start_counting, start_sh SCRIPT, start_worker WORD...   run one       count [BUNDLE]   how far it is
+#   checkpoint, restore   with the images in $IMG, must succeed            goes_on [ID]     it runs, and counts on
+#   in_userns             it gets a user namespace of its own              new_network      and a network that others made
+#
+# What a test starts, makes and mounts outside is in $helpers (pids), $links (interfaces) and $mounts.
+
+load ../lib/helpers
+
+setup() {
+	needs_root
+	needs_criu
+	vz_setup
+	IMG=$T/images
+	mkdir -p "$BUNDLE/rootfs/tmp"
+	config_set '.root.readonly = false'
+}
+
+teardown() {
+	local p
+
+	[[ -z ${uffd_was:-} ]] || sysctl -q vm.unprivileged_userfaultfd="$uffd_was"
+	for p in ${helpers:-}; do
+		kill -KILL "$p" 2>/dev/null || :
+	done
+	for p in ${links:-}; do
+		ip link del "$p" 2>/dev/null || :
+	done
+	for p in ${mounts:-}; do
+		umount -l "$p" 2>/dev/null || :
+	done
+	vz_teardown
+}
+
+# A script that counts.
+counting='i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep .05; done'
+
+# start_sh SCRIPT [ARG...]: detached, with these arguments of run.
+start_sh() {
+	config_set --arg s "$1" '.process.args = ["sh", "-c", $s]'
+	shift
+	ok run --detach --bundle "$BUNDLE" "$@" "$ID"
+	wait_until counted_to 3
+}
+
+# start_counting [ARG...]: process 1 counts in its memory.
+start_counting() { start_sh "$counting" "$@"; }
+
+# start_worker WORD...: the same with tests/lib/worker.c.
+start_worker() {
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	config_set --argjson a "$(jq -cn '["worker"] + $ARGS.positional' --args -- "$@")" '.process.args = $a'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_until counted_to 3
+}
+
+checkpoint() { ok checkpoint --image-path "$IMG" "$@" "$ID"; }
+restore() { ok restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$@" "$ID"; }
+
+# The file is empty for a moment each time.
+count() {
+	local n i
+
+	for i in 1 2 3 4 5; do
+		n=$(cat "${1:-$BUNDLE}/rootfs/tmp/count" 2>/dev/null)
+		[[ -z $n ]] || break
+		sleep .01
+	done
+	echo $((10#${n:-0}))
+}
+counted_to() { (($(count "${2:-}") >= $1)); } # N [BUNDLE]
+
+# goes_on [ID]: it is running, and counts on from where it was.
+goes_on() {
+	local n
+
+	n=$(count)
+	state_is "${1:-$ID}" running
+	((n > 0))
+	wait_until counted_to $((n + 3))
+}
+
+in_userns() { new_userns && chmod 777 "$BUNDLE/rootfs/tmp"; }
+
+config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $v'; }
+
+# A network namespace that somebody else made, as CNI does, with a way to this one.
+new_network() {
+	unshare -n sleep 1000 3>&- 4>&- &
+	holder=$! helpers="${helpers:-} $!"
+	apart() { [[ $(readlink "/proc/$holder/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
+	wait_until apart
+	ip link add "v$holder" type veth peer name eth0 netns "$holder"
+	ip addr add 10.77.0.1/24 dev "v$holder"
+	ip link set "v$holder" up
+	nsenter -t "$holder" -n sh -c 'ip addr add 10.77.0.2/24 dev eth0; ip link set eth0 up; ip link set lo up'
+	config_set --arg p "/proc/$holder/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+}
+
+# network_rules: what nft knows there.
+network_rules() { nsenter -t "${holder:-$(pid_of "$ID")}" -n nft list ruleset; }
+
+inside() { "$VZRUN" --root "$ROOT" exec "$ID" "$@" 3>&- 4>&-; }
