@@ -94,8 +94,10 @@ stood_still() {
 	wait_until test -s "$BUNDLE/rootfs/tmp/count"
 	sleep 1
 	VZ_TIMEOUT=150 migrate "$@"
-	there delete --force "$ID-2"
+	rm "$T/moved/rootfs/tmp/count"
+	wait_until test -s "$T/moved/rootfs/tmp/count"
 	pause=$(count "$T/moved")
+	there delete --force "$ID-2"
 	rm -rf "$T/moved"
 }
 
@@ -114,7 +116,7 @@ stood_still() {
 	[[ $status == 3 ]]
 	[[ $stderr == *'it ran on host, where it is ended unless all of its memory came; it is frozen here'* ]]
 	wait_until test ! -e "$THERE/$ID-2"
-	[[ ! -e $T/moved ]]
+	wait_until test ! -e "$T/moved"
 	wait_until no_criu
 	n=$(count "$BUNDLE")
 	state_is "$ID" paused
