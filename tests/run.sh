@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # run.sh [SUITE|FILE]...: installs what the tests need, builds, runs.  Suites by default: unit golden integration v1 steps
-# conformance engines vm.  Only by name: package fuzz bench bench-vm sanitize valgrind analyze.  FILE: a bats file or its name without .bats.
+# conformance engines vm.  Only by name: package fuzz bench bench-vm sanitize valgrind analyze.  FILE: a bats file or the name of some without .bats.
 # run.sh vm [--list | --full | LEG...] [--only WORD]: the same tests in guests; a leg is a guest and how the tests run in it
 # (tests/vm/legs); WORD: a part of the file's name.
 # By default all in one guest and a part in each of the others; --full: everything everywhere.  After other suites half of the
@@ -402,16 +402,17 @@ run_one() {
 		return
 		;;
 	esac
+	ran=
 	for f in "$1" tests/*/"$1" tests/*/"$1.bats"; do
-		[ -f "$f" ] || continue
 		case $f in
 		*.bats)
-			suite=$(basename "$(dirname "$f")")
+			[ -f "$f" ] || continue
+			ran=1 suite=$(basename "$(dirname "$f")")
 			main_build "$suite" && fault_build "$suite" && bats_files "$suite" 600 "$f"
-			return
 			;;
 		esac
 	done
+	[ -z "$ran" ] || return
 	p=$(cd tests && ls -d unit/*/"$1.c" unit/*/"${1}_test.c" golden/"${1}_test.c" 2>/dev/null | head -n 1)
 	if [ -n "$p" ]; then
 		main_build unit && programs unit build "tests/${p%.c}" 300
