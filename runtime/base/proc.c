@@ -320,40 +320,48 @@ pid_t proc_fork(struct err *e)
 	return pid;
 }
 
-static void __attribute__((noreturn)) become(const char *const *argv, int in, int out, bool apart, int word)
+static int prepare(int in, int out, bool apart, struct err *e)
 {
 	sigset_t none;
-	int num;
 
 	sigemptyset(&none);
 	if ((!apart || setpgid(0, 0) == 0) && (in < 0 || dup2(in, STDIN_FILENO) >= 0) && (out < 0 || dup2(out, STDOUT_FILENO) >= 0) &&
 	    sigprocmask(SIG_SETMASK, &none, NULL) == 0)
-		execvp(argv[0], (char *const *)argv);
-	num = errno;
-	_exit(write(word, &num, sizeof num) == sizeof num ? 126 : 125);
+		return 0;
+	return err_sys(e, "streams");
 }
 
 int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e)
 {
-	int word[2], num;
+	return proc_spawn_after(NULL, NULL, argv, in, out, apart, ret, e);
+}
+
+int proc_spawn_after(proc_first *first, const char *arg, const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e)
+{
+	int word[2];
 	pid_t pid;
 
 	if (pipe2(word, O_CLOEXEC) < 0)
 		return err_sys(e, "pipe");
 	cleanup_fd int theirs = word[1], ours = word[0];
 	pid = apart ? fork() : proc_fork(e);
-	if (pid == 0)
-		become(argv, in, out, apart, theirs);
+	if (pid == 0) {
+		if ((!first || first(arg, e) == 0) && prepare(in, out, apart, e) == 0) {
+			execvp(argv[0], (char *const *)argv);
+			(void)err_sys(e, "exec %s", argv[0]);
+		}
+		_exit(write(theirs, e, sizeof *e) == sizeof *e ? 126 : 125);
+	}
 	if (pid < 0)
 		return apart ? err_sys(e, "fork") : (int)pid;
 	fd_close(&theirs);
 	/* It closes by CLOEXEC. */
-	if (read(ours, &num, sizeof num) != sizeof num) {
+	if (read(ours, e, sizeof *e) != sizeof *e) {
 		*ret = pid;
 		return 0;
 	}
 	proc_end(&pid);
-	return err_set(e, ERR_KERNEL, num, "exec %s", argv[0]);
+	return err_ret(e);
 }
 
 int proc_finish(const char *name, pid_t pid, struct err *e)

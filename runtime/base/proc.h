@@ -65,6 +65,10 @@ int proc_run(const struct proc_run *what, struct str *ret_output, struct err *e)
  * is killed when we are; with `apart` it is not, and is in a process group of its own, which a ^C on our terminal does not reach. */
 int proc_spawn(const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e);
 
+/* The same; before it becomes the program the child does `first`, whose error is ours. */
+typedef int proc_first(const char *arg, struct err *e);
+int proc_spawn_after(proc_first *first, const char *arg, const char *const *argv, int in, int out, bool apart, pid_t *ret, struct err *e);
+
 /* fork(), of which the child ends when we are killed: it has all our descriptors, and nobody could tell by them.  Call it from a process
  * with one thread. */
 pid_t proc_fork(struct err *e);

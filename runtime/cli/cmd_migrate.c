@@ -76,6 +76,25 @@ static int check_paths(struct cli *c, struct migrate_options *o, struct err *e)
 	return o->new_id ? store_check_id(o->new_id, e) : 0;
 }
 
+/* What it was asked to do was said when it began, and the record has it. */
+static int check_resolve(const struct cli *c, struct err *e)
+{
+	const struct {
+		const char *option;
+		bool given;
+	} others[] = {
+		{ "pre-copy", c->pre_copy }, { "post-copy", c->post_copy }, { "both", c->both_copies }, { "max-rounds", c->max_rounds },
+		{ "max-downtime", c->max_downtime }, { "bandwidth", c->bandwidth }, { "compress", c->compress }, { "rootfs", c->rootfs },
+		{ "remote-root", c->remote_root }, { "remote-bundle", c->remote_bundle }, { "new-id", c->new_id }, { "keep", c->keep_bundle },
+		{ "dry-run", c->dry_run }, { "ext-unix-sk", c->ext_unix_sk }, { "format", c->format },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (others[i].given)
+			return err_set(e, ERR_USAGE, 0, "--%s: --resolve ends a migration as it was begun, and takes --ssh alone", others[i].option);
+	return 0;
+}
+
 static int options_of(struct cli *c, struct migrate_options *o, struct err *e)
 {
 	*o = (struct migrate_options){
@@ -84,6 +103,8 @@ static int options_of(struct cli *c, struct migrate_options *o, struct err *e)
 		.post_copy = c->post_copy || c->both_copies, .compress = c->compress, .keep = c->keep_bundle, .ext_unix_sk = c->ext_unix_sk,
 		.dry_run = c->dry_run, .signals = -1,
 	};
+	if (c->resolve && check_resolve(c, e) < 0)
+		return err_ret(e);
 	if (c->pre_copy + c->post_copy + c->both_copies > 1)
 		return err_set(e, ERR_USAGE, 0, "--pre-copy, --post-copy and --both cannot be used together");
 	if (c->post_copy && (c->max_rounds || c->max_downtime))

@@ -101,6 +101,9 @@ int criu_check_options(const struct criu_options *o, const struct criu *c, struc
 {
 	char have[32];
 
+	if ((o->lsm_profile || o->lsm_mount_context) && c->version < CRIU_TAKES_LSM)
+		return err_set(e, ERR_UNSUPPORTED, 0, "%s: CRIU %s cannot, 3.16 and later can", o->lsm_profile ? "--lsm-profile" : "--lsm-mount-context",
+			       criu_version_text(c->version, have, sizeof have));
 	if (o->lock == CRIU_LOCK_SKIP && c->version < CRIU_SKIPS_LOCK)
 		return err_set(e, ERR_UNSUPPORTED, 0, "--network-lock skip: CRIU %s cannot, 3.19 and later can",
 			       criu_version_text(c->version, have, sizeof have));
@@ -280,6 +283,35 @@ int criu_write_record(const struct criu_dirs *d, struct oci_image *image, struct
 	return fs_replace(d->images_fd, OCI_IMAGE_FILE, text.s, text.len, 0600, e) < 0 ? err_wrap(e, "%s", d->images) : 0;
 }
 
+/* Whoever may rename a directory above them may put others there once these have been looked at: CRIU, and who covers them, come by name. */
+static int check_way(const struct criu_dirs *d, struct err *e)
+{
+	cleanup_fd int fd = fcntl(d->images_fd, F_DUPFD_CLOEXEC, 3);
+	cleanup_str struct str name = { 0 };
+	struct stat below, st;
+
+	str_add(&name, d->images);
+	if (fd < 0 || fstat(fd, &below) < 0)
+		return err_sys(e, "%s", d->images);
+	for (;; below = st) {
+		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		str_add(&name, "/..");
+		if (above < 0)
+			return err_sys(e, "%s", str_cstr(&name));
+		close(fd);
+		fd = above;
+		if (fstat(fd, &st) < 0)
+			return err_sys(e, "%s", str_cstr(&name));
+		if (st.st_dev == below.st_dev && st.st_ino == below.st_ino)
+			return 0;
+		if (st.st_mode & S_ISVTX) /* there each renames his own */
+			st.st_mode &= ~(mode_t)(S_IWGRP | S_IWOTH);
+		if (check_owner(str_cstr(&name), "", &st, e) < 0)
+			return err_ret(e);
+	}
+}
+
 static int check_owners(const struct criu_dirs *d, struct err *e)
 {
 	cleanup_dir DIR *dir = dir_open(d->images_fd, ".");
@@ -299,7 +331,7 @@ static int check_owners(const struct criu_dirs *d, struct err *e)
 		if (!S_ISLNK(st.st_mode) && check_owner(d->images, entry->d_name, &st, e) < 0)
 			return err_ret(e);
 	}
-	return errno ? err_sys(e, "%s", d->images) : 0;
+	return errno ? err_sys(e, "%s", d->images) : check_way(d, e);
 }
 
 static int check_file(const struct criu_dirs *d, const struct oci_image_file *f, struct arena *a, struct err *e)

@@ -22,6 +22,7 @@
 
 /* The oldest that is known to do what we ask: its notifications tell of status-ready and it knows pid namespaces by path. */
 #define CRIU_VERSION_MIN 31500
+#define CRIU_TAKES_LSM 31600 /* --lsm-profile, --lsm-mount-context */
 #define CRIU_SKIPS_LOCK 31900 /* --network-lock skip */
 #define CRIU_FINDS_LOCK 40100 /* --network-lock nftables: until then named after a pid, which is another one after the restore */
 #define CRIU_KEEPS_NNP 31900 /* no_new_privs */

@@ -2,6 +2,7 @@
 #include "runtime/flow/notify_socket.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,10 +14,19 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/path.h"
 #include "runtime/base/sock.h"
+#include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 
 /* As long as runc waits. */
 #define BARRIER_MS 30000
+
+bool notify_socket_is(const struct oci_image_mount *m, const char *id)
+{
+	char end[NAME_MAX + sizeof "//" STORE_NOTIFY];
+
+	snprintf(end, sizeof end, "/%s/" STORE_NOTIFY, id);
+	return m->external && strcmp(m->point, NOTIFY_INSIDE) == 0 && str_ends(m->source, end);
+}
 
 static int bind_in(struct flow *f, int dir, struct err *e)
 {

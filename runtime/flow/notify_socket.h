@@ -4,9 +4,13 @@
 /* sd_notify(3) of the container's process 1, passed on to our own NOTIFY_SOCKET (oci-contract 2.5): a socket of ours in
  * the state directory, whose directory the container sees at /run/notify. */
 
+#include "oci/image.h"
 #include "runtime/flow/flow.h"
 
 #define NOTIFY_INSIDE "/run/notify"
+
+/* Is it that what was mounted there?  It goes with the state directory of `id`, and no document names it. */
+bool notify_socket_is(const struct oci_image_mount *m, const char *id);
 
 /* Host, before the clone: make the directory and a detached tree of it (f->notify_dir); run also binds its socket.
  * Nothing without NOTIFY_SOCKET. */

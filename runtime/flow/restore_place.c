@@ -19,8 +19,10 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/flow/restore.h"
+#include "runtime/flow/steps.h"
 #include "runtime/linux/mount_api.h"
 #include "runtime/linux/ns.h"
+#include "runtime/linux/process.h"
 
 #define CLOCKS_PREFIX "timens-"
 #define CLOCKS_MAX 65536
@@ -303,6 +305,20 @@ static int cover_images(const struct flow *f, const char *images, int *fd, struc
 
 /* ---- all of it ---- */
 
+/* What the processes have from CRIU, which neither notes it nor makes it: not what we have from our caller. */
+static int make_inherited(struct flow *f, struct err *e)
+{
+	const struct oci_memory_policy *memory = flow_linux(f)->memory_policy;
+
+	if (when_keyring(f) && step_keyring(f, e) < 0)
+		return err_wrap(e, "keyring");
+	if (step_affinity_final(f, e) < 0)
+		return err_ret(e);
+	if (memory && memory_policy_set(memory, e) < 0)
+		return err_ret(e);
+	return f->process && f->process->io_priority ? io_priority_set(f->process->io_priority, e) : 0;
+}
+
 int restore_place(struct criu_child *child, void *arg, struct err *e)
 {
 	struct flow *f = arg;
@@ -310,6 +326,8 @@ int restore_place(struct criu_child *child, void *arg, struct err *e)
 
 	if (f->cg && cgroup_enter(f->cg, f->cloned_into_cgroup, e) < 0)
 		return err_wrap(e, "cgroup");
+	if (make_inherited(f, e) < 0)
+		return err_ret(e);
 	/* Process 1 has CRIU's: CRIU makes it one of its own only by cgroups of the images, and else mounts all of the host's. */
 	if (restore_ignores_cgroups(f) && oci_namespace_new(&f->spec, CLONE_NEWCGROUP) && ns_unshare(CLONE_NEWCGROUP, e) < 0)
 		return err_ret(e);

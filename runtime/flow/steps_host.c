@@ -537,22 +537,25 @@ static bool is_given(int fd, const void *arg)
 	return f->process && !f->process->terminal.v;
 }
 
-int step_save(struct flow *f, struct err *e)
+static int save(struct flow *f, struct err *e)
 {
-	int r = 0;
-
-	if (f->o->pidfd_socket)
-		r = send_pidfd(f, e);
-	if (r == 0 && f->command != FLOW_EXEC) {
+	if (f->o->pidfd_socket && send_pidfd(f, e) < 0)
+		return err_ret(e);
+	if (f->command != FLOW_EXEC) {
 		f->state.status = f->command == FLOW_RESTORE ? OCI_RUNNING : OCI_CREATED;
 		if (externals_own_streams(is_given, f, &f->state.streams, &f->arena, e) < 0)
 			return err_ret(e);
 		/* run is in `running` in a moment and saves that: one write less. */
-		r = f->command == FLOW_RUN ? 0 : store_save(&f->dir, &f->state, e);
+		if (f->command != FLOW_RUN && store_save(&f->dir, &f->state, e) < 0)
+			return err_ret(e);
 	}
-	if (r == 0 && f->o->pid_file)
-		r = write_pid_file(f, e);
-	return r;
+	return f->o->pid_file ? write_pid_file(f, e) : 0;
+}
+
+/* A container that runs by the word of a migration is nobody's to take back. */
+int step_save(struct flow *f, struct err *e)
+{
+	return flow_told(f, save(f, e), e);
 }
 
 void undo_save(struct flow *f)

@@ -410,6 +410,34 @@ static int on_restored(struct flow *f, struct err *e)
 	return o->hold ? o->hold(o->hold_arg, f->restore->criu.pidfd, e) : 0;
 }
 
+/* A container that was confined is not one with CRIU's own rights.  All processes have their credentials, and none has run: what this
+ * says is nothing to CRIU any more, so that process 1 must be ended before it goes on. */
+static int check_label(const struct flow *f, struct err *e)
+{
+	const char *want = f->process ? f->process->selinux_label : NULL;
+	cleanup_str struct str text = { 0 };
+	char path[64];
+
+	if (!want)
+		return 0;
+	snprintf(path, sizeof path, "/proc/%d/attr/current", (int)f->pid);
+	if (fs_read(AT_FDCWD, path, 4096, &text, e) < 0)
+		return err_ret(e);
+	if (strcmp(str_cstr(&text), want) == 0) /* a NUL may stand behind it */
+		return 0;
+	return err_set(e, ERR_STATE, EACCES, "CRIU restored it with the label %s, not with /process/selinuxLabel %s: does the policy let CRIU's "
+		       "domain change to it (process dyntransition, setcurrent)?", str_cstr(&text), want);
+}
+
+static int on_resume(struct flow *f, struct err *e)
+{
+	if (check_label(f, e) >= 0)
+		return 0;
+	if (f->pidfd >= 0)
+		sys_pidfd_send_signal(f->pidfd, SIGKILL, NULL, 0);
+	return err_ret(e);
+}
+
 static int on_event(void *arg, struct criu_event *ev, struct err *e)
 {
 	struct flow *f = arg;
@@ -422,7 +450,9 @@ static int on_event(void *arg, struct criu_event *ev, struct err *e)
 		return release_network(f, e);
 	if (strcmp(ev->script, "orphan-pts-master") == 0)
 		return take_terminal(f, ev, e);
-	return strcmp(ev->script, "post-restore") == 0 ? on_restored(f, e) : 0;
+	if (strcmp(ev->script, "post-restore") == 0)
+		return on_restored(f, e);
+	return strcmp(ev->script, "pre-resume") == 0 ? on_resume(f, e) : 0;
 }
 
 static void warn_lost(const struct flow *f, const struct criu *c)
@@ -453,24 +483,6 @@ static int ask_criu(struct flow *f, struct err *e)
 	return 0;
 }
 
-/* A container that was confined is not one with CRIU's own rights. */
-static int check_label(const struct flow *f, struct err *e)
-{
-	const char *want = f->process ? f->process->selinux_label : NULL;
-	cleanup_str struct str text = { 0 };
-	char path[64];
-
-	if (!want)
-		return 0;
-	snprintf(path, sizeof path, "/proc/%d/attr/current", (int)f->pid);
-	if (fs_read(AT_FDCWD, path, 4096, &text, e) < 0)
-		return err_ret(e);
-	if (strcmp(str_cstr(&text), want) == 0) /* a NUL may stand behind it */
-		return 0;
-	return err_set(e, ERR_STATE, EACCES, "CRIU restored it with the label %s, not with /process/selinuxLabel %s: does the policy let CRIU's "
-		       "domain change to it (process dyntransition, setcurrent)?", str_cstr(&text), want);
-}
-
 static int restore(struct flow *f, struct err *e)
 {
 	struct restore *r = f->restore;
@@ -491,7 +503,7 @@ static int restore(struct flow *f, struct err *e)
 		return err_ret(e);
 	if (pid <= 0 || pid != f->pid)
 		return err_set(e, ERR_INTERNAL, 0, "CRIU tells of process %d, but made %d", (int)pid, (int)f->pid);
-	return check_label(f, e);
+	return 0;
 }
 
 int flow_told(const struct flow *f, int r, const struct err *e)

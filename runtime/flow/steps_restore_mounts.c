@@ -2,12 +2,15 @@
 
 /* Rows of restore: what was mounted from outside, and on what. */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
 #include "runtime/base/path.h"
+#include "runtime/flow/notify_socket.h"
 #include "runtime/flow/restore.h"
 #include "runtime/flow/steps.h"
 #include "runtime/linux/mountinfo.h"
@@ -81,8 +84,17 @@ static bool is_part(const struct flow *f, const struct oci_image_mount *m, struc
 	return best;
 }
 
+/* A new state directory has a new one. */
+static int make_notify(struct flow *f, struct restore_mount *ret, struct err *e)
+{
+	if (mkdirat(f->dir.fd, STORE_NOTIFY, 0755) < 0 && errno != EEXIST)
+		return err_sys(e, "mkdir %s", STORE_NOTIFY);
+	ret->base = arena_printf(&f->arena, "%s/%s/" STORE_NOTIFY, f->o->root, f->o->id);
+	return ret->base ? 0 : err_oom(e);
+}
+
 /* Of the container's own cgroup; from what is said; from where it was. */
-static int source_of(const struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
+static int source_of(struct flow *f, const struct oci_image_mount *m, struct restore_mount *ret, struct err *e)
 {
 	*ret = (struct restore_mount){ .point = m->point, .rest = "", .source = -1 };
 	if (strstr(m->point, "]:")) /* a name that CRIU would take for another, with a place of its choice */
@@ -91,6 +103,8 @@ static int source_of(const struct flow *f, const struct oci_image_mount *m, stru
 		ret->view = cgroup_view(f, m->point);
 	if (ret->view || is_said(f, m->point, ret) || is_part(f, m, ret))
 		return 0;
+	if (notify_socket_is(m, f->restore->image.id))
+		return make_notify(f, ret, e);
 	if (m->device) {
 		ret->again = m;
 		return 0;

@@ -16,6 +16,7 @@ libvzrun_a_SOURCES += runtime/linux/mount_api.c
 libvzrun_a_SOURCES += runtime/linux/mount_api.h
 libvzrun_a_SOURCES += runtime/linux/mount_cgroup.c
 libvzrun_a_SOURCES += runtime/linux/mount_copy.c
+libvzrun_a_SOURCES += runtime/linux/mount_links.c
 libvzrun_a_SOURCES += runtime/linux/mount_fs.c
 libvzrun_a_SOURCES += runtime/linux/mount_options.c
 libvzrun_a_SOURCES += runtime/linux/mountinfo.c runtime/linux/mountinfo.h

@@ -50,6 +50,10 @@ const char *const *mount_option_names(void);
  * are locked are kept (error text names them when the document clears them).  Returns the descriptor. */
 int mount_source(const struct mount_wish *w, int procfs, int userns_fd, bool locked, struct err *e);
 
+/* From here on in a mount namespace of its own, in which no symbolic link at or below the directory leads anywhere: for who reads, by
+ * names, what a container changes meanwhile.  readlink(2) goes on.  EINVAL or ENOSYS before Linux 5.14. */
+int mount_without_links(const char *dir, struct err *e);
+
 struct mount_context {
 	int root_fd;             /* the container's root, attached in our mount namespace */
 	int procfs;

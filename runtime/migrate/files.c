@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -136,10 +136,18 @@ static int receive_bytes(struct wire *w, int fd, const char *name, struct err *e
 	}
 }
 
+static bool is_full(int fd)
+{
+	struct statvfs fs;
+
+	return fstatvfs(fd, &fs) == 0 && fs.f_bavail == 0;
+}
+
 static int receive_compressed(struct wire *w, int file, const char *name, struct err *e)
 {
 	static const char *const zstd[] = { "zstd", "-q", "-d", "-c", NULL };
-	int ends[2], r;
+	struct err ignored;
+	int ends[2], r, ended;
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
@@ -151,11 +159,11 @@ static int receive_compressed(struct wire *w, int file, const char *name, struct
 		return r;
 	r = receive_bytes(w, to, name, e);
 	fd_close(&to); /* it ends by that */
-	if (r < 0) {
-		waitpid(pid, NULL, 0);
-		return r;
-	}
-	return proc_finish("zstd", pid, e);
+	ended = proc_finish("zstd", pid, r < 0 ? &ignored : e);
+	/* Which could not write, and has nobody to tell why. */
+	if (ended < 0 && (r >= 0 || e->num == EPIPE) && is_full(file))
+		return err_set(e, ERR_KERNEL, ENOSPC, "write %s", name);
+	return r < 0 ? r : ended;
 }
 
 static int receive_file(struct wire *w, int dir, const struct wire_frame *f, struct err *e)

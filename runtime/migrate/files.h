@@ -13,8 +13,9 @@ int files_send(struct wire *w, int at, const char *name, bool compress, struct e
 int files_receive(struct wire *w, int parent, const struct wire_frame *first, struct err *e);
 
 /* rsync(1) from here to there, with these options besides.  Mounts in it are copied as well.  Its connection is the wire: it calls `vzrun migrate-rsh`, which hands its descriptors over to us.
- * Below zero when it fails; files that vanish meanwhile are no failure. */
-int rsync_send(struct wire *w, const char *from, const char *const *options, struct err *e);
+ * No symbolic link in it leads rsync anywhere.  Below zero when it fails; files that vanish meanwhile are no failure, and but for the
+ * `last` time neither are those that could not be read. */
+int rsync_send(struct wire *w, const char *from, const char *const *options, bool last, struct err *e);
 int rsync_rsh(const struct oci_strs *words, struct err *e); /* migrate-rsh: the exit status */
 
 /* `first`: the WIRE_PIPE frame.  Only an rsync server that writes to `to` is run. */

@@ -21,6 +21,7 @@
 #include "runtime/base/sock.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/linux/mount.h"
 #include "runtime/migrate/files.h"
 
 #define RSH_FD "VZRUN_MIGRATE_FD" /* in the environment of rsync and of migrate-rsh */
@@ -29,7 +30,9 @@
 #define WORDS_BYTES 32768
 #define CHUNK ((size_t)64 << 10)
 #define TARGET "bundle/" /* the receiver knows which directory is meant */
-#define VANISHED 24 /* rsync's status: files went away while it looked */
+/* rsync's status: files went away while it looked; some could not be read, one that became shorter meanwhile for one. */
+#define VANISHED 24
+#define PARTIAL 23
 
 /* ---- both ends ---- */
 
@@ -119,7 +122,8 @@ static int start_rsync(const char *from, const char *const *options, int sock, p
 	snprintf(number, sizeof number, "%d", sock);
 	setenv(RSH_FD, number, 1);
 	fcntl(sock, F_SETFD, 0);
-	r = proc_spawn(argv, -1, -1, true, ret, e);
+	/* The container may put a link in the place of a directory while rsync is on its way through it. */
+	r = proc_spawn_after(mount_without_links, from, argv, -1, -1, true, ret, e);
 	fcntl(sock, F_SETFD, FD_CLOEXEC);
 	unsetenv(RSH_FD);
 	return r;
@@ -199,7 +203,7 @@ static int converse(struct wire *w, int sock, struct err *e)
 	return sender == 0 || wait_status(sender) == 0 ? 0 : lost(w, e);
 }
 
-int rsync_send(struct wire *w, const char *from, const char *const *options, struct err *e)
+int rsync_send(struct wire *w, const char *from, const char *const *options, bool last, struct err *e)
 {
 	char how[64];
 	int pair[2], status, r;
@@ -219,7 +223,7 @@ int rsync_send(struct wire *w, const char *from, const char *const *options, str
 	status = wait_status(pid);
 	if (r < 0)
 		return err_wrap(e, "rsync");
-	if (status == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == VANISHED))
+	if (status == 0 || (WIFEXITED(status) && (WEXITSTATUS(status) == VANISHED || (WEXITSTATUS(status) == PARTIAL && !last))))
 		return 0;
 	return err_set(e, ERR_STATE, 0, "rsync: %s", proc_status_text(status, how, sizeof how));
 }

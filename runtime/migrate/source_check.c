@@ -16,6 +16,7 @@
 #include "runtime/cgroup/sample.h"
 #include "runtime/flow/externals.h"
 #include "runtime/flow/network.h"
+#include "runtime/flow/notify_socket.h"
 #include "runtime/linux/mountinfo.h"
 #include "runtime/migrate/offer.h"
 
@@ -155,7 +156,8 @@ static void check_mounts(struct source *s, const struct oci_spec *spec, struct p
 		const struct oci_image_mount *m = &mounts.v[i];
 		const char *there = moved(s, m->source);
 
-		if (!m->external || m->device || str_starts(m->fs, "cgroup") || is_documented(spec, m->point))
+		if (!m->external || m->device || str_starts(m->fs, "cgroup") || is_documented(spec, m->point) ||
+		    notify_socket_is(m, s->o->id))
 			continue;
 		if (!*m->source)
 			problem(p, "%s was mounted on %s from outside, and nothing says what to take there", m->fs, m->point);

@@ -28,7 +28,9 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/fs.h"
 #include "runtime/base/log.h"
+#include "runtime/base/proc.h"
 #include "runtime/base/str.h"
+#include "runtime/linux/mount.h"
 #include "runtime/linux/mountinfo.h"
 #include "runtime/migrate/files.h"
 
@@ -56,7 +58,19 @@ static bool is_in(struct source *s, const char *bundle, const char *path)
 	return path && path_below(bundle, real(s, path));
 }
 
-/* Another container of this --root that has something of the bundle: its own, or its root; NULL: none has. */
+/* Does the document of another container take a mount from there? */
+static int mounts_from(struct source *s, const struct store_dir *dir, const char *bundle, bool *ret, struct err *e)
+{
+	struct oci_spec spec;
+
+	if (store_load_spec(dir, &spec, &s->arena, e) < 0)
+		return err_ret(e);
+	for (size_t i = 0; i < spec.mounts.n && !*ret; i++)
+		*ret = spec.mounts.v[i].source && *spec.mounts.v[i].source == '/' && is_in(s, bundle, spec.mounts.v[i].source);
+	return 0;
+}
+
+/* Another container of this --root that has something of the bundle: its own, its root, or a mount; NULL: none has. */
 static int other_user(struct source *s, const char **ret, struct err *e)
 {
 	const char *bundle = real(s, s->c.state.bundle);
@@ -68,15 +82,17 @@ static int other_user(struct source *s, const char **ret, struct err *e)
 	for (size_t i = 0; i < ids.n && !*ret; i++) {
 		cleanup_store struct store_dir dir = STORE_DIR_NONE;
 		struct oci_state other;
+		bool mounts = false;
 
 		if (strcmp(ids.v[i], s->o->id) == 0)
 			continue;
-		if (store_open(s->o->root, ids.v[i], STORE_LOOK, &dir, e) < 0 || store_load(&dir, ids.v[i], &other, &s->arena, e) < 0) {
+		if (store_open(s->o->root, ids.v[i], STORE_LOOK, &dir, e) < 0 || store_load(&dir, ids.v[i], &other, &s->arena, e) < 0 ||
+		    mounts_from(s, &dir, bundle, &mounts, e) < 0) {
 			if (e->kind == ERR_NOTFOUND || e->num == ENOENT)
 				continue; /* it comes or goes */
 			return err_wrap(e, "whether container %s has something of it", ids.v[i]);
 		}
-		if (is_in(s, bundle, other.bundle) || is_in(s, bundle, other.rootfs))
+		if (mounts || is_in(s, bundle, other.bundle) || is_in(s, bundle, other.rootfs))
 			*ret = ids.v[i];
 	}
 	return 0;
@@ -97,6 +113,25 @@ static const char *mount_in(struct source *s, const char *but)
 	return NULL;
 }
 
+/* Never becomes a program. */
+static int enter_and_end(const char *dir, struct err *e)
+{
+	if (mount_without_links(dir, e) < 0)
+		return err_ret(e);
+	_exit(0);
+}
+
+/* What rsync is started in. */
+static int try_without_links(struct source *s, struct err *e)
+{
+	static const char *const none[] = { "rsync", NULL };
+	pid_t pid;
+
+	if (proc_spawn_after(enter_and_end, s->c.state.bundle, none, -1, -1, false, &pid, e) < 0)
+		return err_ret(e);
+	return proc_finish(none[0], pid, e);
+}
+
 void source_check_bundle(struct source *s, struct problems *p)
 {
 	const char *mount, *other = NULL;
@@ -105,6 +140,8 @@ void source_check_bundle(struct source *s, struct problems *p)
 
 	if (s->o->rootfs != MIGRATION_COPY)
 		return;
+	if (try_without_links(s, &e) < 0)
+		problem(p, "%s: --rootfs shared does without", err_format(&e, text, sizeof text));
 	mount = mount_in(s, real(s, s->c.state.rootfs));
 	if (mount)
 		problem(p, "%s is mounted in the bundle, of which only the root may be a mount: unmount it, or let the document mount it in the "
@@ -300,7 +337,7 @@ static int first_pass(struct source *s, const char *from, struct err *e)
 	s->by_time = keeps_times(s, bundle) && keeps_times(s, root) && sync_at(bundle) && sync_at(root);
 	if (s->by_time && note_dirs(s, real(s, bundle), e) < 0)
 		return err_ret(e);
-	return rsync_send(&s->w, from, options, e);
+	return rsync_send(&s->w, from, options, false, e);
 }
 
 static bool was_there(const char *path, const struct stat *st)
@@ -361,7 +398,7 @@ static int compare_changed(struct source *s, const char *from, struct err *e)
 	snprintf(word, sizeof word, "--files-from=%s", list);
 	if (list_changed(s, list, e) < 0)
 		return err_ret(e);
-	return walk.n ? rsync_send(&s->w, from, options, e) : 0;
+	return walk.n ? rsync_send(&s->w, from, options, true, e) : 0;
 }
 
 int source_send_files(struct source *s, bool last, struct err *e)
@@ -380,7 +417,7 @@ int source_send_files(struct source *s, bool last, struct err *e)
 	source_report(s, &p);
 	if (!s->copied_at)
 		return first_pass(s, from, e);
-	if (rsync_send(&s->w, from, last && !s->by_time ? by_content : by_time, e) < 0)
+	if (rsync_send(&s->w, from, last && !s->by_time ? by_content : by_time, last, e) < 0)
 		return err_ret(e);
 	return last && s->by_time ? compare_changed(s, from, e) : 0;
 }

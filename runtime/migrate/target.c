@@ -160,13 +160,14 @@ static int clean_bundle(struct target *t, struct err *e)
 	return t->offer.bundle ? 0 : err_oom(e);
 }
 
+/* What another one that was killed has left here must not stand in the way of this one. */
 static int take_offer(struct target *t, const struct wire_frame *f, struct err *e)
 {
 	struct problems p = { .arena = &t->arena };
 	struct migration_answer answer = { 0 };
 
 	if (migration_parse(&migration_offer_type, f->data, f->len, &t->offer, &t->arena, e) < 0 || store_check_id(t->offer.id, e) < 0 ||
-	    clean_bundle(t, e) < 0 || make_work(t, e) < 0)
+	    clean_bundle(t, e) < 0 || migrate_reconcile(t->root, e) < 0 || make_work(t, e) < 0)
 		return err_ret(e);
 	offer_check(&t->offer, t->root, t->work, &p, &t->arena);
 	if (p.failed)

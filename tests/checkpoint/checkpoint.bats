@@ -216,6 +216,22 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	goes_on
 }
 
+@test "restore: the keyring, the CPUs and the I/O priority are the container's, not those of who restores it" {
+	needs_command keyctl ionice taskset
+	config_set '.linux.maskedPaths = [] | .process.ioPriority = {class: "IOPRIO_CLASS_BE", priority: 6}'
+	start_sh "$counting & while :; do cat /proc/keys >/tmp/new; mv /tmp/new /tmp/keys; sleep .1; done"
+	checkpoint
+	rm "$BUNDLE/rootfs/tmp/keys"
+	keyctl session caller taskset -c 0 ionice -c 3 timeout 60 "$VZRUN" --root "$ROOT" restore --detach --bundle "$BUNDLE" \
+		--image-path "$IMG" "$ID" >"$T/said" 2>&1 </dev/null 3>&- 4>&- || { cat "$T/said"; false; }
+	goes_on
+	wait_until test -e "$BUNDLE/rootfs/tmp/keys"
+	grep -q "keyring *_ses.$ID" "$BUNDLE/rootfs/tmp/keys"
+	! grep caller "$BUNDLE/rootfs/tmp/keys" || false
+	assert_eq "$(sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$(pid_of "$ID")/status")" "0-$(($(nproc --all) - 1))"
+	assert_eq "$(ionice -p "$(pid_of "$ID")")" "best-effort: prio 6"
+}
+
 @test "checkpoint: a paused container" {
 	start_counting
 	ok pause "$ID"
@@ -320,6 +336,14 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	bad 'others than root could write it' 'chmod 666 pages-1.img'
 	bad 'others than root could write it' 'chown 1000 core-1.img'
 	bad 'others than root could write it' 'chmod 777 .'
+	# Who may rename a directory above them could put others there.
+	mkdir "$T/theirs"
+	cp -a "$IMG" "$T/theirs/images"
+	chown 1000 "$T/theirs"
+	fails "$T/theirs/images/..: others than root could write it" restore -d -b "$BUNDLE" --image-path "$T/theirs/images" "$ID"
+	chown 0 "$T/theirs"
+	chmod 777 "$T/theirs"
+	fails "$T/theirs/images/..: others than root could write it" restore -d -b "$BUNDLE" --image-path "$T/theirs/images" "$ID"
 	bad 'pages-1.img: a symbolic link' 'mv pages-1.img ../mine; ln -s ../mine pages-1.img'
 	bad 'the images are of a vax machine' 'sed -i "s/\"machine\":\"[^\"]*/\"machine\":\"vax/" vzrun.json'
 	bad 'were made by CRIU 99.1' 'sed -i "s/\"criu\":[0-9]*/\"criu\":990100/" vzrun.json'

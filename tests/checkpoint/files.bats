@@ -121,6 +121,14 @@ old"
 	ok create --bundle "$T/third" "$ID-3"
 	refused "the bundle $BUNDLE would be removed here, and container $ID-3 has it, or something of it: --keep leaves it" --dry-run
 	ok delete --force "$ID-3"
+	# And one that mounts a part of it.
+	mkdir "$BUNDLE/volume"
+	new_bundle "$T/fourth"
+	jq --arg v "$BUNDLE/volume" '.mounts += [{destination: "/volume", source: $v, options: ["rbind"]}]' "$T/fourth/config.json" >"$T/c"
+	mv "$T/c" "$T/fourth/config.json"
+	ok create --bundle "$T/fourth" "$ID-3"
+	refused "the bundle $BUNDLE would be removed here, and container $ID-3 has it, or something of it: --keep leaves it" --dry-run
+	ok delete --force "$ID-3"
 	# Nobody knows what one has whose record cannot be read.
 	mkdir "$ROOT/$ID-3"
 	echo '{' >"$ROOT/$ID-3/state.json"
@@ -182,5 +190,53 @@ old"
 	rm "$T/tmp-there/fill"
 	is_clean_there
 	goes_on "$BUNDLE"
-	umount "$T/tmp-there"
+}
+
+# wrap_rsync COMMAND: what is done in the place of the source's rsync, which is "$@".
+wrap_rsync() {
+	mkdir -p "$T/here"
+	# The other side has the same PATH here.
+	printf '#!/bin/sh\n[ "$1" != --server ] || exec /usr/bin/rsync "$@"\n%s\n' "$1" >"$T/here/rsync"
+	chmod 755 "$T/here/rsync"
+	export PATH=$T/here:$PATH
+}
+
+# While rsync is on its way a container can put a link in the place of any directory of its own.
+@test "migrate: no symbolic link in the bundle leads who copies it to files of this host" {
+	mkdir "$T/secrets"
+	echo secret >"$T/secrets/file"
+	ln -s "$T/secrets" "$BUNDLE/rootfs/out"
+	ln -s tmp "$BUNDLE/rootfs/in"
+	start_worker memory 2 0 /tmp/count
+	[[ $(<"$BUNDLE/rootfs/out/file") == secret ]]
+	wrap_rsync "cat $BUNDLE/rootfs/out/file $BUNDLE/rootfs/in/count >>$T/got 2>>$T/why; exec /usr/bin/rsync \"\$@\""
+	migrate
+	[[ -e $T/got && ! -s $T/got ]]
+	grep -q 'out/file: Too many levels of symbolic links' "$T/why"
+	goes_on "$T/moved"
+	assert_eq "$(readlink "$T/moved/rootfs/out")" "$T/secrets"
+}
+
+@test "migrate: a file that cannot be read whole while the container changes it is no failure, but the last time it is" {
+	start_worker memory 2 0 /tmp/count
+	# A file that becomes shorter while it is read is one.
+	wrap_rsync "/usr/bin/rsync \"\$@\" || exit; echo >>$T/passes; [ \$(wc -l <$T/passes) -gt \$(cat $T/well) ] || exit 23"
+	echo 9 >"$T/well"
+	refused 'rsync: exit status 23' --max-rounds 1
+	goes_on "$BUNDLE"
+	echo 2 >"$T/well"
+	rm "$T/passes"
+	migrate --max-rounds 1
+	(($(wc -l <"$T/passes") > 2))
+	goes_on "$T/moved"
+}
+
+@test "migrate: --compress: a disk that is full there is named" {
+	start_worker memory 24 0 /tmp/count
+	mounts=$T/tmp-there
+	mount -t tmpfs -o size=64m none "$T/tmp-there"
+	at_pass 1 "dd if=/dev/zero of=$T/tmp-there/fill bs=64k 2>/dev/null || truncate -s -192K $T/tmp-there/fill"
+	echo esac >>"$T/bin/rsync"
+	refused 'pages-1.img: no space left on device' --compress
+	goes_on "$BUNDLE"
 }

@@ -268,3 +268,16 @@ slowly() {
 	at_frame kill-there there 32
 	at_frame kill-here there 32
 }
+
+@test "migrate: what a receiver that was killed has left there is not in the way of the next" {
+	start_worker memory 4 0 /tmp/count
+	through kill-there there 14
+	move
+	[[ $status == 1 ]]
+	[[ -e $T/moved && -n $(ls "$T/tmp-there") ]]
+	goes_on "$BUNDLE"
+	unhindered
+	migrate
+	goes_on "$T/moved"
+	[[ -z $(ls "$T/tmp-there") ]]
+}

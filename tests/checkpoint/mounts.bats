@@ -35,6 +35,19 @@ load ../lib/checkpoint
 	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID" cat /data/file)" one
 }
 
+@test "restore: the directory of the container's NOTIFY_SOCKET is the new container's" {
+	config_set --arg s "$counting" '.process.args = ["sh", "-c", $s]'
+	NOTIFY_SOCKET=$T/manager ok create --bundle "$BUNDLE" "$ID"
+	ok start "$ID"
+	wait_until counted_to 3
+	checkpoint
+	ok restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID-2"
+	goes_on "$ID-2"
+	touch "$ROOT/$ID-2/notify/file"
+	assert_eq "$("$VZRUN" --root "$ROOT" exec "$ID-2" ls /run/notify)" file
+	ok delete --force "$ID-2"
+}
+
 @test "restore: --mount-map" {
 	mkdir -p "$T/vol" "$T/vol-2"
 	echo one >"$T/vol/file"

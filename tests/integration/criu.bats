@@ -76,6 +76,13 @@ goes_on() {
 	state_is "$ID" running
 }
 
+@test "restore: a CRIU that does not know --lsm-mount-context" {
+	echo 3.15.0 >"$STUB/version"
+	make_images
+	restore_fails '--lsm-mount-context: CRIU 3.15 cannot, 3.16 and later can' --lsm-mount-context x
+	[[ ! -e $ROOT/$ID ]]
+}
+
 @test "checkpoint: each option is what CRIU is asked for" {
 	start
 	checkpoint_fails 'stub'

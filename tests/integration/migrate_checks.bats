@@ -335,3 +335,10 @@ start_undecided() {
 	assert_match "$stderr" "*$T/theirs stays: it is not known to be what a migration made there*"
 	[[ -e $T/theirs/file && -z $(find "$THERE/.migrations" -type f) ]]
 }
+
+@test "migrate --resolve: takes --ssh alone" {
+	for option in --dry-run --keep --compress --pre-copy --post-copy --both "--format json" "--remote-root /x" "--remote-bundle /x" "--new-id x" "--max-rounds 1"; do
+		# shellcheck disable=SC2086
+		fails "${option%% *}: --resolve ends a migration as it was begun, and takes --ssh alone" migrate --resolve $option "$ID"
+	done
+}

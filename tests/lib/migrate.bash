@@ -37,6 +37,9 @@ migrate_teardown() {
 	for c in "${THERE:-/nonexistent}"/*/; do
 		[[ ! -d $c ]] || timeout 20 "$VZRUN" --root "$THERE" delete --force "$(basename "$c")" >/dev/null 2>&1 </dev/null
 	done
+	for c in ${mounts:-}; do
+		umount -l "$c" 2>/dev/null || :
+	done
 	vz_teardown
 }
 teardown() { migrate_teardown; }
