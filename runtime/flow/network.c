@@ -3,11 +3,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -117,6 +119,37 @@ int network_unlock(pid_t pid, int pidfd, struct err *e)
 	struct job job = { unlock, "" };
 
 	return ns_call(pid, pidfd, CLONE_NEWNET, run_filter, &job, sizeof job, e);
+}
+
+static int take_down(void *arg, struct err *e)
+{
+	cleanup_fd int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct if_nameindex *all = if_nameindex();
+	int r = 0;
+
+	(void)arg;
+	if (sock < 0 || !all)
+		r = err_sys(e, "interfaces");
+	for (const struct if_nameindex *i = all; r == 0 && i->if_index; i++) {
+		struct ifreq change = { 0 };
+
+		snprintf(change.ifr_name, sizeof change.ifr_name, "%s", i->if_name);
+		if (ioctl(sock, SIOCGIFFLAGS, &change) < 0 || change.ifr_flags & IFF_LOOPBACK)
+			continue;
+		change.ifr_flags &= ~IFF_UP;
+		if (ioctl(sock, SIOCSIFFLAGS, &change) < 0)
+			r = err_sys(e, "set %s down", i->if_name);
+	}
+	if (all)
+		if_freenameindex(all);
+	return r;
+}
+
+int network_silence(pid_t pid, int pidfd, struct err *e)
+{
+	char nothing = 0;
+
+	return ns_call(pid, pidfd, CLONE_NEWNET, take_down, &nothing, sizeof nothing, e);
 }
 
 /* In repair mode, by which CRIU learns of a connection, nothing is sent, and who reads or writes gets errors. */

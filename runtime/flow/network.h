@@ -23,6 +23,10 @@ int network_release(pid_t pid, int pidfd, enum network_hold what, struct err *e)
 int network_open(pid_t pid);
 int network_release_opened(int fd, enum network_hold what, struct err *e);
 
+/* Takes down its interfaces, for good: before a namespace goes whose connections go on elsewhere.  The kernel takes its filters away before
+ * its interfaces, and a packet between the two would be answered with a reset. */
+int network_silence(pid_t pid, int pidfd, struct err *e);
+
 /* Takes away the lock of a CRIU that has died. */
 int network_unlock(pid_t pid, int pidfd, struct err *e);
 

@@ -28,7 +28,8 @@ struct restore {
 	struct criu_inherited inherit[RESTORE_NAMESPACES + RESTORE_STREAMS];
 	size_t n_inherit;
 	int fds[RESTORE_NAMESPACES];
-	bool held; /* the network */
+	int network; /* its namespace, as long as the restore can fail: CRIU may end the processes first; -1: it is not the container's own */
+	bool held;   /* the network */
 	bool failed; /* CRIU */
 };
 

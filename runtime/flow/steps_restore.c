@@ -33,6 +33,7 @@ void flow_restore_done(struct flow *f)
 		return;
 	criu_close(&f->restore->criu);
 	criu_close_dirs(&f->restore->dirs);
+	fd_close(&f->restore->network);
 }
 
 /* ---- the image ---- */
@@ -96,7 +97,7 @@ int step_image(struct flow *f, struct err *e)
 
 	if (!r)
 		return err_oom(e);
-	*r = (struct restore){ .criu = CRIU_NONE, .dirs = CRIU_DIRS_NONE };
+	*r = (struct restore){ .criu = CRIU_NONE, .dirs = CRIU_DIRS_NONE, .network = -1 };
 	f->restore = r;
 	if (criu_open_dirs(f->o->criu, false, &r->dirs, e) < 0 || criu_read_record(&r->dirs, &r->image, &f->arena, e) < 0)
 		return err_ret(e);
@@ -337,6 +338,8 @@ static int on_namespaces(struct flow *f, pid_t pid, struct err *e)
 		return err_sys(e, "pidfd_open %d", (int)pid);
 	if (step_save_pid(f, e) < 0)
 		return err_ret(e);
+	if (oci_namespace_new(&f->spec, CLONE_NEWNET))
+		f->restore->network = network_open(pid);
 	hold_network(f);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (flow_row(f, rows[i], e) < 0)
@@ -527,11 +530,16 @@ int step_criu_restore(struct flow *f, struct err *e)
 /* With process 1 ends its pid namespace, and what else there is with the cgroup. */
 void undo_criu_restore(struct flow *f)
 {
+	struct err ignored;
+
 	if (f->pidfd < 0)
 		return; /* it came to no namespace */
 	undo_ext_ns(f);
 	undo_netdev(f);
 	undo_rdt(f);
+	/* It may have the addresses of one that goes on elsewhere, where it came from. */
+	if (f->restore->network >= 0)
+		network_silence(0, f->restore->network, &ignored);
 	sys_pidfd_send_signal(f->pidfd, SIGKILL, NULL, 0);
 	poll(&(struct pollfd){ .fd = f->pidfd, .events = POLLIN }, 1, 1000); /* a frozen one dies with the cgroup */
 	waitpid(f->pid, NULL, WNOHANG);

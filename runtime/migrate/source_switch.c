@@ -32,16 +32,31 @@ static int begin(void *arg, struct err *e)
 }
 
 /* Not one that others made: they have it too, and nobody could say when it may go on. */
+static bool has_own_network(struct source *s)
+{
+	struct oci_spec spec;
+	struct err ignored;
+
+	return store_load_spec(&s->c.dir, &spec, &s->arena, &ignored) < 0 || oci_namespace_new(&spec, CLONE_NEWNET);
+}
+
 static void hold_network(struct source *s)
 {
 	char text[ERR_TEXT_MAX + 128];
-	struct oci_spec spec;
 	struct err e;
 
-	if (store_load_spec(&s->c.dir, &spec, &s->arena, &e) == 0 && !oci_namespace_new(&spec, CLONE_NEWNET))
+	if (!has_own_network(s))
 		return;
 	if (network_hold((pid_t)s->c.state.pid, s->c.pidfd, NETWORK_UNDECIDED, &e) < 0)
 		log_warn("the network of %s is not held: %s", s->o->id, err_format(&e, text, sizeof text));
+}
+
+void source_silence(struct source *s)
+{
+	struct err e;
+
+	if (s->c.pidfd >= 0 && has_own_network(s) && network_silence((pid_t)s->c.state.pid, s->c.pidfd, &e) < 0)
+		log_debug("the network of %s: %s", s->o->id, e.text); /* it has none, or is gone already */
 }
 
 /* We were killed.  As long as the word was not given it goes on here, as if nothing had been.  Behind it CRIU has let
@@ -127,6 +142,7 @@ static int hand_over(void *arg, int criu, struct err *e)
 		hold_network(s);
 	if (s->outcome != THERE)
 		return err_ret(e);
+	source_silence(s);
 	cgroup_let_die(s->c.cg); /* CRIU kills them */
 	return 0;
 }
@@ -208,6 +224,7 @@ static int wait_fetched(struct source *s, int criu, struct err *e)
 	}
 	report_fetch(s, began, before);
 	s->outcome = THERE;
+	source_silence(s);
 	return 0;
 }
 

@@ -184,3 +184,18 @@ skip_in_flight() {
 
 @test "checkpoint: --tcp-skip-in-flight leaves out a connection that nobody has taken in yet" { skip_in_flight new_network; }
 @test "checkpoint: --tcp-skip-in-flight in a user namespace" { in_userns && skip_in_flight hook_network; }
+
+# It may have the address of one that goes on elsewhere.
+@test "restore: that fails has its interfaces down before its network goes" {
+	printf '%s\n' '#!/bin/sh' "[ -e $T/again ] || exit 0" 'nsenter -t "$(jq .pid)" -n sh -c "' 'ip link add eth7 type bridge' 'ip link set eth7 up' \
+		"sleep 1000 >/dev/null 2>&1 & echo \\\$! >$T/holder\"" 'exit 1' >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --arg h "$T/hook" '.hooks = {createRuntime: [{path: $h}]}'
+	start_counting
+	checkpoint
+	touch "$T/again"
+	fails 'createRuntime hook' restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID"
+	helpers=$(<"$T/holder")
+	nsenter -t "$helpers" -n ip -o link show eth7 >"$T/links"
+	! grep '[<,]UP' "$T/links" || false
+}

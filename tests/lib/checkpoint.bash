@@ -18,10 +18,9 @@ setup() {
 	config_set '.root.readonly = false'
 }
 
-teardown() {
+end_helpers() {
 	local p
 
-	[[ -z ${uffd_was:-} ]] || sysctl -q vm.unprivileged_userfaultfd="$uffd_was"
 	for p in ${helpers:-}; do
 		kill -KILL "$p" 2>/dev/null || :
 	done
@@ -31,6 +30,11 @@ teardown() {
 	for p in ${mounts:-}; do
 		umount -l "$p" 2>/dev/null || :
 	done
+}
+
+teardown() {
+	[[ -z ${uffd_was:-} ]] || sysctl -q vm.unprivileged_userfaultfd="$uffd_was"
+	end_helpers
 	vz_teardown
 }
 

@@ -37,9 +37,7 @@ migrate_teardown() {
 	for c in "${THERE:-/nonexistent}"/*/; do
 		[[ ! -d $c ]] || timeout 20 "$VZRUN" --root "$THERE" delete --force "$(basename "$c")" >/dev/null 2>&1 </dev/null
 	done
-	for c in ${mounts:-}; do
-		umount -l "$c" 2>/dev/null || :
-	done
+	end_helpers
 	vz_teardown
 }
 teardown() { migrate_teardown; }
