@@ -190,6 +190,7 @@ old"
 	rm "$T/tmp-there/fill"
 	is_clean_there
 	goes_on "$BUNDLE"
+	umount "$T/tmp-there"
 }
 
 # wrap_rsync COMMAND: what is done in the place of the source's rsync, which is "$@".
