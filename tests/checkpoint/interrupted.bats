@@ -217,13 +217,13 @@ run.wait()' "$freezer" "$words" "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANA
 	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
 	config_set '.linux.namespaces |= map(select(.type != "network"))'
 	connected() { ss -Htn state established 'dport = :7177' | grep -q .; }
-	start_connected() {
+	start_with_host() {
 		start_sh "worker serve 7177 & $counting"
 		"$WORKER" client 127.0.0.1 7177 90000 >"$T/client" 2>&1 3>&- 4>&- &
 		helpers=$!
 		wait_until connected
 	}
-	start=start_connected
+	start=start_with_host
 	held_checkpoint --tcp-established
 	rules | grep -i 0xc114
 	kill -KILL "$(pgrep -P "$bg" -x criu)"
@@ -236,23 +236,14 @@ run.wait()' "$freezer" "$words" "$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANA
 
 @test "checkpoint: --tcp-established, whose CRIU is killed: connections go on" {
 	new_network
-	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
-	start_connected() {
-		start_sh "worker serve 7000 & $counting"
-		"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
-		client=$! helpers+=" $!"
-		sleep 1
-	}
 	start=start_connected
 	held_checkpoint --tcp-established
 	sleep .5
 	kill -KILL "$(pgrep -P "$bg" -x criu)"
 	! wait "$bg" || false
 	goes_on
-	kill -TERM "$client"
-	wait "$client" || { cat "$T/client"; false; }
-	read -r n pause < <(tail -n 1 "$T/client")
-	((n > 20 && pause >= 500))
+	connection_went_on
+	connection_paused
 }
 
 # lazy_checkpoint PORT: one in the background ($bg, its output in $T/out) that waits for who wants the memory.

@@ -15,21 +15,15 @@ hook_network() {
 
 @test "checkpoint: --tcp-established: a connection to a peer outside goes on" {
 	new_network
-	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
-	start_sh "worker serve 7000 & $counting"
-	"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
-	client=$! helpers+=" $!"
-	sleep 1
+	start_connected
 	fails 'tcp-established' checkpoint --image-path "$IMG" "$ID"
 	goes_on
 	checkpoint --tcp-established
 	sleep .5
 	restore --tcp-established
 	goes_on
-	kill -TERM "$client"
-	wait "$client" || { cat "$T/client"; false; }
-	read -r n pause < <(tail -n 1 "$T/client")
-	((n > 20 && pause >= 500))
+	connection_went_on
+	connection_paused
 }
 
 # Packets of the peer come as soon as there is an interface, and long before there is a connection again.
@@ -79,8 +73,7 @@ network_by_hooks() {
 	(($(<"$T/got") >= 1))
 	grep -q vzrun_restore "$T/rules"
 	! network_rules | grep vzrun || false
-	kill -TERM "$client"
-	wait "$client" || { cat "$T/client"; false; }
+	connection_went_on
 	sleep .5
 	[[ ! -e $T/broken ]]
 	# Nothing of the kind where there are no connections.
@@ -96,11 +89,7 @@ network_by_hooks() {
 
 tcp_close() {
 	"$1"
-	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
-	start_sh "worker serve 7000 & $counting"
-	"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
-	client=$! helpers+=" $!"
-	sleep 1
+	start_connected
 	checkpoint --tcp-established
 	restore --tcp-close
 	goes_on
@@ -113,11 +102,7 @@ tcp_close() {
 
 network_locks() {
 	"$1"
-	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
-	start_sh "worker serve 7000 & $counting"
-	"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
-	client=$! helpers+=" $!"
-	sleep 1
+	start_connected
 	for lock in nftables skip iptables; do
 		if { [[ $lock == skip ]] && ! criu_is 3.19; } || { [[ $lock == nftables ]] && ! criu_is 4.1; }; then
 			fails "network-lock $lock: CRIU" checkpoint --tcp-established --network-lock "$lock" --image-path "$IMG" "$ID"
@@ -136,8 +121,7 @@ network_locks() {
 		goes_on
 		! network_rules | grep CRIU || false
 	done
-	kill -TERM "$client"
-	wait "$client" || { cat "$T/client"; false; }
+	connection_went_on
 }
 
 @test "checkpoint: each --network-lock works for a connection" { network_locks new_network; }

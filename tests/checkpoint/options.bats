@@ -174,7 +174,7 @@ page_server() {
 lazy_memory() {
 	needs_criu_feature uffd-noncoop
 	start_worker memory 16 0 /tmp/count
-	mkdir "$T/work"
+	mkdir "$T/logs"
 	mkfifo "$T/ready"
 	"$VZRUN" ${VZ_MANAGER:+--cgroup-manager=$VZ_MANAGER} --root "$ROOT" checkpoint --image-path "$IMG" --lazy-pages --page-server 127.0.0.1:27302 \
 		--status-fd 7 "$ID" 7>"$T/ready" >"$T/lazy.log" 2>&1 3>&- 4>&- &
@@ -182,13 +182,13 @@ lazy_memory() {
 	exec 8<"$T/ready"
 	IFS= read -r -d '' -t 20 word <&8
 	exec 8<&-
-	(cd "$T/work" && exec criu lazy-pages --images-dir "$IMG" --work-dir "$T/work" --page-server --address 127.0.0.1 --port 27302) \
+	(cd "$T/logs" && exec criu lazy-pages --images-dir "$IMG" --work-dir "$T/logs" --page-server --address 127.0.0.1 --port 27302) \
 		>"$T/daemon.log" 2>&1 3>&- 4>&- &
 	helpers+=" $!"
-	wait_until test -S "$T/work/lazy-pages.socket"
+	wait_until test -S "$T/logs/lazy-pages.socket"
 	# Hardly anything is here: the rest comes over the network.
 	(($(cat "$IMG"/pages-*.img | wc -c) < 8 << 20))
-	ok restore --detach --bundle "$BUNDLE" --image-path "$IMG" --work-path "$T/work" --lazy-pages "$ID-2"
+	ok restore --detach --bundle "$BUNDLE" --image-path "$IMG" --work-path "$T/logs" --lazy-pages "$ID-2"
 	goes_on "$ID-2"
 	wait "$dump"
 	[[ ! -e $ROOT/$ID ]]

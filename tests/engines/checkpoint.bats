@@ -142,14 +142,7 @@ status_of() { raw inspect "$1" --format '{{.State.Status}}'; }
 @test "podman: checkpoint --tcp-established: a connection to a peer outside goes on" {
 	local holder client
 
-	unshare -n sleep 1000 3>&- 4>&- &
-	holder=$! helpers=$!
-	apart() { [[ $(readlink "/proc/$holder/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
-	wait_until apart
-	ip link add "v$holder" type veth peer name eth0 netns "$holder"
-	ip addr add 10.77.0.1/24 dev "v$holder"
-	ip link set "v$holder" up
-	nsenter -t "$holder" -n sh -c 'ip addr add 10.77.0.2/24 dev eth0; ip link set eth0 up; ip link set lo up'
+	outer_network
 	RUN[1]=ns:/proc/$holder/ns/net
 	starts c1 -v "$WORKER:/bin/worker:ro" $IMAGE sh -c "worker serve 7000 & $COUNTING"
 	pid=$(pid_in c1)

@@ -90,17 +90,31 @@ in_userns() { new_userns && chmod 777 "$BUNDLE/rootfs/tmp"; }
 
 config_annotation() { config_set --arg k "$1" --arg v "$2" '.annotations[$k] = $v'; }
 
-# A network namespace that somebody else made, as CNI does, with a way to this one.
+# The container gets the network of somebody else.
 new_network() {
-	unshare -n sleep 1000 3>&- 4>&- &
-	holder=$! helpers="${helpers:-} $!"
-	apart() { [[ $(readlink "/proc/$holder/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
-	wait_until apart
-	ip link add "v$holder" type veth peer name eth0 netns "$holder"
-	ip addr add 10.77.0.1/24 dev "v$holder"
-	ip link set "v$holder" up
-	nsenter -t "$holder" -n sh -c 'ip addr add 10.77.0.2/24 dev eth0; ip link set eth0 up; ip link set lo up'
+	outer_network
 	config_set --arg p "/proc/$holder/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+}
+
+# start_connected: one with that address serves, and has a $client outside.
+start_connected() {
+	cp "$WORKER" "$BUNDLE/rootfs/bin/worker"
+	start_sh "worker serve 7000 & $counting"
+	"$WORKER" client 10.77.0.2 7000 90000 >"$T/client" 2>&1 3>&- 4>&- &
+	client=$! helpers+=" $!"
+	sleep 1
+}
+
+# connection_went_on: the client ends, and has seen no reset and no wrong byte; connection_paused: and what stood still in between.
+connection_went_on() {
+	kill -TERM "$client"
+	wait "$client" || { cat "$T/client"; false; }
+}
+connection_paused() {
+	local n pause
+
+	read -r n pause < <(tail -n 1 "$T/client")
+	((n > 20 && pause >= 500))
 }
 
 # network_rules: what nft knows there.

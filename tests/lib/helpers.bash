@@ -384,6 +384,18 @@ needs_criu() {
 
 needs_criu_feature() { criu check --feature "$1" >/dev/null 2>&1 || skip "CRIU has no $1 here"; }
 
+# A network namespace that somebody else made, as CNI does, that of process $holder, with a way to this one: 10.77.0.2 from 10.77.0.1.
+outer_network() {
+	unshare -n sleep 1000 3>&- 4>&- &
+	holder=$! helpers="${helpers:-} $!"
+	apart() { [[ $(readlink "/proc/$holder/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
+	wait_until apart
+	ip link add "v$holder" type veth peer name eth0 netns "$holder"
+	ip addr add 10.77.0.1/24 dev "v$holder"
+	ip link set "v$holder" up
+	nsenter -t "$holder" -n sh -c 'ip addr add 10.77.0.2/24 dev eth0; ip link set eth0 up; ip link set lo up'
+}
+
 # criu_is VERSION: or later.
 criu_is() {
 	local have
