@@ -446,16 +446,16 @@ bool proc_is_rootless(enum proc_rootless how)
 	return geteuid() != 0 || proc_in_userns();
 }
 
-static bool is_in_namespace(const char *pid, const struct stat *ns)
+static bool is_in_namespace(const char *pid, const char *type, const struct stat *ns)
 {
 	char path[64];
 	struct stat st;
 
-	snprintf(path, sizeof path, "/proc/%.20s/ns/pid", pid);
+	snprintf(path, sizeof path, "/proc/%.20s/ns/%s", pid, type);
 	return stat(path, &st) == 0 && st.st_dev == ns->st_dev && st.st_ino == ns->st_ino;
 }
 
-ssize_t proc_list_namespace(pid_t pid, pid_t **ret, struct err *e)
+ssize_t proc_list_namespace(pid_t pid, const char *type, pid_t **ret, struct err *e)
 {
 	cleanup_dir DIR *dir = opendir("/proc");
 	size_t n = 0, cap = 0;
@@ -464,11 +464,11 @@ ssize_t proc_list_namespace(pid_t pid, pid_t **ret, struct err *e)
 	struct stat ns;
 	char path[64];
 
-	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
+	snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, type);
 	if (!dir || stat(path, &ns) < 0)
 		return err_sys(e, "processes of the container");
 	while ((d = readdir(dir))) {
-		if (!isdigit((unsigned char)d->d_name[0]) || !is_in_namespace(d->d_name, &ns))
+		if (!isdigit((unsigned char)d->d_name[0]) || !is_in_namespace(d->d_name, type, &ns))
 			continue;
 		if (n == cap) {
 			pid_t *more = reallocarray(v, cap + 64, sizeof *v);

@@ -33,8 +33,8 @@ bool proc_in_userns(void);
 /* A plain user, or root of a user namespace.  To be asked after a refusal only: it reads a file. */
 bool proc_is_rootless(enum proc_rootless how);
 
-/* All processes of the pid namespace of `pid` that we can see.  Returns how many, with *ret from malloc. */
-ssize_t proc_list_namespace(pid_t pid, pid_t **ret, struct err *e);
+/* All processes of the namespace of this type ("pid", "net") of `pid` that we can see.  Returns how many, with *ret from malloc. */
+ssize_t proc_list_namespace(pid_t pid, const char *type, pid_t **ret, struct err *e);
 
 /* Run a program to its end: a hook, newuidmap, ps.
  *

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,7 +168,7 @@ static int namespace_pids(const struct container *c, pid_t **ret, size_t *ret_n,
 	*ret_n = 0;
 	if (c->status == OCI_STOPPED)
 		return 0;
-	n = proc_list_namespace((pid_t)c->state.pid, &found, e);
+	n = proc_list_namespace((pid_t)c->state.pid, "pid", &found, e);
 	if (n < 0)
 		return is_alone(c, e) ? only_init(c, ret, ret_n, a, e) : (int)n;
 	if (n > 0) {
@@ -328,6 +329,18 @@ int container_destroy(struct container *c, struct err *e)
 	if (net >= 0 && network_release_opened(net, NETWORK_UNDECIDED, &ignored) < 0)
 		log_debug("network: %s", ignored.text); /* it was not held */
 	return destroy(c, e);
+}
+
+/* Not a network that others made: they have it too. */
+void container_silence(struct container *c)
+{
+	struct oci_spec spec;
+	struct err e;
+
+	if (c->pidfd < 0 || store_load_spec(&c->dir, &spec, &c->arena, &e) < 0 || !oci_namespace_new(&spec, CLONE_NEWNET))
+		return;
+	if (network_silence((pid_t)c->state.pid, c->pidfd, &e) < 0)
+		log_debug("the network of %s: %s", c->id, e.text); /* it has none, or is gone already */
 }
 
 static int may_delete(const struct container *c, struct err *e)

@@ -43,6 +43,9 @@ int container_delete(const char *root, const char *id, bool force, struct err *e
 /* The same for who made it: one of that id that was created at another time is somebody else's, and left alone (0; 1: deleted). */
 int container_delete_own(const char *root, const char *id, const char *created, bool force, struct err *e);
 
+/* Before the end of a copy whose original goes on elsewhere: what becomes of its connections then does not get out. */
+void container_silence(struct container *c);
+
 /* What containers of this machine that have ended still have of the host is given back, whatever their --root. */
 int container_reconcile(struct err *e);
 

@@ -55,6 +55,35 @@ static int check_place(const char *dir, int fd, struct err *e)
 	return fstat(fd, &st) < 0 ? err_sys(e, "%s", dir) : check_owner(dir, "", &st, e);
 }
 
+/* Whoever may rename a directory above them may put others there once these have been looked at: CRIU, and who covers them, come by name. */
+static int check_way(const struct criu_dirs *d, struct err *e)
+{
+	cleanup_fd int fd = fcntl(d->images_fd, F_DUPFD_CLOEXEC, 3);
+	cleanup_str struct str name = { 0 };
+	struct stat below, st;
+
+	str_add(&name, d->images);
+	if (fd < 0 || fstat(fd, &below) < 0)
+		return err_sys(e, "%s", d->images);
+	for (;; below = st) {
+		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		str_add(&name, "/..");
+		if (above < 0)
+			return err_sys(e, "%s", str_cstr(&name));
+		close(fd);
+		fd = above;
+		if (fstat(fd, &st) < 0)
+			return err_sys(e, "%s", str_cstr(&name));
+		if (st.st_dev == below.st_dev && st.st_ino == below.st_ino)
+			return 0;
+		if (st.st_mode & S_ISVTX) /* there each renames his own */
+			st.st_mode &= ~(mode_t)(S_IWGRP | S_IWOTH);
+		if (check_owner(str_cstr(&name), "", &st, e) < 0)
+			return err_ret(e);
+	}
+}
+
 int criu_open_dirs(const struct criu_options *o, bool make, struct criu_dirs *ret, struct err *e)
 {
 	cleanup_dirs struct criu_dirs d = { o->images, o->work ? o->work : o->images, -1, -1 };
@@ -71,11 +100,21 @@ int criu_open_dirs(const struct criu_options *o, bool make, struct criu_dirs *re
 		err_sys(e, "%s", d.work);
 		return err_hint(e, "CRIU writes its log there: give --work-path");
 	}
-	if ((make && check_place(d.images, d.images_fd, e) < 0) || check_place(d.work, d.work_fd, e) < 0)
+	/* Where images are made a restore must be able to take them from. */
+	if ((make && (check_place(d.images, d.images_fd, e) < 0 || check_way(&d, e) < 0)) || check_place(d.work, d.work_fd, e) < 0)
 		return err_ret(e);
 	*ret = d;
 	d = CRIU_DIRS_NONE;
 	return 0;
+}
+
+int criu_check_place(const char *dir, struct err *e)
+{
+	cleanup_dirs struct criu_dirs d = { dir, dir, -1, -1 };
+
+	if (open_dir("image-path", dir, false, &d.images_fd, e) < 0)
+		return err_ret(e);
+	return check_place(dir, d.images_fd, e) < 0 ? err_ret(e) : check_way(&d, e);
 }
 
 void criu_close_dirs(struct criu_dirs *d)
@@ -281,35 +320,6 @@ int criu_write_record(const struct criu_dirs *d, struct oci_image *image, struct
 	if (str_failed(&text))
 		return err_oom(e);
 	return fs_replace(d->images_fd, OCI_IMAGE_FILE, text.s, text.len, 0600, e) < 0 ? err_wrap(e, "%s", d->images) : 0;
-}
-
-/* Whoever may rename a directory above them may put others there once these have been looked at: CRIU, and who covers them, come by name. */
-static int check_way(const struct criu_dirs *d, struct err *e)
-{
-	cleanup_fd int fd = fcntl(d->images_fd, F_DUPFD_CLOEXEC, 3);
-	cleanup_str struct str name = { 0 };
-	struct stat below, st;
-
-	str_add(&name, d->images);
-	if (fd < 0 || fstat(fd, &below) < 0)
-		return err_sys(e, "%s", d->images);
-	for (;; below = st) {
-		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-		str_add(&name, "/..");
-		if (above < 0)
-			return err_sys(e, "%s", str_cstr(&name));
-		close(fd);
-		fd = above;
-		if (fstat(fd, &st) < 0)
-			return err_sys(e, "%s", str_cstr(&name));
-		if (st.st_dev == below.st_dev && st.st_ino == below.st_ino)
-			return 0;
-		if (st.st_mode & S_ISVTX) /* there each renames his own */
-			st.st_mode &= ~(mode_t)(S_IWGRP | S_IWOTH);
-		if (check_owner(str_cstr(&name), "", &st, e) < 0)
-			return err_ret(e);
-	}
 }
 
 static int check_owners(const struct criu_dirs *d, struct err *e)

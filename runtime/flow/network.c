@@ -130,7 +130,7 @@ static int take_down(void *arg, struct err *e)
 	(void)arg;
 	if (sock < 0 || !all)
 		r = err_sys(e, "interfaces");
-	for (const struct if_nameindex *i = all; r == 0 && i->if_index; i++) {
+	for (const struct if_nameindex *i = all; sock >= 0 && all && i->if_index; i++) {
 		struct ifreq change = { 0 };
 
 		snprintf(change.ifr_name, sizeof change.ifr_name, "%s", i->if_name);
@@ -138,7 +138,7 @@ static int take_down(void *arg, struct err *e)
 			continue;
 		change.ifr_flags &= ~IFF_UP;
 		if (ioctl(sock, SIOCSIFFLAGS, &change) < 0)
-			r = err_sys(e, "set %s down", i->if_name);
+			r = err_sys(e, "set %s down", i->if_name); /* the others all the same */
 	}
 	if (all)
 		if_freenameindex(all);

@@ -279,16 +279,18 @@ int step_loopback(struct flow *f, struct err *e)
 int step_keyring(struct flow *f, struct err *e)
 {
 	const char *label = f->process ? f->process->selinux_label : NULL;
+	/* Names are the user namespace's, and a restore does not do this in the container's: all users of the host could search it. */
+	const char *id = f->command == FLOW_RESTORE && flow_has_userns(f) ? NULL : f->o->id;
 	int procfs, r;
 
 	if (!label)
-		return keyring_join(f->o->id, flow_has_userns(f), e);
+		return keyring_join(id, flow_has_userns(f), e);
 	procfs = flow_procfs(f, e);
 	if (procfs < 0)
 		return procfs;
 	r = lsm_set_keycreate(procfs, label, e);
 	if (r == 0)
-		r = keyring_join(f->o->id, flow_has_userns(f), e);
+		r = keyring_join(id, flow_has_userns(f), e);
 	return r < 0 ? r : lsm_set_keycreate(procfs, NULL, e);
 }
 

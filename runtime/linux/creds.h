@@ -27,8 +27,8 @@ int creds_caps(const struct oci_capabilities *caps, uint64_t *ret_missing, struc
 bool creds_capable(int cap); /* in the effective set of this process */
 int creds_no_new_privs(struct err *e);
 
-/* Join the session keyring "_ses.ID" and let the payload's user search it.  Its SELinux label: lsm_set_keycreate()
- * before and, with NULL, after. */
+/* Join the session keyring "_ses.ID" and let the payload's user search it; without an id, a new one that only heirs have.  Its SELinux
+ * label: lsm_set_keycreate() before and, with NULL, after. */
 int keyring_join(const char *id, bool in_userns, struct err *e);
 
 /* HOME of that uid from /etc/passwd inside "/" (after the pivot), bounded read, no NSS; "/" when unknown.  Writes to buf. */

@@ -34,14 +34,17 @@ int keyring_join(const char *id, bool in_userns, struct err *e)
 	long key;
 	int r;
 
-	str_addf(&name, "_ses.%s", id);
+	if (id)
+		str_addf(&name, "_ses.%s", id);
 	if (str_failed(&name))
 		return err_oom(e);
-	key = sys_keyctl(KEYCTL_JOIN_SESSION_KEYRING, (unsigned long)str_cstr(&name), 0, 0, 0);
+	key = sys_keyctl(KEYCTL_JOIN_SESSION_KEYRING, id ? (unsigned long)str_cstr(&name) : 0, 0, 0, 0);
 	if (key < 0 && errno == ENOSYS)
 		return 0; /* a kernel without keys has no session keyring to leak either */
 	if (key < 0)
 		return err_sys(e, "join session keyring %s", str_cstr(&name));
+	if (!id)
+		return 0; /* whoever inherits it has all rights */
 	if (key == 0) /* the kernel's answer when we are in it already */
 		key = KEY_SPEC_SESSION_KEYRING;
 	r = read_permissions((unsigned long)key, &perm, e);

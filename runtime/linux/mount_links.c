@@ -19,7 +19,7 @@ int mount_without_links(const char *dir, struct err *e)
 	if (point < 0)
 		return err_sys(e, "%s", dir);
 	cleanup_fd int tree = mount_clone(point, NULL, true);
-	r = tree < 0 ? tree : mount_change(tree, true, MOUNT_ATTR_NOSYMFOLLOW, 0, 0);
+	r = tree < 0 ? tree : mount_change(tree, true, MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR_NODEV, 0, 0);
 	if (r == 0)
 		r = mount_move(tree, point);
 	return r < 0 ? err_set(e, ERR_KERNEL, -r, "%s without symbolic links that lead anywhere, which Linux can from 5.14 on", dir) : 0;

@@ -17,6 +17,7 @@
 #include "runtime/base/fs.h"
 #include "runtime/base/str.h"
 #include "runtime/cgroup/sample.h"
+#include "runtime/flow/criu.h"
 #include "runtime/migrate/files.h"
 
 #define CPUINFO_MAX ((size_t)16 << 20)
@@ -192,7 +193,7 @@ static void check_lazy_userns(const struct oci_spec *spec, struct problems *p)
 		problem(p, "a container with a user namespace gets memory later, for --post-copy, only with sysctl vm.unprivileged_userfaultfd=1");
 }
 
-static void check_criu(const struct migration_offer *o, struct problems *p)
+static void check_criu(const struct migration_offer *o, const char *work, struct problems *p)
 {
 	struct criu_features has = { 0 };
 	char theirs[32], ours[32], text[ERR_TEXT_MAX + 128];
@@ -203,6 +204,8 @@ static void check_criu(const struct migration_offer *o, struct problems *p)
 		problem(p, "CRIU: %s", err_format(&e, text, sizeof text));
 	else if (o->lazy)
 		offer_check_lazy(&has, p);
+	if (criu_check_place(work, &e) < 0)
+		problem(p, "the images: %s", err_format(&e, text, sizeof text));
 	if (version && version / 100 < o->criu / 100)
 		problem(p, "CRIU is %s here and %s at the source: an older one may not understand the images",
 			criu_version_text(version, ours, sizeof ours), criu_version_text((int)o->criu, theirs, sizeof theirs));
@@ -334,7 +337,7 @@ void offer_check(const struct migration_offer *o, const char *root, const char *
 		problem(p, "vzrun is not root here, and only root restores");
 	if (state && access(state, F_OK) == 0)
 		problem(p, "container with given ID already exists: %s: --new-id gives it another", o->id);
-	check_criu(o, p);
+	check_criu(o, work, p);
 	check_machine(o, p, a);
 	check_bundle(o, p, a);
 	offer_check_space("the memory", work, o->memory, p);

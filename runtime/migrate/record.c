@@ -32,6 +32,7 @@
 int record_open(const char *root, const char *token, int flags, struct err *e)
 {
 	char path[PATH_MAX];
+	struct stat st;
 	int fd;
 
 	if (strlen(token) != MIGRATION_TOKEN || strspn(token, "0123456789abcdef") != MIGRATION_TOKEN)
@@ -48,7 +49,10 @@ int record_open(const char *root, const char *token, int flags, struct err *e)
 			close(fd);
 			return err_sys(e, "lock %s", path);
 		}
-	return fd;
+	if (fstat(fd, &st) == 0 && st.st_nlink > 0)
+		return fd;
+	close(fd); /* forgotten while we waited: one that is new seems to be nobody's until it is locked */
+	return record_open(root, token, flags, e);
 }
 
 int record_read(int fd, struct migration_record *ret, struct arena *a, struct err *e)
@@ -192,6 +196,11 @@ static bool is_half_made(const char *root, const char *id)
 /* The container of this migration, which runs; another of its id is left alone. */
 static int end_own(const char *root, const struct migration_record *r, struct err *e)
 {
+	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
+	struct err ignored;
+
+	if (container_open(root, r->id ? r->id : "", STORE_LOOK, &c, &ignored) == 0 && str_eq(c.state.created, r->created))
+		container_silence(&c);
 	return container_delete_own(root, r->id ? r->id : "", r->created ? r->created : "", true, e) < 0 ? err_ret(e) : 0;
 }
 
@@ -296,7 +305,7 @@ static int reconcile(const char *root, const char *token, struct err *e)
 		return 0;
 	if (clear_up(root, fd, &r, e) < 0)
 		return err_ret(e);
-	if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED)
+	if (is_cleared(&r) && r.fate != MIGRATION_COMMITTED && r.fate != MIGRATION_LOST)
 		record_forget(root, token); /* else somebody may still ask */
 	return 0;
 }

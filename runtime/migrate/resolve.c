@@ -21,7 +21,7 @@ static int settle(struct source *s, int64_t fate, struct err *e)
 	struct err ignored;
 
 	if (fate == MIGRATION_COMMITTED) {
-		source_silence(s);
+		container_silence(&s->c);
 		if (container_destroy(c, e) < 0)
 			return err_ret(e);
 		return remove ? source_remove_bundle(s, e) : 0;

@@ -77,9 +77,6 @@ int source_send_rounds(struct source *s, struct err *e);
 bool source_is_last_round(const struct migrate_options *o, unsigned round, uint64_t pages, uint64_t before, int64_t ms);
 struct criu_options source_dump_options(const struct source *s, const char *images);
 
-/* What is left here must not speak for what runs there. */
-void source_silence(struct source *s);
-
 /* Of a frozen container: what is left, the restore there and the word to go on.  s->outcome says where it is, whatever is returned. */
 int source_last_dump(struct source *s, struct err *e);
 

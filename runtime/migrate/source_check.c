@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "runtime/flow/network.h"
 #include "runtime/flow/notify_socket.h"
 #include "runtime/linux/mountinfo.h"
+#include "runtime/linux/ns.h"
 #include "runtime/migrate/offer.h"
 
 /* ---- what would move ---- */
@@ -168,6 +170,46 @@ static void check_mounts(struct source *s, const struct oci_spec *spec, struct p
 	}
 }
 
+/* A process that has the container's network and does not move along, or 0.  Those of the container come second: what it forks meanwhile
+ * is not among the first, and what ends meanwhile is not there any more. */
+static int find_sharer(struct source *s, pid_t *ret, struct err *e)
+{
+	char own_path[64], path[64];
+	pid_t *all = NULL, *own;
+	size_t n_own, i;
+	ssize_t n;
+	int r;
+
+	*ret = 0;
+	n = proc_list_namespace((pid_t)s->c.state.pid, "net", &all, e);
+	r = n < 0 ? (int)n : container_pids(&s->c, &own, &n_own, &s->arena, e);
+	snprintf(own_path, sizeof own_path, "/proc/%d/ns/net", (int)s->c.state.pid);
+	for (ssize_t j = 0; r >= 0 && j < n && !*ret; j++) {
+		for (i = 0; i < n_own && own[i] != all[j]; i++)
+			;
+		snprintf(path, sizeof path, "/proc/%d/ns/net", (int)all[j]);
+		if (i == n_own && ns_is_same(path, own_path))
+			*ret = all[j];
+	}
+	free(all);
+	return r;
+}
+
+/* When it has moved its addresses are elsewhere, and the interfaces here go down. */
+static void check_network(struct source *s, const struct oci_spec *spec, struct problems *p)
+{
+	char text[ERR_TEXT_MAX + 128];
+	struct err e;
+	pid_t pid;
+
+	if (!oci_namespace_new(spec, CLONE_NEWNET))
+		return;
+	if (find_sharer(s, &pid, &e) < 0)
+		problem(p, "its network: %s", err_format(&e, text, sizeof text));
+	else if (pid)
+		problem(p, "process %d has the container's network too, and would be left without one", (int)pid);
+}
+
 static void check_here(struct source *s, struct problems *p)
 {
 	char text[ERR_TEXT_MAX + 128];
@@ -199,6 +241,7 @@ static void check_here(struct source *s, struct problems *p)
 	if (s->o->post_copy && s->o->rootfs == MIGRATION_SHARED)
 		problem(p, "--rootfs shared cannot go with --post-copy: what it wrote there would stay when it has to go on here from before");
 	offer_check_space("the memory", offer_tmp(), s->offer.memory, p);
+	check_network(s, &spec, p);
 	check_mounts(s, &spec, p);
 	check_extensions(s, &spec, p);
 }

@@ -82,17 +82,20 @@ static int other_user(struct source *s, const char **ret, struct err *e)
 	for (size_t i = 0; i < ids.n && !*ret; i++) {
 		cleanup_store struct store_dir dir = STORE_DIR_NONE;
 		struct oci_state other;
-		bool mounts = false;
+		bool has = false;
 
 		if (strcmp(ids.v[i], s->o->id) == 0)
 			continue;
-		if (store_open(s->o->root, ids.v[i], STORE_LOOK, &dir, e) < 0 || store_load(&dir, ids.v[i], &other, &s->arena, e) < 0 ||
-		    mounts_from(s, &dir, bundle, &mounts, e) < 0) {
+		if (store_open(s->o->root, ids.v[i], STORE_LOOK, &dir, e) < 0 || store_load(&dir, ids.v[i], &other, &s->arena, e) < 0) {
 			if (e->kind == ERR_NOTFOUND || e->num == ENOENT)
 				continue; /* it comes or goes */
 			return err_wrap(e, "whether container %s has something of it", ids.v[i]);
 		}
-		if (mounts || is_in(s, bundle, other.bundle) || is_in(s, bundle, other.rootfs))
+		has = is_in(s, bundle, other.bundle) || is_in(s, bundle, other.rootfs);
+		/* One that comes has no document yet. */
+		if (!has && mounts_from(s, &dir, bundle, &has, e) < 0 && e->kind != ERR_NOTFOUND && e->num != ENOENT)
+			return err_wrap(e, "whether container %s has something of it", ids.v[i]);
+		if (has)
 			*ret = ids.v[i];
 	}
 	return 0;

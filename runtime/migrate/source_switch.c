@@ -51,14 +51,6 @@ static void hold_network(struct source *s)
 		log_warn("the network of %s is not held: %s", s->o->id, err_format(&e, text, sizeof text));
 }
 
-void source_silence(struct source *s)
-{
-	struct err e;
-
-	if (s->c.pidfd >= 0 && has_own_network(s) && network_silence((pid_t)s->c.state.pid, s->c.pidfd, &e) < 0)
-		log_debug("the network of %s: %s", s->o->id, e.text); /* it has none, or is gone already */
-}
-
 /* We were killed.  As long as the word was not given it goes on here, as if nothing had been.  Behind it CRIU has let
  * go of the network, and what stands still here must not answer for what runs there. */
 static void abandoned(void *arg)
@@ -142,7 +134,7 @@ static int hand_over(void *arg, int criu, struct err *e)
 		hold_network(s);
 	if (s->outcome != THERE)
 		return err_ret(e);
-	source_silence(s);
+	container_silence(&s->c);
 	cgroup_let_die(s->c.cg); /* CRIU kills them */
 	return 0;
 }
@@ -224,7 +216,7 @@ static int wait_fetched(struct source *s, int criu, struct err *e)
 	}
 	report_fetch(s, began, before);
 	s->outcome = THERE;
-	source_silence(s);
+	container_silence(&s->c);
 	return 0;
 }
 

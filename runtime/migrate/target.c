@@ -36,6 +36,7 @@ struct target {
 	int work_fd;
 	const char *images;        /* the directory in it that is restored from */
 	bool recorded, makes_bundle, made_bundle, running;
+	bool noted;                /* its state says that it runs */
 	size_t found;              /* how much of the bundle's path was there before us; SIZE_MAX: nothing was made */
 	bool lazy, given;          /* post-copy; the word to go on has come, and is CRIU's to hear */
 	bool lost, stuck;          /* it ran and was ended, or could not be */
@@ -96,15 +97,18 @@ static int commit(struct target *t, struct err *e)
 	return record_write(fd, &r, e);
 }
 
-/* It runs.  Whether it still does when somebody asks says nothing. */
+/* It runs.  Whether it still does when somebody asks says nothing.  Unless its own state does not say that it runs, for want of space: then
+ * it is not noted, and whoever looks at the record next puts that right. */
 static int note_run(struct target *t, struct err *e)
 {
+	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
 	cleanup_fd int fd = record_open(t->root, t->offer.token, 0, e);
 	struct migration_record r;
 
-	if (fd < 0 || record_read(fd, &r, &t->arena, e) < 0)
+	if (fd < 0 || record_read(fd, &r, &t->arena, e) < 0 || container_open(t->root, t->offer.id, STORE_LOOK, &c, e) < 0)
 		return err_ret(e);
-	r.ran = r.fate == MIGRATION_COMMITTED;
+	t->noted = c.state.status != OCI_CREATING;
+	r.ran = t->noted && r.fate == MIGRATION_COMMITTED;
 	return r.ran ? record_write(fd, &r, e) : 0;
 }
 
@@ -385,7 +389,7 @@ static int take_restore(struct target *t, const struct wire_frame *f, struct err
 	}
 	if (wire_send(&t->w, t->lazy ? WIRE_FETCHED : WIRE_RUNNING, "", 0, &ignored) >= 0 && wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0) {
 		remove_work(t);
-		if (!*t->work)
+		if (!*t->work && t->noted)
 			record_forget(t->root, t->offer.token); /* the source knows: nobody will ask */
 		wire_send(&t->w, WIRE_DONE, "", 0, &ignored);
 	}

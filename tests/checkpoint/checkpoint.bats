@@ -232,6 +232,24 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	assert_eq "$(ionice -p "$(pid_of "$ID")")" "best-effort: prio 6"
 }
 
+# By its name all users of the host could find it.
+@test "restore: the keyring of a container with a user namespace is nobody else's" {
+	needs_command keyctl
+	new_userns
+	config_set '.linux.maskedPaths = []'
+	chmod 777 "$BUNDLE/rootfs/tmp"
+	start_sh "$counting & while :; do cat /proc/keys >/tmp/new; mv /tmp/new /tmp/keys; sleep .1; done"
+	checkpoint
+	rm "$BUNDLE/rootfs/tmp/keys"
+	keyctl session caller timeout 60 "$VZRUN" --root "$ROOT" restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID" >"$T/said" 2>&1 \
+		</dev/null 3>&- 4>&- || { cat "$T/said"; false; }
+	goes_on
+	wait_until test -s "$BUNDLE/rootfs/tmp/keys"
+	grep -q "keyring *_ses" "$BUNDLE/rootfs/tmp/keys"
+	! grep caller "$BUNDLE/rootfs/tmp/keys" || false
+	! grep "_ses.$ID" /proc/keys || false
+}
+
 @test "checkpoint: a paused container" {
 	start_counting
 	ok pause "$ID"
@@ -308,6 +326,8 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	chown 1000 "$T/theirs"
 	fails "$T/theirs: others than root could write it" checkpoint --image-path "$T/theirs" "$ID"
 	fails "$T/theirs: others than root could write it" checkpoint --image-path "$IMG" --work-path "$T/theirs" "$ID"
+	fails "$T/theirs/images/..: others than root could write it" checkpoint --image-path "$T/theirs/images" "$ID"
+	rmdir "$T/theirs/images"
 	[[ -z $(ls "$T/theirs") ]]
 	state_is "$ID" running
 	ok kill "$ID" KILL

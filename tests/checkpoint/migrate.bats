@@ -285,13 +285,11 @@ slowly() {
 # The kernel would reset connections in the moment between the end of its filters and that of its interfaces.
 @test "migrate: interfaces are down before the network that was left goes" {
 	start_worker memory 2 0 /tmp/count
-	nsenter -t "$(pid_of "$ID")" -n sh -c 'ip link add eth7 type bridge; ip link set eth7 up; exec sleep 1000' 3>&- 4>&- &
-	holder=$! helpers=$!
-	is_up() { nsenter -t "$holder" -n ip -o link show up | grep -q eth7; }
-	wait_until is_up
+	hold_network_of "$(pid_of "$ID")"
+	nsenter --net="$held" sh -c 'ip link add eth7 type bridge; ip link set eth7 up'
+	nsenter --net="$held" ip -o link show up | grep -q eth7
 	migrate
 	goes_on "$T/moved"
-	nsenter -t "$holder" -n ip -o link show eth7 >"$T/links"
-	! grep '[<,]UP' "$T/links" || false
+	interfaces_are_down
 	nsenter -t "$(there state "$ID-2" | jq .pid)" -n ip -o link show up | grep -q eth7
 }

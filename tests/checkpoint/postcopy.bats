@@ -148,6 +148,22 @@ stood_still() {
 	is_clean_there
 }
 
+# Its end would close connections that go on where it was.
+@test "post-copy: interfaces of a copy that is lost go down before it is ended" {
+	start_worker memory 24 0 /tmp/count
+	nsenter -t "$(pid_of "$ID")" -n sh -c 'ip link add eth7 type bridge; ip link set eth7 up'
+	begin_move
+	hold_network_of "$(there state "$ID-2" | jq .pid)"
+	nsenter --net="$held" ip -o link show up | grep -q eth7
+	kill -TERM "$mover"
+	end_move 3
+	wait_until test ! -e "$THERE/$ID-2"
+	interfaces_are_down
+	ok migrate --resolve "$ID" || [[ $status == 4 ]]
+	goes_on "$BUNDLE"
+	nsenter -t "$(pid_of "$ID")" -n ip -o link show up | grep -q eth7
+}
+
 @test "post-copy: CRIU there is killed meanwhile: the container is ended, and goes on here at once" {
 	start_worker memory 24 0 /tmp/count
 	begin_move

@@ -75,6 +75,24 @@ hook_there() {
 	there_is running
 }
 
+# Its state is written anew, its record over what was there.
+@test "migrate: no space there behind the word to go on: it runs, and says so when there is some" {
+	mkdir "$THERE"
+	mount -t tmpfs -o size=1m none "$THERE"
+	mounts=$THERE
+	printf '#!/bin/sh\n[ ! -e %s/moved ] || cat /dev/zero >%s/full || :\n' "$T" "$THERE" >"$T/hook"
+	chmod 755 "$T/hook"
+	config_set --arg h "$T/hook" '.hooks.createRuntime = [{path: $h}]'
+	start_worker memory 2 0 /tmp/count
+	migrate --max-rounds 0
+	[[ $stderr == *warning*space* && ! -e $ROOT/$ID ]] || { echo "$stderr"; false; }
+	goes_on "$T/moved"
+	rm "$THERE/full"
+	there reconcile
+	there_is running
+	assert_eq "$(there exec "$ID-2" echo here)" here
+}
+
 @test "migrate: a hook that fails behind the word to go on is told of, and takes nothing back" {
 	hook_there ": >$T/hooked; exit 1"
 	start_worker memory 2 0 /tmp/count
@@ -106,6 +124,7 @@ hook_there() {
 	move
 	[[ $status == 3 ]]
 	unhindered
+	there reconcile # nor does that, or another migration, forget it
 	run_vzrun migrate --resolve "$ID"
 	[[ $status == 4 && $stderr == *'host has ended it'*'it goes on here'* ]]
 	goes_on "$BUNDLE"
@@ -288,6 +307,8 @@ reconcile_meanwhile() {
 	echo "$record" | tee "$THERE"/.migrations/* >/dev/null
 	there reconcile
 	[[ ! -e $THERE/$ID-2 ]]
+	assert_eq "$(jq -r '.fate, .bundle // "none", .work // "none"' "$THERE"/.migrations/* | paste -sd ' ')" "lost none none"
+	rm "$THERE"/.migrations/* # who gave the word would ask
 	still_here
 	is_clean_there
 }

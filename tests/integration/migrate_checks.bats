@@ -98,6 +98,29 @@ cannot() {
 	state_is "$ID" running
 }
 
+@test "migrate: others have joined its network" {
+	start
+	nsenter -t "$(pid_of "$ID")" -n sleep 1000 3>&- 4>&- &
+	local other=$!
+	joined() { [[ /proc/$other/ns/net -ef /proc/$(pid_of "$ID")/ns/net ]]; }
+	wait_until joined
+	cannot "process $other has the container's network too, and would be left without one"
+	kill "$other"
+	wait "$other" || :
+	ok exec --detach "$ID" sleep 1000 # its own are not others
+	can_move
+}
+
+@test "migrate: where others could put images of their own" {
+	start
+	mkdir "$T/theirs"
+	chmod 777 "$T/theirs"
+	sed -i "s|^shift$|shift; export TMPDIR=$T/theirs|" "$T/ssh"
+	cannot "host: the images: $T/theirs"
+	chmod 1777 "$T/theirs"
+	can_move
+}
+
 @test "migrate: a container in another's user namespace" {
 	new_userns
 	join_user_namespace

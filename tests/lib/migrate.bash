@@ -64,6 +64,20 @@ refused() { fails "$1" migrate --ssh "$T/ssh" --remote-root "$THERE" --remote-bu
 there() { "$VZRUN" --root "$THERE" "$@"; }
 there_is() { [[ $(there state "$ID-2" | jq -r .status) == "$1" ]]; }
 
+# hold_network_of PID: $held is that network namespace, which stays when all that was in it has ended.
+hold_network_of() {
+	sleep 1000 9<"/proc/$1/ns/net" 3>&- 4>&- &
+	helpers+=" $!"
+	held=/proc/$!/fd/9
+	is_held() { [[ $held -ef /proc/$1/ns/net ]]; }
+	wait_until is_held "$1"
+}
+
+interfaces_are_down() {
+	nsenter --net="$held" ip -o link show eth7 >"$T/links"
+	! grep '[<,]UP' "$T/links" || false
+}
+
 # The other side has nothing of it, and neither has anybody's directory for images.
 is_clean_there() {
 	[[ ! -e $THERE/$ID-2 && ! -e $T/moved ]]
