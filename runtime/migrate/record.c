@@ -283,12 +283,12 @@ static int clear_up(const char *root, int fd, struct migration_record *r, struct
 		undo_work(fd, r);
 		return 0;
 	}
-	if (r->fate == MIGRATION_COMMITTED) {
+	if (r->fate == MIGRATION_COMMITTED || r->fate == MIGRATION_FETCHING) {
 		r->fate = MIGRATION_LOST;
 		if (record_write(fd, r, e) < 0)
 			return err_ret(e);
 	}
-	return record_undo(root, r, e);
+	return record_undo(root, r, e) < 0 ? err_ret(e) : record_write(fd, r, e);
 }
 
 static int reconcile(const char *root, const char *token, struct err *e)

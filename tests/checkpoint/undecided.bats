@@ -80,12 +80,12 @@ hook_there() {
 	mkdir "$THERE"
 	mount -t tmpfs -o size=1m none "$THERE"
 	mounts=$THERE
-	printf '#!/bin/sh\n[ ! -e %s/moved ] || cat /dev/zero >%s/full || :\n' "$T" "$THERE" >"$T/hook"
-	chmod 755 "$T/hook"
-	config_set --arg h "$T/hook" '.hooks.createRuntime = [{path: $h}]'
 	start_worker memory 2 0 /tmp/count
+	CUT_RUN="cat /dev/zero >$THERE/full"
+	export CUT_RUN
+	through run there 32
 	migrate --max-rounds 0
-	[[ $stderr == *warning*space* && ! -e $ROOT/$ID ]] || { echo "$stderr"; false; }
+	[[ -s $THERE/full && $stderr == *warning*space* && ! -e $ROOT/$ID ]] || { echo "$stderr"; false; }
 	goes_on "$T/moved"
 	rm "$THERE/full"
 	there reconcile
@@ -222,9 +222,11 @@ is_free() { ! is_held "$1"; }
 	for end in 'migrate --resolve' 'delete --force'; do
 		fresh_bundle
 		start_worker memory 4 0 /tmp/count
+		become_undecided
 		nsenter -t "$(jq .pid "$ROOT/$ID/state.json")" -n sleep 300 3>&- 4>&- &
 		member=$!
-		become_undecided
+		joined() { [[ /proc/$member/ns/net -ef /proc/$(jq .pid "$ROOT/$ID/state.json")/ns/net ]]; }
+		wait_until joined
 		is_held "$member"
 		# shellcheck disable=SC2086
 		ok $end "$ID"
@@ -293,6 +295,7 @@ reconcile_meanwhile() {
 	# Of one that ran, and whose files could not be removed when it was ended.
 	jq -c '.fate = "lost" | .created = "2026-01-01T00:00:00Z"' "$T/record" >"$THERE/.migrations/$(jq -r .token "$T/record")"
 	reconcile_meanwhile
+	rm "$THERE"/.migrations/* # its source would ask
 	still_here
 	is_clean_there
 }
@@ -308,7 +311,7 @@ reconcile_meanwhile() {
 	there reconcile
 	[[ ! -e $THERE/$ID-2 ]]
 	assert_eq "$(jq -r '.fate, .bundle // "none", .work // "none"' "$THERE"/.migrations/* | paste -sd ' ')" "lost none none"
-	rm "$THERE"/.migrations/* # who gave the word would ask
+	rm "$THERE"/.migrations/* # its source would ask
 	still_here
 	is_clean_there
 }

@@ -9,6 +9,7 @@
 #   stall     nothing of it and after it, either way; the connection stays, until our input ends
 #   kill-there   the command dies when it has it       kill-here   our parent does, before it has it
 #   criu-there   the command's CRIU dies before that   criu-here   our parent's does
+#   run          the shell command $CUT_RUN is run before that
 # With ACTION "list" it only prints "DIRECTION TYPE" of each frame into the file $CUT_LIST.
 import os
 import select
@@ -92,6 +93,8 @@ def main():
                     kill_criu(child.pid)
                 if due and action == 'criu-here':
                     kill_criu(parent)
+                if due and action == 'run':
+                    subprocess.run(['sh', '-c', os.environ['CUT_RUN']], check=False)
                 if due and action == 'garble':
                     header = header[:12] + bytes([header[12] ^ 1]) + header[13:]
                 try:

@@ -69,8 +69,8 @@ hold_network_of() {
 	sleep 1000 9<"/proc/$1/ns/net" 3>&- 4>&- &
 	helpers+=" $!"
 	held=/proc/$!/fd/9
-	is_held() { [[ $held -ef /proc/$1/ns/net ]]; }
-	wait_until is_held "$1"
+	is_opened() { [[ $held -ef /proc/$1/ns/net ]]; }
+	wait_until is_opened "$1"
 }
 
 interfaces_are_down() {
