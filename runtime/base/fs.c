@@ -92,6 +92,20 @@ int fs_replace(int at, const char *name, const void *data, size_t len, mode_t mo
 	return r;
 }
 
+size_t fs_found(const char *path)
+{
+	char part[PATH_MAX], *slash;
+
+	snprintf(part, sizeof part, "%s", path);
+	while (access(part, F_OK) < 0) {
+		slash = strrchr(part, '/');
+		if (!slash)
+			return 0;
+		*slash = '\0';
+	}
+	return strlen(part);
+}
+
 int fs_mkdir_all(const char *path, mode_t mode, struct err *e)
 {
 	char buf[PATH_MAX];

@@ -22,6 +22,9 @@ int fs_write_fd(int fd, const void *data, size_t len, const char *what, struct e
  * the same directory, then rename(2).  No fsync: state lives on a tmpfs. */
 int fs_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode, struct err *e);
 
+/* How much of the path is there: its own length, or that of the nearest directory above; 0: nothing that it names. */
+size_t fs_found(const char *path);
+
 /* mkdir -p; every new directory gets `mode`. */
 int fs_mkdir_all(const char *path, mode_t mode, struct err *e);
 

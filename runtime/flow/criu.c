@@ -55,39 +55,55 @@ static int check_place(const char *dir, int fd, struct err *e)
 	return fstat(fd, &st) < 0 ? err_sys(e, "%s", dir) : check_owner(dir, "", &st, e);
 }
 
-/* Whoever may rename a directory above them may put others there once these have been looked at: CRIU, and who covers them, come by name. */
-static int check_way(const struct criu_dirs *d, struct err *e)
+/* Whoever may rename this directory or one above it may put others there once images have been looked at: CRIU, and who covers them, come
+ * by name. */
+static int check_way(int dir, const char *path, struct err *e)
 {
-	cleanup_fd int fd = fcntl(d->images_fd, F_DUPFD_CLOEXEC, 3);
+	cleanup_fd int fd = openat(dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cleanup_str struct str name = { 0 };
-	struct stat below, st;
+	struct stat st, below = { 0 };
 
-	str_add(&name, d->images);
-	if (fd < 0 || fstat(fd, &below) < 0)
-		return err_sys(e, "%s", d->images);
-	for (;; below = st) {
-		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	str_add(&name, path);
+	for (;;) {
+		int above;
 
-		str_add(&name, "/..");
-		if (above < 0)
-			return err_sys(e, "%s", str_cstr(&name));
-		close(fd);
-		fd = above;
-		if (fstat(fd, &st) < 0)
+		if (fd < 0 || fstat(fd, &st) < 0)
 			return err_sys(e, "%s", str_cstr(&name));
 		if (st.st_dev == below.st_dev && st.st_ino == below.st_ino)
 			return 0;
+		below = st;
 		if (st.st_mode & S_ISVTX) /* there each renames his own */
 			st.st_mode &= ~(mode_t)(S_IWGRP | S_IWOTH);
 		if (check_owner(str_cstr(&name), "", &st, e) < 0)
 			return err_ret(e);
+		above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = above;
+		str_add(&name, "/..");
 	}
+}
+
+int criu_check_place(const char *dir, struct err *e)
+{
+	char found[PATH_MAX];
+	cleanup_fd int fd = -1;
+	size_t n = fs_found(dir);
+
+	snprintf(found, sizeof found, "%.*s", (int)n, dir);
+	if (!n)
+		strcpy(found, dir[0] == '/' ? "/" : ".");
+	if (open_dir("image-path", found, false, &fd, e) < 0)
+		return err_ret(e);
+	return check_way(fd, found, e);
 }
 
 int criu_open_dirs(const struct criu_options *o, bool make, struct criu_dirs *ret, struct err *e)
 {
 	cleanup_dirs struct criu_dirs d = { o->images, o->work ? o->work : o->images, -1, -1 };
 
+	/* A restore takes images only from such a place. */
+	if (make && criu_check_place(d.images, e) < 0)
+		return err_ret(e);
 	if (open_dir("image-path", d.images, make, &d.images_fd, e) < 0)
 		return err_ret(e);
 	if (!o->work)
@@ -100,21 +116,11 @@ int criu_open_dirs(const struct criu_options *o, bool make, struct criu_dirs *re
 		err_sys(e, "%s", d.work);
 		return err_hint(e, "CRIU writes its log there: give --work-path");
 	}
-	/* Where images are made a restore must be able to take them from. */
-	if ((make && (check_place(d.images, d.images_fd, e) < 0 || check_way(&d, e) < 0)) || check_place(d.work, d.work_fd, e) < 0)
+	if ((make && check_place(d.images, d.images_fd, e) < 0) || check_place(d.work, d.work_fd, e) < 0)
 		return err_ret(e);
 	*ret = d;
 	d = CRIU_DIRS_NONE;
 	return 0;
-}
-
-int criu_check_place(const char *dir, struct err *e)
-{
-	cleanup_dirs struct criu_dirs d = { dir, dir, -1, -1 };
-
-	if (open_dir("image-path", dir, false, &d.images_fd, e) < 0)
-		return err_ret(e);
-	return check_place(dir, d.images_fd, e) < 0 ? err_ret(e) : check_way(&d, e);
 }
 
 void criu_close_dirs(struct criu_dirs *d)
@@ -341,7 +347,7 @@ static int check_owners(const struct criu_dirs *d, struct err *e)
 		if (!S_ISLNK(st.st_mode) && check_owner(d->images, entry->d_name, &st, e) < 0)
 			return err_ret(e);
 	}
-	return errno ? err_sys(e, "%s", d->images) : check_way(d, e);
+	return errno ? err_sys(e, "%s", d->images) : check_way(d->images_fd, d->images, e);
 }
 
 static int check_file(const struct criu_dirs *d, const struct oci_image_file *f, struct arena *a, struct err *e)

@@ -54,7 +54,7 @@ struct criu_dirs {
 
 /* The work directory holds logs; it is the images' unless another is named.  Both are made (0700) for a checkpoint. */
 int criu_open_dirs(const struct criu_options *o, bool make, struct criu_dirs *ret, struct err *e);
-/* A directory below which images may lie: nobody but root can put others there. */
+/* Whether images may be made by that name: nobody but root can put others there, or in the place of what is there of it. */
 int criu_check_place(const char *dir, struct err *e);
 void criu_close_dirs(struct criu_dirs *d);
 #define cleanup_dirs __attribute__((cleanup(criu_close_dirs)))

@@ -260,9 +260,10 @@ void offer_check_space(const char *what, const char *dir, uint64_t need, struct 
 
 static void check_bundle(const struct migration_offer *o, struct problems *p, struct arena *a)
 {
-	char *parent = arena_strdup(a, o->bundle), *slash = parent ? strrchr(parent, '/') : NULL;
+	size_t found = fs_found(o->bundle);
+	const char *parent = found ? arena_printf(a, "%.*s", (int)found, o->bundle) : "/";
 
-	if (o->bundle[0] != '/' || !slash) {
+	if (o->bundle[0] != '/' || !parent) {
 		problem(p, "the bundle's path %s is not absolute", o->bundle);
 		return;
 	}
@@ -277,11 +278,7 @@ static void check_bundle(const struct migration_offer *o, struct problems *p, st
 		problem(p, "%s is there already: --remote-bundle says where else", o->bundle);
 	if (!proc_in_path("rsync"))
 		problem(p, "there is no rsync, which brings the files");
-	do {
-		*slash = '\0';
-		slash = strrchr(parent, '/');
-	} while (slash && *parent && access(parent, F_OK) < 0);
-	offer_check_space("the root file system", *parent ? parent : "/", o->files, p);
+	offer_check_space("the root file system", parent, o->files, p);
 }
 
 size_t offer_hooks(const struct oci_hooks *h, const struct oci_hook_list *ret[OFFER_HOOKS])

@@ -162,14 +162,36 @@ static bool is_cleared(const struct migration_record *r)
 
 /* ---- the answer to "what became of it?" ---- */
 
+static bool is_unsaid(const struct container *c, const struct migration_record *r)
+{
+	return c->state.status == OCI_CREATING && r->created && str_eq(c->state.created, r->created);
+}
+
+/* It ran, and there was no space to say so in its state. */
+static void say_so(const char *root, const struct migration_record *r)
+{
+	cleanup_container struct container seen = { .dir = STORE_DIR_NONE, .pidfd = -1 }, c = seen;
+	struct err e;
+
+	if (!r->id || container_open(root, r->id, STORE_LOOK, &seen, &e) < 0 || !is_unsaid(&seen, r))
+		return;
+	if (container_open_until(root, r->id, -1, LOCK_WAIT_MS, &c, &e) < 0 || !is_unsaid(&c, r))
+		return;
+	c.state.status = OCI_RUNNING;
+	if (store_save(&c.dir, &c.state, &e) < 0)
+		log_warn_err(&e);
+}
+
 /* 1: it runs, or did; 0: it never will; below: it cannot be known now.  Whoever restores it holds its lock: when we have that, nothing
  * changes any more.  A vzrun that was killed behind its word to CRIU has left a container that runs and nothing that says so. */
 static int has_run(const char *root, const struct migration_record *r, struct err *e)
 {
 	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
 
-	if (r->ran)
+	if (r->ran) {
+		say_so(root, r);
 		return 1;
+	}
 	if (container_open_until(root, r->id ? r->id : "", -1, QUESTION_MS, &c, e) < 0)
 		return e->kind == ERR_STATE && e->num == ENOENT ? 0 : err_ret(e);
 	if (r->created && !str_eq(c.state.created, r->created))
@@ -212,7 +234,8 @@ int record_undo(const char *root, struct migration_record *r, struct err *e)
 	if (r->id && !r->created && is_half_made(root, r->id) && container_delete(root, r->id, true, e) < 0)
 		return err_ret(e);
 	record_remove(&r->work);
-	remove_bundle(r); /* what is there from now on is others' */
+	remove_bundle(r);
+	r->id = r->created = NULL; /* what is there from now on is others' */
 	return 0;
 }
 
@@ -283,12 +306,16 @@ static int clear_up(const char *root, int fd, struct migration_record *r, struct
 		undo_work(fd, r);
 		return 0;
 	}
-	if (r->fate == MIGRATION_COMMITTED || r->fate == MIGRATION_FETCHING) {
+	if (r->fate == MIGRATION_COMMITTED) {
 		r->fate = MIGRATION_LOST;
 		if (record_write(fd, r, e) < 0)
 			return err_ret(e);
 	}
-	return record_undo(root, r, e) < 0 ? err_ret(e) : record_write(fd, r, e);
+	if (record_undo(root, r, e) < 0)
+		return err_ret(e);
+	if (r->fate == MIGRATION_FETCHING)
+		r->fate = MIGRATION_LOST; /* not before that: the guard of its memory goes by it */
+	return record_write(fd, r, e);
 }
 
 static int reconcile(const char *root, const char *token, struct err *e)

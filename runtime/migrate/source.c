@@ -274,7 +274,7 @@ static int move(struct source *s, struct err *e)
 	struct wire_frame f;
 	int r;
 
-	if (source_lock(s, e) < 0)
+	if (source_lock(s, e) < 0 || source_check_network(s, e) < 0)
 		return err_ret(e);
 	source_report(s, &(struct migrate_progress){ .phase = "freeze", .round = s->round });
 	r = source_last_dump(s, e);

@@ -196,18 +196,18 @@ static int find_sharer(struct source *s, pid_t *ret, struct err *e)
 }
 
 /* When it has moved its addresses are elsewhere, and the interfaces here go down. */
-static void check_network(struct source *s, const struct oci_spec *spec, struct problems *p)
+int source_check_network(struct source *s, struct err *e)
 {
-	char text[ERR_TEXT_MAX + 128];
-	struct err e;
+	struct oci_spec spec;
 	pid_t pid;
 
-	if (!oci_namespace_new(spec, CLONE_NEWNET))
-		return;
-	if (find_sharer(s, &pid, &e) < 0)
-		problem(p, "its network: %s", err_format(&e, text, sizeof text));
-	else if (pid)
-		problem(p, "process %d has the container's network too, and would be left without one", (int)pid);
+	if (store_load_spec(&s->c.dir, &spec, &s->arena, e) < 0)
+		return err_ret(e);
+	if (!oci_namespace_new(&spec, CLONE_NEWNET))
+		return 0;
+	if (find_sharer(s, &pid, e) < 0)
+		return err_ret(e);
+	return pid ? err_set(e, ERR_STATE, 0, "process %d has the container's network too, and would be left without one", (int)pid) : 0;
 }
 
 static void check_here(struct source *s, struct problems *p)
@@ -241,7 +241,10 @@ static void check_here(struct source *s, struct problems *p)
 	if (s->o->post_copy && s->o->rootfs == MIGRATION_SHARED)
 		problem(p, "--rootfs shared cannot go with --post-copy: what it wrote there would stay when it has to go on here from before");
 	offer_check_space("the memory", offer_tmp(), s->offer.memory, p);
-	check_network(s, &spec, p);
+	if (source_check_network(s, &e) < 0)
+		problem(p, "%s", err_format(&e, text, sizeof text));
+	if (criu_check_place(offer_tmp(), &e) < 0)
+		problem(p, "the images: %s", err_format(&e, text, sizeof text));
 	check_mounts(s, &spec, p);
 	check_extensions(s, &spec, p);
 }

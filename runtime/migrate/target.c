@@ -36,7 +36,7 @@ struct target {
 	int work_fd;
 	const char *images;        /* the directory in it that is restored from */
 	bool recorded, makes_bundle, made_bundle, running;
-	bool noted;                /* its state says that it runs */
+	bool unsaid;               /* its state could not be written, and does not say that it runs: who finds the record puts that right */
 	size_t found;              /* how much of the bundle's path was there before us; SIZE_MAX: nothing was made */
 	bool lazy, given;          /* post-copy; the word to go on has come, and is CRIU's to hear */
 	bool lost, stuck;          /* it ran and was ended, or could not be */
@@ -97,19 +97,20 @@ static int commit(struct target *t, struct err *e)
 	return record_write(fd, &r, e);
 }
 
-/* It runs.  Whether it still does when somebody asks says nothing.  Unless its own state does not say that it runs, for want of space: then
- * it is not noted, and whoever looks at the record next puts that right. */
+/* It runs.  Whether it still does when somebody asks says nothing. */
 static int note_run(struct target *t, struct err *e)
 {
 	cleanup_container struct container c = { .dir = STORE_DIR_NONE, .pidfd = -1 };
 	cleanup_fd int fd = record_open(t->root, t->offer.token, 0, e);
 	struct migration_record r;
 
-	if (fd < 0 || record_read(fd, &r, &t->arena, e) < 0 || container_open(t->root, t->offer.id, STORE_LOOK, &c, e) < 0)
+	if (fd < 0 || record_read(fd, &r, &t->arena, e) < 0)
 		return err_ret(e);
-	t->noted = c.state.status != OCI_CREATING;
-	r.ran = t->noted && r.fate == MIGRATION_COMMITTED;
-	return r.ran ? record_write(fd, &r, e) : 0;
+	r.ran = r.fate == MIGRATION_COMMITTED;
+	if (r.ran && record_write(fd, &r, e) < 0)
+		return err_ret(e);
+	t->unsaid = container_open(t->root, t->offer.id, STORE_LOOK, &c, e) == 0 && c.state.status == OCI_CREATING;
+	return 0;
 }
 
 /* ---- "what became of it?" ---- */
@@ -195,17 +196,6 @@ static int write_document(struct target *t, struct err *e)
 	return fs_replace(dir, "config.json", t->offer.document, strlen(t->offer.document), 0600, e) < 0 ? err_wrap(e, "%s", t->offer.bundle) : 0;
 }
 
-/* Of the nearest directory above it that is there. */
-static size_t length_found(const char *bundle)
-{
-	char path[PATH_MAX], *slash;
-
-	snprintf(path, sizeof path, "%s", bundle);
-	while ((slash = strrchr(path, '/')) && access(path, F_OK) < 0)
-		*slash = '\0';
-	return strlen(path);
-}
-
 /* The directories above it that were made for it, as far as nothing else is in them. */
 static void remove_parents(const struct target *t)
 {
@@ -225,7 +215,7 @@ static int make_bundle(struct target *t, struct err *e)
 
 	if (t->offer.rootfs != MIGRATION_COPY || t->made_bundle)
 		return 0;
-	t->found = length_found(t->offer.bundle);
+	t->found = fs_found(t->offer.bundle);
 	snprintf(path, sizeof path, "%s", t->offer.bundle);
 	slash = strrchr(path, '/');
 	if (slash && slash != path) {
@@ -389,7 +379,7 @@ static int take_restore(struct target *t, const struct wire_frame *f, struct err
 	}
 	if (wire_send(&t->w, t->lazy ? WIRE_FETCHED : WIRE_RUNNING, "", 0, &ignored) >= 0 && wire_expect(&t->w, WIRE_DONE, &done, &ignored) >= 0) {
 		remove_work(t);
-		if (!*t->work && t->noted)
+		if (!*t->work && !t->unsaid)
 			record_forget(t->root, t->offer.token); /* the source knows: nobody will ask */
 		wire_send(&t->w, WIRE_DONE, "", 0, &ignored);
 	}
@@ -461,7 +451,7 @@ static void note_failure(struct target *t, bool cleared)
 	if (r.fate == MIGRATION_COMMITTED || r.fate == MIGRATION_FETCHING)
 		r.fate = t->lost ? MIGRATION_LOST : MIGRATION_ABORTED;
 	if (cleared)
-		r.work = r.bundle = NULL;
+		r.work = r.bundle = r.id = r.created = NULL;
 	if (record_write(fd, &r, &e) < 0)
 		log_warn_err(&e);
 }

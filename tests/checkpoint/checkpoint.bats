@@ -216,18 +216,25 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	goes_on
 }
 
+# restore_for_caller COMMAND...: by somebody with a session keyring of his own; $keyring is that of the container then.
+restore_for_caller() {
+	checkpoint
+	keyctl session caller "$@" timeout 60 "$VZRUN" --root "$ROOT" restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID" >"$T/said" 2>&1 \
+		</dev/null 3>&- 4>&- || { cat "$T/said"; false; }
+	rm -f "$BUNDLE/rootfs/tmp/keyring"
+	wait_until test -e "$BUNDLE/rootfs/tmp/keyring"
+	keyring=$(<"$BUNDLE/rootfs/tmp/keyring")
+}
+telling='while :; do probe keyring >/tmp/new; mv /tmp/new /tmp/keyring; sleep .1; done'
+
 @test "restore: the keyring, the CPUs and the I/O priority are the container's, not those of who restores it" {
 	needs_command keyctl ionice taskset
-	config_set '.linux.maskedPaths = [] | .process.ioPriority = {class: "IOPRIO_CLASS_BE", priority: 6}'
-	start_sh "$counting & while :; do cat /proc/keys >/tmp/new; mv /tmp/new /tmp/keys; sleep .1; done"
-	checkpoint
-	rm "$BUNDLE/rootfs/tmp/keys"
-	keyctl session caller taskset -c 0 ionice -c 3 timeout 60 "$VZRUN" --root "$ROOT" restore --detach --bundle "$BUNDLE" \
-		--image-path "$IMG" "$ID" >"$T/said" 2>&1 </dev/null 3>&- 4>&- || { cat "$T/said"; false; }
+	add_probe
+	config_set '.process.ioPriority = {class: "IOPRIO_CLASS_BE", priority: 6}'
+	start_sh "$counting & $telling"
+	restore_for_caller taskset -c 0 ionice -c 3
 	goes_on
-	wait_until test -e "$BUNDLE/rootfs/tmp/keys"
-	grep -q "keyring *_ses.$ID" "$BUNDLE/rootfs/tmp/keys"
-	! grep caller "$BUNDLE/rootfs/tmp/keys" || false
+	assert_eq "$keyring" "_ses.$ID"
 	assert_eq "$(sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$(pid_of "$ID")/status")" "0-$(($(nproc --all) - 1))"
 	assert_eq "$(ionice -p "$(pid_of "$ID")")" "best-effort: prio 6"
 }
@@ -235,17 +242,13 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 # By its name all users of the host could find it.
 @test "restore: the keyring of a container with a user namespace is nobody else's" {
 	needs_command keyctl
+	add_probe
 	new_userns
-	config_set '.linux.maskedPaths = []'
 	chmod 777 "$BUNDLE/rootfs/tmp"
-	start_sh "$counting & while :; do cat /proc/keys >/tmp/new; mv /tmp/new /tmp/keys; sleep .1; done"
-	checkpoint
-	rm "$BUNDLE/rootfs/tmp/keys"
-	keyctl session caller timeout 60 "$VZRUN" --root "$ROOT" restore --detach --bundle "$BUNDLE" --image-path "$IMG" "$ID" >"$T/said" 2>&1 \
-		</dev/null 3>&- 4>&- || { cat "$T/said"; false; }
+	start_sh "$counting & $telling"
+	restore_for_caller
 	goes_on
-	wait_until test -e "$BUNDLE/rootfs/tmp/keys"
-	! grep caller "$BUNDLE/rootfs/tmp/keys" || false
+	assert_eq "$keyring" _ses
 	! grep "_ses.$ID" /proc/keys || false
 }
 
@@ -326,7 +329,6 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 	fails "$T/theirs: others than root could write it" checkpoint --image-path "$T/theirs" "$ID"
 	fails "$T/theirs: others than root could write it" checkpoint --image-path "$IMG" --work-path "$T/theirs" "$ID"
 	fails "$T/theirs/images/..: others than root could write it" checkpoint --image-path "$T/theirs/images" "$ID"
-	rmdir "$T/theirs/images"
 	[[ -z $(ls "$T/theirs") ]]
 	state_is "$ID" running
 	ok kill "$ID" KILL

@@ -77,20 +77,33 @@ hook_there() {
 
 # Its state is written anew, its record over what was there.
 @test "migrate: no space there behind the word to go on: it runs, and says so when there is some" {
+	local how
 	mkdir "$THERE"
 	mount -t tmpfs -o size=1m none "$THERE"
 	mounts=$THERE
-	start_worker memory 2 0 /tmp/count
-	CUT_RUN="cat /dev/zero >$THERE/full"
-	export CUT_RUN
-	through run there 32
-	migrate --max-rounds 0
-	[[ -s $THERE/full && $stderr == *warning*space* && ! -e $ROOT/$ID ]] || { echo "$stderr"; false; }
-	goes_on "$T/moved"
-	rm "$THERE/full"
-	there reconcile
-	there_is running
-	assert_eq "$(there exec "$ID-2" echo here)" here
+	export CUT_RUN="cat /dev/zero >$THERE/full"
+	for how in --pre-copy --post-copy killed; do
+		fresh_bundle
+		start_worker memory 2 0 /tmp/count
+		through run there 32
+		# shellcheck disable=SC2046
+		migrate --max-rounds 0 $([[ $how == killed ]] || echo "$how")
+		[[ -s $THERE/full && $stderr == *warning*space* && ! -e $ROOT/$ID ]] || { echo "$stderr"; false; }
+		goes_on "$T/moved"
+		rm "$THERE/full"
+		[[ $how != killed ]] || kill -KILL "$(jq .pid "$THERE/$ID-2/state.json")"
+		there reconcile
+		if [[ $how == killed ]]; then
+			there_is stopped
+		else
+			there_is running
+			assert_eq "$(there exec "$ID-2" echo here)" here
+		fi
+		# It is the only copy.
+		[[ -s $T/moved/rootfs/tmp/count ]]
+		there delete --force "$ID-2"
+		rm -rf "$T/moved" "$THERE"/.migrations/*
+	done
 }
 
 @test "migrate: a hook that fails behind the word to go on is told of, and takes nothing back" {

@@ -110,6 +110,15 @@ unhindered() { printf '#!/bin/sh\nshift\nexport TMPDIR=%s PATH=%s/bin:$PATH\nexe
 # The other side has noticed, and cleaned up.
 settled() { [[ ! -e $THERE/$ID-2 && ! -e $T/moved && -z $(find "$T/tmp-there" "$THERE/.migrations" -mindepth 1 2>/dev/null) ]]; }
 
+# Of one that was ended there, of which nothing is left but that word.
+forget_lost() {
+	local record
+
+	for record in "$THERE"/.migrations/*; do
+		if [[ -e $record && $(jq -c '[.fate, .id, .bundle, .work]' "$record") == '["lost",null,null,null]' ]]; then rm "$record"; fi
+	done
+}
+
 # at_frame ACTION DIRECTION TYPE: afterwards one runs, and not two; or it is undecided, and --resolve ends it so.  The side that was
 # not killed is clean.
 at_frame() {
@@ -182,6 +191,7 @@ after() {
 	if [[ -e $ROOT/$ID ]]; then
 		# 4: it has heard that it was ended there, but what it says to that may be lost: then the record waits for a question.
 		[[ $action != kill-there && $ended != 4 ]] || there reconcile
+		[[ $ended != 4 ]] || forget_lost
 		wait_until settled || { echo "$where: left there:"; find "$T/tmp-there" "$THERE" "$T/moved" | head; return 1; }
 		state_is "$ID" running
 		ok delete --force "$ID"

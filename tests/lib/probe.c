@@ -13,6 +13,7 @@
  *   probe agent SOCKET ERRNO [N]    a seccomp agent: prints the state it gets and the call it answers, N times (1);
  *                                   ERRNO 0: let the call go on
  *   probe keylabel                  the security label of the session keyring
+ *   probe keyring                   its name
  *   probe forks N                   fork N children that wait; prints how many there are, then ends them */
 
 #include <errno.h>
@@ -182,6 +183,17 @@ static int cmd_keylabel(char **args)
 	return 0;
 }
 
+static int cmd_keyring(char **args)
+{
+	char text[256] = "";
+
+	(void)args;
+	if (syscall(SYS_keyctl, KEYCTL_DESCRIBE, KEY_SPEC_SESSION_KEYRING, text, sizeof text - 1) < 0)
+		return fail("keyctl");
+	puts(strrchr(text, ';') + 1);
+	return 0;
+}
+
 static int cmd_forks(char **args)
 {
 	int wanted = *args ? atoi(*args) : 0, n = 0;
@@ -282,7 +294,7 @@ int main(int argc, char **argv)
 	} commands[] = {
 		{ "sched", cmd_sched },	  { "ioprio", cmd_ioprio }, { "mempolicy", cmd_mempolicy }, { "call", cmd_call },
 		{ "call32", cmd_call32 }, { "eat", cmd_eat },	    { "signals", cmd_signals },	    { "forks", cmd_forks },
-		{ "agent", cmd_agent },	  { "keylabel", cmd_keylabel },
+		{ "agent", cmd_agent },	  { "keylabel", cmd_keylabel }, { "keyring", cmd_keyring },
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)

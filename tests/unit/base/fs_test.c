@@ -138,6 +138,23 @@ TEST(mkdir_all)
 	CHECK_INT(fs_mkdir_all(path, 0711, &e), -ENAMETOOLONG);
 }
 
+TEST(found)
+{
+	SCRATCH(s);
+	char path[64];
+	size_t len = strlen(s.path);
+
+	snprintf(path, sizeof path, "%s/a/b", s.path);
+	CHECK_INT(fs_found(path), len);
+	path[len + 2] = '\0';
+	mkdirat(s.fd, "a", 0700);
+	CHECK_INT(fs_found(path), len + 2);
+	CHECK_INT(fs_found("/nothing-here/a"), 0);
+	CHECK_INT(fs_found("nothing-here/a"), 0);
+	CHECK_INT(fs_found("/"), 1);
+	CHECK_INT(fs_found(""), 0);
+}
+
 TEST(remove_tree)
 {
 	SCRATCH(s);
