@@ -328,7 +328,7 @@ telling='while :; do probe keyring >/tmp/new; mv /tmp/new /tmp/keyring; sleep .1
 	chown 1000 "$T/theirs"
 	fails "$T/theirs: others than root could write it" checkpoint --image-path "$T/theirs" "$ID"
 	fails "$T/theirs: others than root could write it" checkpoint --image-path "$IMG" --work-path "$T/theirs" "$ID"
-	fails "$T/theirs/images/..: others than root could write it" checkpoint --image-path "$T/theirs/images" "$ID"
+	fails "$T/theirs: others than root could write it" checkpoint --image-path "$T/theirs/images" "$ID"
 	[[ -z $(ls "$T/theirs") ]]
 	state_is "$ID" running
 	ok kill "$ID" KILL

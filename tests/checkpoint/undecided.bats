@@ -77,23 +77,24 @@ hook_there() {
 
 # Its state is written anew, its record over what was there.
 @test "migrate: no space there behind the word to go on: it runs, and says so when there is some" {
-	local how
+	local what how
 	mkdir "$THERE"
 	mount -t tmpfs -o size=1m none "$THERE"
 	mounts=$THERE
 	export CUT_RUN="cat /dev/zero >$THERE/full"
-	for how in --pre-copy --post-copy killed; do
+	for what in 'goes-on --max-rounds 0' 'goes-on --post-copy' 'is-killed --max-rounds 0'; do
+		read -r what how <<<"$what"
 		fresh_bundle
 		start_worker memory 2 0 /tmp/count
 		through run there 32
-		# shellcheck disable=SC2046
-		migrate --max-rounds 0 $([[ $how == killed ]] || echo "$how")
+		# shellcheck disable=SC2086
+		VZ_TIMEOUT=100 migrate $how
 		[[ -s $THERE/full && $stderr == *warning*space* && ! -e $ROOT/$ID ]] || { echo "$stderr"; false; }
 		goes_on "$T/moved"
 		rm "$THERE/full"
-		[[ $how != killed ]] || kill -KILL "$(jq .pid "$THERE/$ID-2/state.json")"
+		[[ $what != is-killed ]] || kill -KILL "$(jq .pid "$THERE/$ID-2/state.json")"
 		there reconcile
-		if [[ $how == killed ]]; then
+		if [[ $what == is-killed ]]; then
 			there_is stopped
 		else
 			there_is running
