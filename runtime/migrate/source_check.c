@@ -2,6 +2,7 @@
 #include "runtime/migrate/source.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,10 @@
 #include "runtime/linux/mountinfo.h"
 #include "runtime/linux/ns.h"
 #include "runtime/migrate/offer.h"
+
+/* Who is in its network for a moment only (`stats` is) keeps nobody from moving. */
+#define LOOKS 4
+#define LOOK_PAUSE_MS 100
 
 /* ---- what would move ---- */
 
@@ -199,14 +204,17 @@ static int find_sharer(struct source *s, pid_t *ret, struct err *e)
 int source_check_network(struct source *s, struct err *e)
 {
 	struct oci_spec spec;
-	pid_t pid;
+	pid_t pid = 0;
 
 	if (store_load_spec(&s->c.dir, &spec, &s->arena, e) < 0)
 		return err_ret(e);
 	if (!oci_namespace_new(&spec, CLONE_NEWNET))
 		return 0;
-	if (find_sharer(s, &pid, e) < 0)
-		return err_ret(e);
+	for (int looks = 0; looks < LOOKS && (looks == 0 || pid); looks++) {
+		poll(NULL, 0, looks ? LOOK_PAUSE_MS : 0);
+		if (find_sharer(s, &pid, e) < 0)
+			return err_ret(e);
+	}
 	return pid ? err_set(e, ERR_STATE, 0, "process %d has the container's network too, and would be left without one", (int)pid) : 0;
 }
 
