@@ -65,7 +65,8 @@ int source_greet(struct source *s, struct err *e);
 /* What would move, into s->offer; and all that stands in the way, here and there. */
 int source_offer(struct source *s, struct err *e);
 int source_check(struct source *s, struct err *e);
-int source_check_network(struct source *s, struct err *e); /* nobody else has joined it */
+/* Nobody outside has joined the container's network: he would be left without one. */
+int source_check_network(struct source *s, struct err *e);
 
 /* The bundle, with --rootfs copy.  `last`: it stands still, and what has changed unseen is brought as well. */
 int source_send_files(struct source *s, bool last, struct err *e);

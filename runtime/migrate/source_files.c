@@ -82,7 +82,7 @@ static int other_user(struct source *s, const char **ret, struct err *e)
 	for (size_t i = 0; i < ids.n && !*ret; i++) {
 		cleanup_store struct store_dir dir = STORE_DIR_NONE;
 		struct oci_state other;
-		bool has = false;
+		bool has;
 
 		if (strcmp(ids.v[i], s->o->id) == 0)
 			continue;

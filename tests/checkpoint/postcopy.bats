@@ -159,7 +159,8 @@ stood_still() {
 	end_move 3
 	wait_until test ! -e "$THERE/$ID-2"
 	interfaces_are_down
-	ok migrate --resolve "$ID" || [[ $status == 4 ]]
+	run_vzrun migrate --resolve "$ID"
+	[[ $status == 4 ]]
 	goes_on "$BUNDLE"
 	nsenter -t "$(pid_of "$ID")" -n ip -o link show up | grep -q eth7
 }
